@@ -1,0 +1,1 @@
+//! The authoritative server and the resolver: bytes between sockets, storage and the rules of dns.

@@ -1,0 +1,1 @@
+//! One host: its services started together from one configuration.

@@ -1,0 +1,1 @@
+//! The small Internet: many hosts, scenarios, ladder diagrams.

@@ -1,0 +1,1 @@
+//! MX, submission, queue, mailboxes, IMAP.

@@ -1,0 +1,1 @@
+//! Mail rules without I/O: SMTP, IMAP, message structure, SASL.

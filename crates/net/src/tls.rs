@@ -1,0 +1,1 @@
+//! TLS settings for servers and clients (rustls with ring).

@@ -1,0 +1,1 @@
+//! A network of links and hosts in simulated time, seeded and replayable.

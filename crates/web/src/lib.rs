@@ -1,0 +1,1 @@
+//! Pages and their API: the status page and metrics.
