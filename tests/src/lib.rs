@@ -1,0 +1,52 @@
+//! What the tests against foreign peers share: finding a peer's program, and
+//! running it in a folder of its own until the test ends.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+/// Where the peer's program is; `None` says so on standard error, and the test
+/// returns. `UTOPIA_PEERS=required` makes a missing peer a failure, as it is
+/// wherever the peers could be installed.
+///
+/// # Panics
+/// When the peer is missing and required.
+pub fn peer(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(
+            env::var_os("UTOPIA_PEERS").is_none_or(|value| value != "required"),
+            "{program} is not installed, and UTOPIA_PEERS=required asks for it"
+        );
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// A process that is ended when the test is.
+#[derive(Debug)]
+pub struct Peer(Child);
+
+impl Peer {
+    /// Starts `command`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command) -> std::io::Result<Self> {
+        command.spawn().map(Self)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
