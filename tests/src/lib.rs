@@ -2,6 +2,8 @@
 //! running it in a folder of its own until the test ends.
 
 use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
@@ -20,9 +22,20 @@ pub fn peer(program: &str) -> Option<PathBuf> {
             env::var_os("UTOPIA_PEERS").is_none_or(|value| value != "required"),
             "{program} is not installed, and UTOPIA_PEERS=required asks for it"
         );
-        eprintln!("skipped: {program} is not installed");
+        skip(&format!("{program} is not installed"));
     }
     found
+}
+
+/// Says that a test is skipped and why, so that the count at the end of the run
+/// tells it (`UTOPIA_SKIPPED` names the file that gathers the reasons).
+pub fn skip(reason: &str) {
+    eprintln!("skipped: {reason}");
+    if let Some(list) = env::var_os("UTOPIA_SKIPPED")
+        && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(list)
+    {
+        let _ = file.write_all(format!("{reason}\n").as_bytes());
+    }
 }
 
 /// A process that is ended when the test is.

@@ -11,7 +11,9 @@
 
 mod dns;
 mod host;
+pub mod log;
 mod mail;
+pub mod metrics;
 mod socket;
 
 pub use dns::{DnsEvent, ResponseKind};
