@@ -52,9 +52,11 @@ impl Event {
             self,
             Event::Dns(DnsEvent::Refused { .. })
                 | Event::Mail(
-                    MailEvent::Refused { .. } | MailEvent::Bounced { .. } | MailEvent::Deferred { .. }
+                    MailEvent::Refused { .. }
+                        | MailEvent::Bounced { .. }
+                        | MailEvent::Deferred { .. }
+                        | MailEvent::Login { success: false, .. }
                 )
-                | Event::Mail(MailEvent::Login { success: false, .. })
                 | Event::Socket(SocketEvent::LimitReached { .. })
                 | Event::Host(HostEvent::ReloadFailed { .. })
         )
