@@ -1,0 +1,136 @@
+//! The HTTP service.
+
+use crate::{Config, Status, page};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{Html, IntoResponse, Json, Response};
+use axum::{Router, middleware, routing};
+use event::Reporter;
+use event::metrics::Metrics;
+use net::{ListenOptions, Listener, Network, Shutdown, Stream};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Tells what runs where, now.
+pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
+
+/// What the pages read.
+#[derive(Clone)]
+struct Shown {
+    status: StatusSource,
+    metrics: Arc<Metrics>,
+}
+
+/// Serves the pages on every address of `config` until shutdown is requested.
+/// Returns the addresses in the order given, with the ports the system chose.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub fn start(
+    config: &Config,
+    network: &Network,
+    status: StatusSource,
+    metrics: Arc<Metrics>,
+    reporter: &Reporter,
+    shutdown: &Shutdown,
+) -> io::Result<Vec<SocketAddr>> {
+    let app = router(Shown { status, metrics });
+    let mut addresses = Vec::new();
+    for &address in &config.listen {
+        let listener = network.listen(&ListenOptions::at(address))?;
+        let address = listener.local_addr()?;
+        addresses.push(address);
+        reporter.tell(event::SocketEvent::Listening { service: "http".to_owned(), address });
+        let stop = shutdown.clone();
+        let served = axum::serve(Accepting(listener), app.clone())
+            .with_graceful_shutdown(async move { stop.requested().await });
+        shutdown.spawn(async move {
+            // Only accepting could fail, and `Accepting` tries again.
+            let _ = served.await;
+        });
+    }
+    Ok(addresses)
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/", routing::get(status_page))
+        .route("/status.json", routing::get(status_json))
+        .route("/metrics", routing::get(metrics))
+        .route(
+            "/style.css",
+            routing::get(|| async { asset("text/css; charset=utf-8", include_str!("../assets/style.css")) }),
+        )
+        .route(
+            "/copy.js",
+            routing::get(|| async {
+                asset("text/javascript; charset=utf-8", include_str!("../assets/copy.js"))
+            }),
+        )
+        .fallback(|| async {
+            (axum::http::StatusCode::NOT_FOUND, "There is no such page here; the status page is at /\n")
+        })
+        .layer(middleware::map_response(guard))
+        .with_state(shown)
+}
+
+async fn status_page(State(shown): State<Shown>) -> Html<String> {
+    Html(page::html(&(shown.status)()))
+}
+
+async fn status_json(State(shown): State<Shown>) -> Json<Status> {
+    Json((shown.status)())
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shown.metrics.text()).into_response()
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// Headers that every response carries.
+async fn guard(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Our listener, as axum wants it.
+struct Accepting(Listener);
+
+impl axum::serve::Listener for Accepting {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok(stream) => {
+                    let peer = stream.peer_addr();
+                    return (stream, peer);
+                }
+                // Out of file descriptors, or a client gone before it was
+                // accepted: the next try may succeed.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
