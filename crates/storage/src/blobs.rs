@@ -164,7 +164,7 @@ impl Blobs {
 
     /// The objects on a shelf, and what an interrupted write has left of them
     /// (the file system's staging files, `<address>#<number>`).
-    pub(crate) fn listed(&self, shelf: &Path) -> Result<Vec<(ContentId, Option<PathBuf>)>, StorageError> {
+    pub(crate) fn listed(shelf: &Path) -> Result<Vec<(ContentId, Option<PathBuf>)>, StorageError> {
         let mut found = Vec::new();
         for path in files::list(shelf, "")? {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };

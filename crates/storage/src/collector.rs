@@ -54,8 +54,7 @@ impl Collector {
         let mut deleted = 0;
         let blobs = self.blobs.clone();
         for shelf in blocking(move || blobs.shelves()).await? {
-            let blobs = self.blobs.clone();
-            for (id, staged) in blocking(move || blobs.listed(&shelf)).await? {
+            for (id, staged) in blocking(move || Blobs::listed(&shelf)).await? {
                 if self.candidates.stopped() {
                     return Ok(deleted);
                 }

@@ -26,7 +26,7 @@ pub(crate) trait Job: Send {
 }
 
 struct Work<T, E, F> {
-    work: F,
+    closure: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -39,7 +39,7 @@ where
     E: From<StorageError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Work { work, result: None, reply }), answer)
+    (Box::new(Work { closure: work, result: None, reply }), answer)
 }
 
 impl<T, E, F> Job for Work<T, E, F>
@@ -50,7 +50,7 @@ where
 {
     fn run(&mut self, transaction: &mut dyn Transaction) -> Verdict {
         // A panic must not take the writer, and everybody else's mail, with it.
-        self.result = catch_unwind(AssertUnwindSafe(|| (self.work)(transaction))).ok();
+        self.result = catch_unwind(AssertUnwindSafe(|| (self.closure)(transaction))).ok();
         match self.result {
             Some(Ok(_)) => Verdict::Commit,
             Some(Err(_)) | None => Verdict::RollBack,
@@ -58,7 +58,7 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StorageError>) {
-        let Work { work, result, reply } = *self;
+        let Work { closure, result, reply } = *self;
         let result = match (result, outcome) {
             (Some(Ok(_)), Err(error)) => Err(error.into()),
             (Some(result), _) => result,
@@ -67,7 +67,7 @@ where
                 Err(StorageError::failed("a change", "its code panicked; nothing was changed").into())
             }
         };
-        drop(work);
+        drop(closure);
         // The caller may have gone away; the change stands all the same.
         let _ = reply.send(result);
     }

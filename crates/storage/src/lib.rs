@@ -25,7 +25,9 @@ mod transaction;
 
 pub use config::{Backend, Config};
 pub use error::StorageError;
-pub use transaction::{ContentId, KEY_OCTETS_MAX, Prepared, Table, Transaction, VALUE_OCTETS_MAX};
+pub use transaction::{
+    ContentId, KEY_OCTETS_MAX, Pair, Prepared, Table, Transaction, VALUE_OCTETS_MAX, Visit,
+};
 
 use blobs::{Blobs, Candidates};
 use bytes::Bytes;

@@ -73,6 +73,12 @@ pub(crate) enum Body {
     Blob(#[allow(dead_code, reason = "held for its Drop")] Arc<Pin>),
 }
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Takes note of one key and value of a scan, and says whether to go on.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// One atomic change, or one consistent view. Within it, reads see its own
 /// writes. A closure may be run again (another database may ask for a retry),
 /// so it must have no effect outside of the transaction other than by
@@ -96,17 +102,12 @@ pub trait Transaction {
         table: Table,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError>;
 
     /// The last key and value in `from..to`. An empty `to` means up to the
     /// last key.
-    fn last(
-        &mut self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StorageError>;
+    fn last(&mut self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StorageError>;
 
     /// Adds one reference to prepared content, storing it with the first.
     fn keep(&mut self, content: &Prepared) -> Result<(), StorageError>;

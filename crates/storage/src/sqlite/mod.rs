@@ -149,10 +149,8 @@ fn view(connection: &Connection, path: &Path, mut job: Box<dyn Job>) -> impl FnO
             let verdict = job.run(&mut transaction);
             let failure = transaction.into_failure();
             let _ = connection.execute_batch("ROLLBACK");
-            match (verdict, failure) {
-                (Verdict::Commit, Some(error)) => Err(error),
-                _ => Ok(()),
-            }
+            // The closure's own error says more than the database's.
+            if verdict == Verdict::RollBack { Ok(()) } else { failure.map_or(Ok(()), Err) }
         }
     };
     move || job.answer(outcome)

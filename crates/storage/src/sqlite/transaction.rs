@@ -1,11 +1,11 @@
 //! The transaction trait on one SQLite connection.
 
 use crate::{
-    ContentId, KEY_OCTETS_MAX, Prepared, StorageError, Table, Transaction, VALUE_OCTETS_MAX, content,
+    ContentId, KEY_OCTETS_MAX, Pair, Prepared, StorageError, Table, Transaction, VALUE_OCTETS_MAX, Visit,
+    content,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 /// The tables the writer knows to exist.
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl Transaction for SqliteTransaction<'_> {
         table: Table,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError> {
         let sql = |name: &str| {
             let upper = if to.is_empty() { "?2 = x''" } else { "k < ?2" };
@@ -167,12 +167,7 @@ impl Transaction for SqliteTransaction<'_> {
         walk().map_err(|error| self.failed(table, error))
     }
 
-    fn last(
-        &mut self,
-        table: Table,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StorageError> {
+    fn last(&mut self, table: Table, from: &[u8], to: &[u8]) -> Result<Option<Pair>, StorageError> {
         let sql = |name: &str| {
             let upper = if to.is_empty() { "?2 = x''" } else { "k < ?2" };
             format!("SELECT k, v FROM t_{name} WHERE k >= ?1 AND {upper} ORDER BY k DESC LIMIT 1")
