@@ -1,1 +1,3 @@
 //! Mail rules without I/O: SMTP, IMAP, message structure, SASL.
+
+pub mod message;
