@@ -5,12 +5,14 @@
 //! impairment, a source address of its own) is stacked inside the [`Network`];
 //! the service cannot tell.
 
+mod control;
 mod datagrams;
 mod network;
 mod shutdown;
 mod stream;
 pub mod tls;
 
+pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
 pub use datagrams::Datagrams;
 pub use network::{ListenOptions, Listener, Network};
 pub use shutdown::{Hold, Shutdown};
