@@ -60,7 +60,10 @@ impl ControlStream {
         let mut line = String::new();
         (&mut self.unix).take(CONTROL_LINE_OCTETS_MAX + 1).read_line(&mut line).await?;
         if line.len() as u64 > CONTROL_LINE_OCTETS_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the line exceeds CONTROL_LINE_OCTETS_MAX"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the line exceeds CONTROL_LINE_OCTETS_MAX",
+            ));
         }
         line.truncate(line.trim_end_matches('\n').len());
         Ok(line)

@@ -12,3 +12,5 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 }
+// Says that the buttons work; the stylesheet shows them only then.
+document.documentElement.dataset.ready = "true";
