@@ -142,16 +142,15 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
 /// Runs a job on one snapshot; the returned closure answers it.
 fn view(connection: &Connection, path: &Path, mut job: Box<dyn Job>) -> impl FnOnce() + use<> {
     let place = path.display().to_string();
-    let outcome = match connection.execute_batch("BEGIN DEFERRED") {
-        Err(error) => Err(StorageError::failed(&place, error)),
-        Ok(()) => {
-            let mut transaction = SqliteTransaction::view(connection, &place);
-            let verdict = job.run(&mut transaction);
-            let failure = transaction.into_failure();
-            let _ = connection.execute_batch("ROLLBACK");
-            // The closure's own error says more than the database's.
-            if verdict == Verdict::RollBack { Ok(()) } else { failure.map_or(Ok(()), Err) }
-        }
+    let outcome = if let Err(error) = connection.execute_batch("BEGIN DEFERRED") {
+        Err(StorageError::failed(&place, error))
+    } else {
+        let mut transaction = SqliteTransaction::view(connection, &place);
+        let verdict = job.run(&mut transaction);
+        let failure = transaction.into_failure();
+        let _ = connection.execute_batch("ROLLBACK");
+        // The closure's own error says more than the database's.
+        if verdict == Verdict::RollBack { Ok(()) } else { failure.map_or(Ok(()), Err) }
     };
     move || job.answer(outcome)
 }
