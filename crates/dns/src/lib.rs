@@ -4,8 +4,11 @@
 //! Messages, record data, master files and TSIG are those of NLnet Labs'
 //! `domain`; this crate adds what a server and a resolver decide.
 
+pub mod answer;
+pub mod master;
 mod publish;
 mod resolve;
+pub mod zone;
 
 pub use publish::{Change, Publish, PublishError};
 pub use resolve::{Resolution, Resolve, ResolveError};

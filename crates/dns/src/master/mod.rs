@@ -1,0 +1,202 @@
+//! Master files (RFC 1035 section 5): reading one, and telling what is wrong
+//! with it, where, and what to do about it.
+
+mod check;
+
+use crate::Name;
+use crate::zone::{WireRecord, Zone, compose, key};
+use bytes::Bytes;
+use domain::base::iana::Class;
+use domain::base::name::FlattenInto;
+use domain::zonefile::inplace::{Entry, Zonefile};
+use std::fmt;
+
+/// Octets of the largest master file.
+pub const FILE_OCTETS_MAX: usize = 1 << 30;
+/// Findings told of one file; what comes after them is counted only.
+pub const FINDINGS_MAX: usize = 100;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The zone can be served, but surely not as meant.
+    Warning,
+    /// The zone cannot be served.
+    Error,
+}
+
+/// Something wrong with a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The line of the file where the record ends, from 1.
+    pub line: Option<usize>,
+    /// The name concerned, in presentation form.
+    pub name: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        write!(f, "{}: {}; {}", self.name, self.problem, self.remedy)
+    }
+}
+
+impl Finding {
+    /// The finding with the file it is in front: `file:line: name: problem; remedy`.
+    pub fn in_file(&self, file: &str) -> String {
+        let line = self.line.map_or_else(String::new, |line| format!("{line}:"));
+        let warning = if self.severity == Severity::Warning { "warning: " } else { "" };
+        format!("{file}:{line} {warning}{}: {}; {}", self.name, self.problem, self.remedy)
+    }
+}
+
+/// A record and the line of the file it ends in.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The record.
+    pub record: WireRecord,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// Reads the records of a master file. `origin` is the origin at its beginning.
+/// Reading ends with the first error, which is the last finding.
+pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
+    let mut records = Vec::new();
+    let mut findings = Vec::new();
+    let finding = |line, problem: String, remedy: &str| Finding {
+        severity: Severity::Error,
+        line: Some(line),
+        name: key::display(origin.as_slice()),
+        problem,
+        remedy: remedy.to_owned(),
+    };
+    if text.len() > FILE_OCTETS_MAX {
+        findings.push(finding(1, format!("the file is larger than {FILE_OCTETS_MAX} octets"), "split the zone"));
+        return (records, findings);
+    }
+    let mut file = Zonefile::with_capacity(text.len() + 1);
+    file.extend_from_slice(text.as_bytes());
+    if !text.ends_with('\n') {
+        file.extend_from_slice(b"\n");
+    }
+    file.set_origin(origin.clone());
+    file.set_default_class(Class::IN);
+    let mut lines = Lines { text: text.as_bytes(), offset: 0, line: 1 };
+    loop {
+        let entry = file.next_entry();
+        let line = lines.at(file.current_offset());
+        match entry {
+            Ok(None) => break,
+            Ok(Some(Entry::Record(record))) => {
+                if record.class() != Class::IN {
+                    findings.push(finding(
+                        line,
+                        format!("a record has class {}", record.class()),
+                        "only class IN is served: write IN or leave the class out",
+                    ));
+                    continue;
+                }
+                let Ok(owner) = record.owner().clone().try_flatten_into() else { continue };
+                let owner: Name = owner;
+                let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
+                records.push(Located { record: WireRecord { owner, rtype, ttl, data: compose(record.data()) }, line });
+            }
+            Ok(Some(Entry::Include { path, .. })) => {
+                findings.push(finding(
+                    line,
+                    format!("$INCLUDE {path} is not supported"),
+                    "put the records of that file here",
+                ));
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let mut parts = text.splitn(3, ':');
+                let line = parts.next().and_then(|line| line.trim().parse().ok()).unwrap_or(line);
+                let (column, problem) = (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&text).trim());
+                findings.push(finding(
+                    line,
+                    format!("column {column}: {problem}"),
+                    "a record reads OWNER [TTL] [IN] TYPE DATA, with the TTL in seconds (RFC 1035 section 5.1)",
+                ));
+                break;
+            }
+        }
+    }
+    (records, findings)
+}
+
+/// Counts lines as far as the reader has come.
+struct Lines<'a> {
+    text: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of the last octet before `offset`.
+    fn at(&mut self, offset: usize) -> usize {
+        let end = offset.saturating_sub(1).clamp(self.offset, self.text.len());
+        self.line += self.text[self.offset..end].iter().filter(|octet| **octet == b'\n').count();
+        self.offset = end;
+        self.line
+    }
+}
+
+/// All that is wrong with a master file, in the order of its lines.
+pub fn check(text: &str, origin: &Name) -> Vec<Finding> {
+    let (records, mut findings) = read(text, origin);
+    if findings.is_empty() {
+        check::check(&records, origin, &mut findings);
+    }
+    findings.sort_by_key(|finding| finding.line.unwrap_or(0));
+    findings.truncate(FINDINGS_MAX);
+    findings
+}
+
+/// Reads a zone from a master file. On success the findings are warnings.
+pub fn load(text: &str, origin: &Name, seed: u64) -> Result<(Zone, Vec<Finding>), Vec<Finding>> {
+    let (records, mut findings) = read(text, origin);
+    if findings.is_empty() {
+        check::check(&records, origin, &mut findings);
+    }
+    findings.sort_by_key(|finding| finding.line.unwrap_or(0));
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        findings.truncate(FINDINGS_MAX);
+        return Err(findings);
+    }
+    findings.truncate(FINDINGS_MAX);
+    match Zone::new(origin.clone(), seed, records.into_iter().map(|located| located.record)) {
+        Ok(zone) => Ok((zone, findings)),
+        Err(error) => {
+            findings.push(Finding {
+                severity: Severity::Error,
+                line: None,
+                name: key::display(origin.as_slice()),
+                problem: error.to_string(),
+                remedy: "correct the record".to_owned(),
+            });
+            Err(findings)
+        }
+    }
+}
+
+/// The name in presentation form as an absolute name, for configuration and
+/// command lines: `example` and `example.` are the same.
+pub fn name(text: &str) -> Option<Name> {
+    if text == "." {
+        return Some(Name::root_bytes());
+    }
+    domain::base::Name::<Bytes>::bytes_from_str(text).ok()
+}

@@ -1,0 +1,218 @@
+//! The table of a zone's names: hashed, in shards that versions of the zone
+//! share. A change copies the shards it touches, nothing else.
+
+use super::key;
+use std::sync::Arc;
+
+/// Entries a shard holds on average when the table is laid out.
+const SHARD_ENTRIES: usize = 64;
+/// Shards of the largest table.
+const SHARDS_MAX: usize = 1 << 16;
+
+/// Something found by name.
+pub(crate) trait Named {
+    /// Its lower-cased name in wire format.
+    fn key(&self) -> &[u8];
+}
+
+/// A persistent hash table. Cloning shares all shards.
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    shards: Vec<Arc<Shard<T>>>,
+    seed: u64,
+    length: usize,
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone(), seed: self.seed, length: self.length }
+    }
+}
+
+/// Open addressing with linear probing; at most three quarters full.
+#[derive(Debug)]
+struct Shard<T> {
+    slots: Box<[Slot<T>]>,
+    length: usize,
+}
+
+type Slot<T> = Option<(u64, Arc<T>)>;
+
+impl<T> Clone for Shard<T> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), length: self.length }
+    }
+}
+
+impl<T: Named> Table<T> {
+    /// An empty table laid out for `expected` names.
+    pub(crate) fn new(seed: u64, expected: usize) -> Self {
+        let shards = (expected / SHARD_ENTRIES).next_power_of_two().clamp(1, SHARDS_MAX);
+        Self { shards: (0..shards).map(|_| Arc::new(Shard::with_slots(8))).collect(), seed, length: 0 }
+    }
+
+    /// How many names it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The seed of its hash.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether the layout no longer suits the number of names.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.shards.len() < SHARDS_MAX && self.length > self.shards.len() * SHARD_ENTRIES * 4
+    }
+
+    /// The same names laid out anew.
+    pub(crate) fn laid_out_anew(&self) -> Self {
+        let mut table = Self::new(self.seed, self.length);
+        for item in self.iter() {
+            table.insert(item.clone());
+        }
+        table
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        (hash >> 48) as usize & (self.shards.len() - 1)
+    }
+
+    /// Finds a name.
+    #[inline]
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<T>> {
+        self.get_hashed(key::hash(self.seed, name), name)
+    }
+
+    /// Finds a name whose hash with this table's seed is known.
+    #[inline]
+    pub(crate) fn get_hashed(&self, hash: u64, name: &[u8]) -> Option<&Arc<T>> {
+        let shard = &self.shards[self.shard_of(hash)];
+        let mask = shard.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some((found, item)) = &shard.slots[at] {
+            if *found == hash && item.key() == name {
+                return Some(item);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// Touches what a look-up of `hash` will read, and returns what most
+    /// likely is the item, not compared yet.
+    #[inline]
+    pub(crate) fn probe(&self, hash: u64) -> Option<&T> {
+        let shard = &self.shards[self.shard_of(hash)];
+        let mask = shard.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some((found, item)) = &shard.slots[at] {
+            if *found == hash {
+                return Some(item);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    /// Adds an item, in the place of one of the same name.
+    pub(crate) fn insert(&mut self, item: Arc<T>) {
+        let hash = key::hash(self.seed, item.key());
+        let index = self.shard_of(hash);
+        let shard = Arc::make_mut(&mut self.shards[index]);
+        if (shard.length + 1) * 4 > shard.slots.len() * 3 {
+            let mut larger = Shard::with_slots(shard.slots.len() * 2);
+            for (hash, item) in std::mem::take(&mut shard.slots).into_iter().flatten() {
+                larger.insert(hash, item);
+            }
+            *shard = larger;
+        }
+        if shard.insert(hash, item) {
+            self.length += 1;
+        }
+    }
+
+    /// Takes a name out.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        let hash = key::hash(self.seed, name);
+        let index = self.shard_of(hash);
+        if self.get_hashed(hash, name).is_none() {
+            return;
+        }
+        let old = &self.shards[index];
+        let mut shard = Shard::with_slots(old.slots.len());
+        for (other, item) in old.slots.iter().flatten() {
+            if *other != hash || item.key() != name {
+                shard.insert(*other, item.clone());
+            }
+        }
+        self.shards[index] = Arc::new(shard);
+        self.length -= 1;
+    }
+
+    /// All items, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.shards.iter().flat_map(|shard| shard.slots.iter().flatten().map(|(_, item)| item))
+    }
+}
+
+impl<T: Named> Shard<T> {
+    fn with_slots(slots: usize) -> Self {
+        Self { slots: (0..slots).map(|_| None).collect(), length: 0 }
+    }
+
+    /// Returns whether the name is new.
+    fn insert(&mut self, hash: u64, item: Arc<T>) -> bool {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            match &mut self.slots[at] {
+                Some((found, old)) if *found == hash && old.key() == item.key() => {
+                    *old = item;
+                    return false;
+                }
+                Some(_) => at = (at + 1) & mask,
+                free @ None => {
+                    *free = Some((hash, item));
+                    self.length += 1;
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Named for Vec<u8> {
+        fn key(&self) -> &[u8] {
+            self
+        }
+    }
+
+    #[test]
+    fn versions_are_independent() {
+        let name = |n: u32| n.to_string().into_bytes();
+        let mut table = Table::new(7, 16);
+        for n in 0..5_000 {
+            table.insert(Arc::new(name(n)));
+        }
+        assert!(table.is_crowded());
+        let before = table.laid_out_anew();
+        assert!(!before.is_crowded());
+        let mut after = before.clone();
+        for n in 0..2_500 {
+            after.remove(&name(n));
+        }
+        after.insert(Arc::new(name(4_000)));
+        assert_eq!((before.len(), after.len()), (5_000, 2_500));
+        for n in 0..5_000 {
+            assert!(before.get(&name(n)).is_some());
+            assert_eq!(after.get(&name(n)).is_some(), n >= 2_500);
+        }
+        assert_eq!(after.iter().count(), 2_500);
+    }
+}
