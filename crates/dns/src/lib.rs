@@ -4,8 +4,10 @@
 //! Messages, record data, master files and TSIG are those of NLnet Labs'
 //! `domain`; this crate adds what a server and a resolver decide.
 
+pub mod cache;
 mod publish;
 mod resolve;
+pub mod resolver;
 
 pub use publish::{Change, Publish, PublishError};
 pub use resolve::{Resolution, Resolve, ResolveError};
