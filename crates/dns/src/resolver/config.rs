@@ -119,7 +119,7 @@ impl Default for Limits {
             side_quests_per_zone_max: 5,
             servers_per_zone_max: 20,
             addresses_per_server_max: 4,
-            tries_per_address_max: 4,
+            tries_per_address_max: 6,
             mismatches_max: 16,
             iterations_max: 4_096,
             askers_per_iteration_max: 256,

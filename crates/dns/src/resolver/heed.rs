@@ -3,9 +3,8 @@
 use super::accept::{self, Fit, Says};
 use super::cut::server_names;
 use super::exchange::{Exchange, ExchangeId, Transport};
-use super::iterate::IterationId;
 use super::step::Happening;
-use super::{Resolver, Timer};
+use super::Resolver;
 use crate::cache::Rank;
 use crate::{Name, Record, RecordData, ResolveError};
 use bytes::Bytes;

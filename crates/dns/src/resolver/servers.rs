@@ -64,12 +64,13 @@ impl Servers {
         self.known.insert(address, server, size_of::<(SocketAddr, Server)>());
     }
 
-    /// How long to wait for a reply over UDP: doubled for each time in a row
-    /// that none came.
+    /// How long to wait for a reply over UDP: half as long again for each time
+    /// in a row that none came.
     pub(super) fn timeout(&self, now: Instant, address: SocketAddr) -> Duration {
         let Some(server) = self.server(now, address) else { return UNKNOWN_RTT };
         let patience = server.srtt + 4 * server.variation;
-        (patience.max(TIMEOUT_MIN) * (1 << server.timeouts.min(6))).min(TIMEOUT_MAX)
+        let growth = 1.5_f64.powi(server.timeouts.min(10) as i32);
+        patience.max(TIMEOUT_MIN).mul_f64(growth).min(TIMEOUT_MAX)
     }
 
     /// A reply came after `rtt`.
