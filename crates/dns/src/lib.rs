@@ -5,9 +5,11 @@
 //! `domain`; this crate adds what a server and a resolver decide.
 
 pub mod answer;
+pub mod cache;
 pub mod master;
 mod publish;
 mod resolve;
+pub mod resolver;
 pub mod zone;
 
 pub use publish::{Change, Publish, PublishError};

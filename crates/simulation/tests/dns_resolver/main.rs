@@ -1,0 +1,5 @@
+//! The resolver's rules in the simulation: from the root through referrals to
+//! the answer, and everything that goes wrong on the way.
+
+mod iteration;
+mod network;

@@ -1,0 +1,509 @@
+//! The hosts of the resolver's tests: a resolver, and name servers with zones
+//! from master files and the faults they are given.
+
+use bytes::Bytes;
+use dns::resolver::{
+    Answer, AskerId, Config, ExchangeId, FixedZone, Question, Resolver, RootHint, Step, Transport,
+};
+use dns::{Name, Record, RecordData};
+use domain::base::iana::{Class, Rcode, Rtype};
+use domain::base::name::FlattenInto;
+use domain::base::{Message, MessageBuilder, ToName};
+use domain::zonefile::inplace::{Entry, Zonefile};
+use rand::RngExt;
+use rand_chacha::ChaCha12Rng;
+use simulation::{Link, Node, NodeId, Simulation, StreamEvent, StreamId, Transmit};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+pub const PORT: u16 = 53;
+
+pub fn ip(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
+}
+
+pub fn name(text: &str) -> Name {
+    Name::bytes_from_str(text).expect("a name")
+}
+
+pub fn question(text: &str, rtype: Rtype) -> Question {
+    Question { name: name(text), rtype }
+}
+
+pub enum Host {
+    Resolver(Box<ResolverHost>),
+    Server(Server),
+    /// Sends what it is given, from whatever address.
+    Wire(VecDeque<Transmit>),
+}
+
+impl Node for Host {
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, octets: &[u8]) {
+        match self {
+            Host::Resolver(host) => host.handle_datagram(now, from, to, octets),
+            Host::Server(server) => server.handle_query(from, to, octets, None),
+            Host::Wire(_) => {}
+        }
+    }
+
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, event: StreamEvent) {
+        match self {
+            Host::Resolver(host) => host.handle_stream(now, stream, event),
+            Host::Server(server) => server.handle_stream(stream, event),
+            Host::Wire(_) => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if let Host::Resolver(host) = self {
+            host.resolver.handle_timeout(now);
+        }
+    }
+
+    fn poll_transmit(&mut self, _now: Instant) -> Option<Transmit> {
+        match self {
+            Host::Resolver(host) => host.poll_transmit(),
+            Host::Server(server) => server.out.pop_front(),
+            Host::Wire(out) => out.pop_front(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if let Host::Resolver(host) = self { host.resolver.poll_timeout() } else { None }
+    }
+
+    fn accepts(&self, to: SocketAddr) -> bool {
+        matches!(self, Host::Server(server) if to.port() == PORT && server.fault != Fault::NoTcp)
+    }
+}
+
+/// Drives the resolver: a random port for each exchange over UDP.
+pub struct ResolverHost {
+    pub resolver: Resolver<ChaCha12Rng>,
+    address: IpAddr,
+    rng: ChaCha12Rng,
+    pub ports: BTreeMap<u16, ExchangeId>,
+    opening: BTreeMap<SocketAddr, (ExchangeId, Vec<u8>)>,
+    streams: BTreeMap<StreamId, (ExchangeId, SocketAddr, Vec<u8>)>,
+    out: VecDeque<Transmit>,
+    pub answers: Vec<Answer>,
+    pub steps: Vec<Step>,
+}
+
+impl ResolverHost {
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, octets: &[u8]) {
+        if let Some(exchange) = self.ports.get(&to.port()) {
+            self.resolver.handle_message(now, *exchange, from, octets);
+        }
+    }
+
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { local, peer } => {
+                if let Some((exchange, octets)) = self.opening.remove(&local) {
+                    self.streams.insert(stream, (exchange, peer, Vec::new()));
+                    self.out.push_back(Transmit::Send { stream, octets: framed(&octets) });
+                }
+            }
+            StreamEvent::Refused { local, .. } => {
+                if let Some((exchange, _)) = self.opening.remove(&local) {
+                    self.resolver.handle_unreachable(now, exchange);
+                }
+            }
+            StreamEvent::Octets(octets) => {
+                if let Some((exchange, peer, received)) = self.streams.get_mut(&stream) {
+                    received.extend(octets);
+                    if let Some(message) = unframed(received) {
+                        self.resolver.handle_message(now, *exchange, *peer, &message);
+                    }
+                }
+            }
+            StreamEvent::Closed | StreamEvent::Broken => {
+                if let Some((exchange, ..)) = self.streams.remove(&stream) {
+                    self.resolver.handle_unreachable(now, exchange);
+                }
+            }
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.answers.extend(std::iter::from_fn(|| self.resolver.poll_answer()));
+        self.steps.extend(std::iter::from_fn(|| self.resolver.poll_step()));
+        while let Some(closed) = self.resolver.poll_closed() {
+            self.ports.retain(|_, exchange| *exchange != closed);
+        }
+        while let Some(transmit) = self.resolver.poll_transmit() {
+            let port = self.rng.random_range(1024..u16::MAX);
+            let from = SocketAddr::new(self.address, port);
+            let (to, octets) = (transmit.to, transmit.octets.to_vec());
+            match transmit.transport {
+                Transport::Udp => {
+                    self.ports.insert(port, transmit.exchange);
+                    self.out.push_back(Transmit::Datagram { from, to, octets });
+                }
+                Transport::Tcp => {
+                    self.opening.insert(from, (transmit.exchange, octets));
+                    self.out.push_back(Transmit::Open { from, to });
+                }
+            }
+        }
+        self.out.pop_front()
+    }
+}
+
+fn framed(octets: &[u8]) -> Vec<u8> {
+    [&(octets.len() as u16).to_be_bytes(), octets].concat()
+}
+
+fn unframed(received: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let length = usize::from(u16::from_be_bytes([*received.first()?, *received.get(1)?]));
+    (received.len() >= 2 + length).then(|| received.drain(..2 + length).skip(2).collect())
+}
+
+/// What is wrong with a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    None,
+    Silent,
+    /// Answers each query with this code.
+    Rcode(Rcode),
+    /// FORMERR for queries with EDNS.
+    NoEdns,
+    /// Refers everybody to the root.
+    Lame,
+    /// Cuts each reply over UDP short.
+    Truncates,
+    /// As `Truncates`, and nobody listens for TCP.
+    NoTcp,
+    /// Adds these records to the additional section of each reply.
+    Adds(Vec<Record>),
+    /// Adds these records to the answer section of each reply.
+    AddsAnswer(Vec<Record>),
+    /// Names that exist only through names below them are denied.
+    DeniesEmptyNonTerminals,
+}
+
+/// An authoritative server as RFC 1034 section 4.3.2 has it, without wildcards.
+pub struct Server {
+    zones: Vec<(Name, Vec<Record>)>,
+    pub fault: Fault,
+    pub queries: Vec<(Question, Transport)>,
+    streams: BTreeMap<StreamId, (SocketAddr, SocketAddr, Vec<u8>)>,
+    out: VecDeque<Transmit>,
+}
+
+pub fn records(origin: &str, text: &str) -> Vec<Record> {
+    let mut file = Zonefile::from(format!("$ORIGIN {origin}\n$TTL 3600\n{text}\n").as_str());
+    file.set_default_class(Class::IN);
+    let mut records = Vec::new();
+    while let Some(entry) = file.next_entry().expect("a zone") {
+        if let Entry::Record(record) = entry {
+            records.push(record.flatten_into());
+        }
+    }
+    records
+}
+
+impl Server {
+    pub fn new(zones: &[(&str, &str)]) -> Self {
+        let zones = zones.iter().map(|(apex, text)| (name(apex), records(apex, text))).collect();
+        Self { zones, fault: Fault::None, queries: Vec::new(), streams: BTreeMap::new(), out: VecDeque::new() }
+    }
+
+    fn handle_stream(&mut self, stream: StreamId, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { local, peer } => {
+                self.streams.insert(stream, (local, peer, Vec::new()));
+            }
+            StreamEvent::Octets(octets) => {
+                let Some((local, peer, received)) = self.streams.get_mut(&stream) else { return };
+                received.extend(octets);
+                let (local, peer) = (*local, *peer);
+                if let Some(message) = unframed(received) {
+                    self.handle_query(peer, local, &message, Some(stream));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_query(&mut self, from: SocketAddr, to: SocketAddr, octets: &[u8], stream: Option<StreamId>) {
+        let query = Message::from_octets(octets).expect("a query");
+        let asked = query.sole_question().expect("a question");
+        let question = Question { name: asked.qname().to_name(), rtype: asked.qtype() };
+        let transport = if stream.is_some() { Transport::Tcp } else { Transport::Udp };
+        self.queries.push((question.clone(), transport));
+        if let Some(reply) = self.reply(&query, &question, transport) {
+            self.out.push_back(match stream {
+                Some(stream) => Transmit::Send { stream, octets: framed(&reply) },
+                None => Transmit::Datagram { from: to, to: from, octets: reply },
+            });
+        }
+    }
+
+    fn reply(&self, query: &Message<&[u8]>, question: &Question, transport: Transport) -> Option<Vec<u8>> {
+        let edns = query.opt().is_some();
+        let mut said = self.say(question);
+        match &self.fault {
+            Fault::Silent => return None,
+            Fault::Rcode(rcode) => said = Said { rcode: *rcode, ..Said::default() },
+            Fault::NoEdns if edns => said = Said { rcode: Rcode::FORMERR, ..Said::default() },
+            Fault::Lame => {
+                said = Said { authority: records(".", ". NS a.root.\n"), ..Said::default() };
+            }
+            Fault::Adds(more) => said.additional.extend(more.iter().cloned()),
+            Fault::AddsAnswer(more) => said.answer.extend(more.iter().cloned()),
+            _ => {}
+        }
+        let truncate =
+            transport == Transport::Udp && matches!(self.fault, Fault::Truncates | Fault::NoTcp);
+        let mut builder = MessageBuilder::new_vec().start_answer(query, said.rcode).ok()?;
+        builder.header_mut().set_aa(said.authoritative);
+        builder.header_mut().set_tc(truncate);
+        if truncate {
+            return Some(builder.finish());
+        }
+        said.answer.iter().for_each(|record| builder.push(record).expect("room"));
+        let mut builder = builder.authority();
+        said.authority.iter().for_each(|record| builder.push(record).expect("room"));
+        let mut builder = builder.additional();
+        said.additional.iter().for_each(|record| builder.push(record).expect("room"));
+        if edns && self.fault != Fault::NoEdns {
+            builder.opt(|opt| Ok(opt.set_udp_payload_size(1232))).expect("room");
+        }
+        Some(builder.finish())
+    }
+
+    fn say(&self, question: &Question) -> Said {
+        let zone = self.zones.iter().filter(|(apex, _)| question.name.ends_with(apex));
+        let Some((apex, records)) = zone.max_by_key(|(apex, _)| apex.label_count()) else {
+            return Said { rcode: Rcode::REFUSED, ..Said::default() };
+        };
+        let of = |owner: &Name, rtype: Rtype| -> Vec<Record> {
+            records.iter().filter(|r| r.owner() == owner && r.rtype() == rtype).cloned().collect()
+        };
+        let mut said = Said { authoritative: true, ..Said::default() };
+        let mut owner = question.name.clone();
+        loop {
+            let cut = owner.iter_suffixes().filter(|s| s.ends_with(apex) && s != apex);
+            let cut = cut.filter(|suffix| !of(suffix, Rtype::NS).is_empty()).last();
+            if let Some(cut) = cut.filter(|cut| !(question.rtype == Rtype::DS && cut == &owner)) {
+                said.authoritative = !said.answer.is_empty();
+                said.authority = of(&cut, Rtype::NS);
+                for server in &said.authority {
+                    if let RecordData::Ns(ns) = server.data() {
+                        said.additional.extend(of(ns.nsdname(), Rtype::A));
+                    }
+                }
+                return said;
+            }
+            let found = of(&owner, question.rtype);
+            if !found.is_empty() {
+                said.answer.extend(found);
+                return said;
+            }
+            let alias = of(&owner, Rtype::CNAME);
+            if let Some(RecordData::Cname(cname)) = alias.first().map(Record::data) {
+                let looped = said.answer.iter().any(|r| r.owner() == &owner);
+                owner = cname.cname().clone();
+                said.answer.extend(alias.iter().cloned());
+                if owner.ends_with(apex) && !looped {
+                    continue;
+                }
+                return said;
+            }
+            let exact = self.fault == Fault::DeniesEmptyNonTerminals;
+            let exists = |r: &Record| if exact { r.owner() == &owner } else { r.owner().ends_with(&owner) };
+            if !records.iter().any(exists) {
+                said.rcode = Rcode::NXDOMAIN;
+            }
+            said.authority = of(apex, Rtype::SOA);
+            return said;
+        }
+    }
+}
+
+struct Said {
+    rcode: Rcode,
+    authoritative: bool,
+    answer: Vec<Record>,
+    authority: Vec<Record>,
+    additional: Vec<Record>,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self {
+            rcode: Rcode::NOERROR,
+            authoritative: false,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            additional: Vec::new(),
+        }
+    }
+}
+
+/// A small Internet: a root, `test` and `com`, and some zones below.
+pub struct Internet {
+    pub simulation: Simulation<Host>,
+    pub resolver: NodeId,
+    pub servers: BTreeMap<&'static str, (NodeId, IpAddr)>,
+    asked: u64,
+}
+
+pub const RESOLVER: u8 = 1;
+pub const SOA: &str = "@ SOA ns1 admin 1 7200 900 604800 300\n";
+
+impl Internet {
+    /// `servers`: name, last octet of the address, zones.
+    pub fn new(
+        seed: u64,
+        link: Link,
+        configure: impl FnOnce(&mut Config),
+        servers: &[(&'static str, u8, &[(&str, &str)])],
+    ) -> Self {
+        let mut simulation = Simulation::new(seed, link);
+        let mut config = Config {
+            root_hints: vec![RootHint { name: name("a.root."), addresses: vec![SocketAddr::new(ip(10), PORT)] }],
+            prime: false,
+            ..Config::default()
+        };
+        configure(&mut config);
+        let (rng, ports) = (simulation.fork_rng(), simulation.fork_rng());
+        let mut resolver = Resolver::new(config, rng);
+        resolver.tell_steps(true);
+        let host = ResolverHost {
+            resolver,
+            address: ip(RESOLVER),
+            rng: ports,
+            ports: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            out: VecDeque::new(),
+            answers: Vec::new(),
+            steps: Vec::new(),
+        };
+        let resolver = simulation.add(&[ip(RESOLVER)], Host::Resolver(Box::new(host)));
+        let servers = servers
+            .iter()
+            .map(|(name, last, zones)| {
+                let address = ip(*last);
+                (*name, (simulation.add(&[address], Host::Server(Server::new(zones))), address))
+            })
+            .collect();
+        Self { simulation, resolver, servers, asked: 0 }
+    }
+
+    /// Root (10), com (20), test (30), utopia.test (40 and 41), crepes.test (50).
+    pub fn usual(seed: u64, link: Link) -> Self {
+        Self::usual_with(seed, link, |_| {})
+    }
+
+    pub fn usual_with(seed: u64, link: Link, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::new(
+            seed,
+            link,
+            configure,
+            &[
+                (
+                    "root",
+                    10,
+                    &[(
+                        ".",
+                        "@ SOA a.root. admin 1 7200 900 604800 300\n@ NS a.root.\na.root. A 192.0.2.10\n\
+                         com NS ns.tld.com.\nns.tld.com. A 192.0.2.20\n\
+                         test NS ns.nic.test.\nns.nic.test. A 192.0.2.30",
+                    )],
+                ),
+                ("com", 20, &[("com.", &format!("{SOA}@ NS ns.tld\nns.tld A 192.0.2.20\n{COM}"))]),
+                ("test", 30, &[("test.", &format!("{SOA}@ NS ns.nic\nns.nic A 192.0.2.30\n{TEST}"))]),
+                ("utopia", 40, &[("utopia.test.", UTOPIA)]),
+                ("utopia2", 41, &[("utopia.test.", UTOPIA)]),
+                ("crepes", 50, &[("crepes.test.", CREPES)]),
+            ],
+        )
+    }
+
+    pub fn host(&mut self) -> &ResolverHost {
+        match self.simulation.node(self.resolver) {
+            Host::Resolver(host) => host,
+            _ => unreachable!("the resolver's node"),
+        }
+    }
+
+    pub fn with_server<T>(&mut self, name: &str, action: impl FnOnce(&mut Server) -> T) -> T {
+        let id = self.servers[name].0;
+        self.simulation.with(id, |host, _| match host {
+            Host::Server(server) => action(server),
+            _ => unreachable!("a server's node"),
+        })
+    }
+
+    pub fn queries(&mut self, name: &str) -> usize {
+        self.with_server(name, |server| server.queries.len())
+    }
+
+    pub fn fault(&mut self, name: &str, fault: Fault) {
+        self.with_server(name, |server| server.fault = fault);
+    }
+
+    pub fn begin(&mut self, text: &str, rtype: Rtype) -> AskerId {
+        let asker = AskerId(self.asked);
+        self.asked += 1;
+        self.simulation.with(self.resolver, |host, now| match host {
+            Host::Resolver(host) => host.resolver.handle_question(now, question(text, rtype), asker),
+            _ => unreachable!("the resolver's node"),
+        });
+        asker
+    }
+
+    pub fn wait(&mut self, asker: AskerId) -> Answer {
+        let resolver = self.resolver;
+        let of = move |simulation: &Simulation<Host>| match simulation.node(resolver) {
+            Host::Resolver(host) => host.answers.iter().find(|answer| answer.asker == asker).cloned(),
+            _ => None,
+        };
+        let answered =
+            self.simulation.run_until(Duration::from_secs(30), |simulation| of(simulation).is_some());
+        assert!(answered, "no answer in 30 s:\n{}", self.simulation.trace());
+        of(&self.simulation).expect("an answer")
+    }
+
+    pub fn ask(&mut self, text: &str, rtype: Rtype) -> Answer {
+        let asker = self.begin(text, rtype);
+        self.wait(asker)
+    }
+
+    /// The addresses `text` resolves to.
+    pub fn addresses(&mut self, text: &str) -> Vec<String> {
+        let answer = self.ask(text, Rtype::A);
+        let trace = self.simulation.trace().to_string();
+        let response = answer.result.unwrap_or_else(|failure| panic!("{failure}\n{trace}"));
+        response
+            .answer
+            .iter()
+            .filter(|record| record.rtype() == Rtype::A)
+            .map(|record| record.data().to_string())
+            .collect()
+    }
+}
+
+const COM: &str = "example NS ns1.example\nns1.example A 192.0.2.60\n";
+const TEST: &str = "utopia NS ns1.utopia\nutopia NS ns2.utopia\nns1.utopia A 192.0.2.40\nns2.utopia A 192.0.2.41\n\
+                    crepes NS ns.utopia\n";
+const UTOPIA: &str = "@ SOA ns1 admin 1 7200 900 604800 300\n@ NS ns1\n@ NS ns2\nns1 A 192.0.2.40\nns2 A 192.0.2.41\n\
+                      ns A 192.0.2.50\nwww 60 A 203.0.113.1\nwww AAAA 2001:db8::1\nalias CNAME www\n\
+                      away CNAME www.crepes.test.\nloop CNAME loop2\nloop2 CNAME loop\n\
+                      gone CNAME nothing\n_tcp.deep.down TXT \"here\"\nbrief 0 A 203.0.113.9\n\
+                      @ MX 10 www\n";
+const CREPES: &str = "@ SOA ns.utopia.test. admin 1 7200 900 604800 300\n@ NS ns.utopia.test.\nwww A 203.0.113.2\n\
+                      back CNAME www.utopia.test.\n";
+
+pub fn zone(apex: &str, servers: &[SocketAddr], recursive: bool) -> FixedZone {
+    FixedZone { apex: name(apex), servers: servers.to_vec(), recursive }
+}
+
+pub fn to_bytes(octets: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(octets)
+}
