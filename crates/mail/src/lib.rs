@@ -1,3 +1,5 @@
 //! Mail rules without I/O: SMTP, IMAP, message structure, SASL.
 
+pub mod address;
 pub mod message;
+pub mod smtp;
