@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod message;
+pub mod sasl;
 pub mod smtp;
