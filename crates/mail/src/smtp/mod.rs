@@ -4,13 +4,14 @@
 //! Both sessions take octets with `receive` and say what comes next with
 //! `poll`; octets to send wait in `take_output`.
 
-pub mod client;
+mod client;
 mod command;
 mod data;
 mod limits;
 mod reply;
 mod server;
 
+pub use client::{Client, ClientError, ClientStep, Message, Offers, Outcome, StartTls};
 pub use command::{Body, Command, CommandError, MailParameters};
 pub use data::{DataDecoder, DataError, stuff_dots};
 pub use limits::{Limits, timeout};
