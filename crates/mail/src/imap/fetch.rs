@@ -153,7 +153,7 @@ fn section(scanner: &mut Scanner<'_>, sets_seen: bool) -> Parsed<Body> {
             "MIME" if !path.is_empty() => Portion::Mime,
             name @ ("HEADER.FIELDS" | "HEADER.FIELDS.NOT") => {
                 scanner.space()?;
-                fields = Some((name.ends_with(".NOT"), scanner.list(Scanner::astring)?));
+                fields = Some((name == "HEADER.FIELDS.NOT", scanner.list(Scanner::astring)?));
                 Portion::Header
             }
             _ => return Err(fault),

@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
         let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
         // RFC 7162 section 3.1: mod-sequences are below 2^63.
         number
-            .filter(|number| *number <= i64::MAX as u64)
+            .filter(|number| i64::try_from(*number).is_ok())
             .ok_or(Fault { at: start, expected: "a smaller number" })
     }
 
