@@ -35,13 +35,11 @@ pub mod tls;
 
 pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
-pub use datagrams::Datagrams;
 pub use datagrams::{Datagrams, Received};
 pub use impairment::{Conditions, Impairment};
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
 pub use listener::{ListenOptions, Listener};
 pub use network::Network;
-pub use network::{ListenOptions, Listener, Network};
 pub use shutdown::{Hold, Shutdown};
 pub use stream::{Stream, TlsFacts};
 pub use timeouts::{Phase, Timeouts, within};
