@@ -4,4 +4,5 @@ pub mod accounts;
 pub mod authentication;
 pub mod imap;
 pub mod mailbox;
-mod octets;
+pub mod queue;
+pub mod smtp;

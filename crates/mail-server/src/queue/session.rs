@@ -3,6 +3,7 @@
 use super::bounce;
 use super::destination::{self, Server};
 use super::record::{self, EntryKey, EntryRecord, MessageRecord};
+use crate::mailbox::MailboxError;
 use super::{Command, Shared, unix_ms};
 use crate::smtp::client::{Connection, Security, SendError, Target};
 use event::MailEvent;
@@ -230,15 +231,17 @@ async fn try_settle(
                 record::put_entry(transaction, &written, &entry)?;
             }
             for notice in &notices {
-                notice.accept_in(&mailboxes, &scheduler, transaction)?;
+                match notice.accept_in(&mailboxes, &scheduler, transaction) {
+                    Err(MailboxError::Storage(error)) => return Err(error),
+                    // A full mailbox must not keep what was delivered from being
+                    // written down.
+                    Err(error) => tracing::warn!(%error, "a notification was not delivered"),
+                    Ok(()) => {}
+                }
             }
             Ok(())
         })
-        .await
-        .map_err(|error: crate::mailbox::MailboxError| match error {
-            crate::mailbox::MailboxError::Storage(error) => error,
-            other => StorageError::Failed { place: "a notification".into(), reason: other.to_string() },
-        })?;
+        .await?;
     let id = key.id.to_string();
     if !failed.is_empty() {
         shared.reporter.tell(MailEvent::Bounced { id: id.clone(), reason: reason.clone() });
