@@ -4,5 +4,6 @@ pub mod accounts;
 pub mod authentication;
 pub mod imap;
 pub mod mailbox;
+mod octets;
 pub mod queue;
 pub mod smtp;

@@ -136,9 +136,7 @@ impl Queue {
         let mailboxes = self.shared.mailboxes.clone();
         let scheduler = self.shared.scheduler.clone();
         let storage = mailboxes.storage().clone();
-        storage
-            .write(move |transaction| ready.accept_in(&mailboxes, &scheduler, transaction))
-            .await?;
+        storage.write(move |transaction| ready.accept_in(&mailboxes, &scheduler, transaction)).await?;
         if delivered {
             self.shared.reporter.tell(event::MailEvent::Delivered { id: id.to_string() });
         }

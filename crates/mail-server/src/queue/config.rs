@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn waits_grow_up_to_their_bound() {
-        let waits: Vec<u64> = (1..12).map(|attempts| Config::default().retry_after(attempts).as_secs()).collect();
+        let waits: Vec<u64> =
+            (1..12).map(|attempts| Config::default().retry_after(attempts).as_secs()).collect();
         assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3840, 7680, 14400, 14400, 14400]);
         assert_eq!(Config::default().retry_after(u32::MAX).as_secs(), 14400);
     }

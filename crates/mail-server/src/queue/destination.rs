@@ -32,18 +32,24 @@ pub(super) async fn servers(lookup: &Lookup, domain: &str, hostname: &str) -> Re
             if let [only] = exchanges.as_slice()
                 && only.host.is_empty()
             {
-                return Err(Reply::new(556, EnhancedCode(5, 1, 10), format!("{domain} takes no mail (null MX)")));
+                return Err(Reply::new(
+                    556,
+                    EnhancedCode(5, 1, 10),
+                    format!("{domain} takes no mail (null MX)"),
+                ));
             }
             exchanges.retain(|exchange| !exchange.host.is_empty());
             // Equal ones share the load (shuffled first, then sorted stably).
             exchanges.shuffle(&mut rand::rng());
             exchanges.sort_by_key(|exchange| exchange.preference);
             // Mail must only move towards better exchanges than this host.
-            if let Some(own) = exchanges.iter().find(|exchange| exchange.host.eq_ignore_ascii_case(hostname)) {
+            if let Some(own) = exchanges.iter().find(|exchange| exchange.host.eq_ignore_ascii_case(hostname))
+            {
                 let preference = own.preference;
                 exchanges.retain(|exchange| exchange.preference < preference);
                 if exchanges.is_empty() {
-                    let text = format!("the mail for {domain} loops back to {hostname}, which does not serve it");
+                    let text =
+                        format!("the mail for {domain} loops back to {hostname}, which does not serve it");
                     return Err(Reply::new(554, EnhancedCode(5, 4, 6), text));
                 }
             }
@@ -52,7 +58,11 @@ pub(super) async fn servers(lookup: &Lookup, domain: &str, hostname: &str) -> Re
         // Section 5.1: without MX records the domain itself is the host.
         Err(LookupError::NoData(_)) => vec![domain.to_owned()],
         Err(LookupError::NoName(_)) => {
-            return Err(Reply::new(550, EnhancedCode(5, 1, 2), format!("the domain {domain} does not exist")));
+            return Err(Reply::new(
+                550,
+                EnhancedCode(5, 1, 2),
+                format!("the domain {domain} does not exist"),
+            ));
         }
         Err(LookupError::Temporary(error)) => {
             return Err(Reply::new(451, EnhancedCode(4, 4, 3), error.to_string()));

@@ -93,7 +93,13 @@ pub(super) struct EntryRecord {
 
 impl EntryRecord {
     pub(super) fn new(recipients: &[Address], now_ms: u64) -> Self {
-        let mut entry = Self { recipients: Vec::new(), attempts: 0, next_ms: now_ms, reason: String::new(), warned: false };
+        let mut entry = Self {
+            recipients: Vec::new(),
+            attempts: 0,
+            next_ms: now_ms,
+            reason: String::new(),
+            warned: false,
+        };
         entry.set_recipients(recipients);
         entry
     }
@@ -108,16 +114,23 @@ impl EntryRecord {
 }
 
 fn read<T: serde::de::DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, StorageError> {
-    serde_json::from_slice(value)
-        .map_err(|error| StorageError::Failed { place: format!("table {}", table.0), reason: error.to_string() })
+    serde_json::from_slice(value).map_err(|error| StorageError::Failed {
+        place: format!("table {}", table.0),
+        reason: error.to_string(),
+    })
 }
 
 fn write<T: Serialize>(table: Table, value: &T) -> Result<Vec<u8>, StorageError> {
-    serde_json::to_vec(value)
-        .map_err(|error| StorageError::Failed { place: format!("table {}", table.0), reason: error.to_string() })
+    serde_json::to_vec(value).map_err(|error| StorageError::Failed {
+        place: format!("table {}", table.0),
+        reason: error.to_string(),
+    })
 }
 
-pub(super) fn message(transaction: &mut dyn Transaction, id: QueueId) -> Result<Option<MessageRecord>, StorageError> {
+pub(super) fn message(
+    transaction: &mut dyn Transaction,
+    id: QueueId,
+) -> Result<Option<MessageRecord>, StorageError> {
     transaction.get(MESSAGES, &id.0.to_be_bytes())?.map(|value| read(MESSAGES, &value)).transpose()
 }
 
@@ -129,7 +142,10 @@ pub(super) fn put_message(
     transaction.put(MESSAGES, &id.0.to_be_bytes(), &write(MESSAGES, record)?)
 }
 
-pub(super) fn entry(transaction: &mut dyn Transaction, key: &EntryKey) -> Result<Option<EntryRecord>, StorageError> {
+pub(super) fn entry(
+    transaction: &mut dyn Transaction,
+    key: &EntryKey,
+) -> Result<Option<EntryRecord>, StorageError> {
     transaction.get(ENTRIES, &key.octets())?.map(|value| read(ENTRIES, &value)).transpose()
 }
 
@@ -175,8 +191,11 @@ pub(super) fn entries(
     };
     let mut found = Vec::new();
     let mut failure = None;
-    transaction.scan(ENTRIES, &from, &to, &mut |key, value| {
-        match (EntryKey::read(key), read(ENTRIES, value)) {
+    transaction.scan(
+        ENTRIES,
+        &from,
+        &to,
+        &mut |key, value| match (EntryKey::read(key), read(ENTRIES, value)) {
             (Some(key), Ok(record)) => {
                 found.push((key, record));
                 ControlFlow::Continue(())
@@ -186,8 +205,8 @@ pub(super) fn entries(
                 ControlFlow::Break(())
             }
             (None, _) => ControlFlow::Continue(()),
-        }
-    })?;
+        },
+    )?;
     failure.map_or(Ok(found), Err)
 }
 

@@ -3,8 +3,8 @@
 use super::bounce;
 use super::destination::{self, Server};
 use super::record::{self, EntryKey, EntryRecord, MessageRecord};
-use crate::mailbox::MailboxError;
 use super::{Command, Shared, unix_ms};
+use crate::mailbox::MailboxError;
 use crate::smtp::client::{Connection, Security, SendError, Target};
 use event::MailEvent;
 use mail::address::Address;
@@ -34,7 +34,11 @@ async fn send_all(shared: &Arc<Shared>, domain: &str, keys: Vec<EntryKey>) {
         Ok(connection) => Some(connection),
         Err((server, reply)) => {
             for key in keys {
-                settle(shared, &key, |recipients| Fates { server: server.clone(), replies: vec![reply.clone(); recipients.len()] }).await;
+                settle(shared, &key, |recipients| Fates {
+                    server: server.clone(),
+                    replies: vec![reply.clone(); recipients.len()],
+                })
+                .await;
             }
             return;
         }
@@ -56,14 +60,20 @@ async fn send_all(shared: &Arc<Shared>, domain: &str, keys: Vec<EntryKey>) {
         };
         let sent = open.send(Message { recipients: recipients.clone(), ..message }).await;
         let (fates, closed) = match sent {
-            Ok(outcome) => (Fates { server: Some(name.clone()), replies: outcome.recipients }, outcome.closed),
+            Ok(outcome) => {
+                (Fates { server: Some(name.clone()), replies: outcome.recipients }, outcome.closed)
+            }
             Err(error) => {
                 let reply = reply_of(&error);
                 (Fates { server: Some(name.clone()), replies: vec![reply; recipients.len()] }, true)
             }
         };
         if fates.replies.iter().any(Reply::is_positive) {
-            shared.reporter.tell(MailEvent::Relayed { id: key.id.to_string(), server: open.server(), tls: open.is_tls() });
+            shared.reporter.tell(MailEvent::Relayed {
+                id: key.id.to_string(),
+                server: open.server(),
+                tls: open.is_tls(),
+            });
         }
         settle(shared, &key, |_| fates).await;
         if !closed {
@@ -77,9 +87,11 @@ async fn send_all(shared: &Arc<Shared>, domain: &str, keys: Vec<EntryKey>) {
 
 /// Opens a session with the first server that lets us.
 async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Option<String>, Reply)> {
-    let servers =
-        destination::servers(&shared.lookup, domain, &shared.hostname).await.map_err(|reply| (None, reply))?;
-    let mut last = (None, Reply::new(451, EnhancedCode(4, 4, 1), format!("no server of {domain} could be reached")));
+    let servers = destination::servers(&shared.lookup, domain, &shared.hostname)
+        .await
+        .map_err(|reply| (None, reply))?;
+    let mut last =
+        (None, Reply::new(451, EnhancedCode(4, 4, 1), format!("no server of {domain} could be reached")));
     for server in servers {
         let opportunistic = Security::Opportunistic(shared.tls.clone());
         let mut result = Connection::open(&shared.network, target(shared, &server, opportunistic)).await;
@@ -150,7 +162,10 @@ async fn load(shared: &Shared, key: &EntryKey) -> Option<(Message, Vec<Address>)
     }
 }
 
-async fn records(shared: &Shared, key: &EntryKey) -> Result<Option<(MessageRecord, EntryRecord)>, StorageError> {
+async fn records(
+    shared: &Shared,
+    key: &EntryKey,
+) -> Result<Option<(MessageRecord, EntryRecord)>, StorageError> {
     let key = key.clone();
     shared
         .mailboxes
@@ -200,7 +215,8 @@ async fn try_settle(
         let report = RecipientReport { recipient, remote_mta: server.clone(), reply };
         if report.reply.is_permanent() || expired { failed.push(report) } else { waiting.push(report) }
     }
-    let reason = failed.first().or(waiting.first()).map(|report| report.reply.to_string()).unwrap_or_default();
+    let reason =
+        failed.first().or(waiting.first()).map(|report| report.reply.to_string()).unwrap_or_default();
     entry.attempts = entry.attempts.saturating_add(1);
     let wait = shared.config.retry_after(entry.attempts);
     entry.next_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));

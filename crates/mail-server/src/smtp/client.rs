@@ -211,7 +211,11 @@ impl Connection {
                     within(patience, stream.write_all(block)).await?;
                 }
                 within(patience, stream.flush()).await?;
-                if step == ClientStep::Input { within(patience, stream.read(&mut buffer)).await } else { Ok(1) }
+                if step == ClientStep::Input {
+                    within(patience, stream.read(&mut buffer)).await
+                } else {
+                    Ok(1)
+                }
             };
             let read = work.await.map_err(|source| match source.kind() {
                 io::ErrorKind::TimedOut => SendError::TimedOut { server, seconds: patience.as_secs() },
@@ -246,7 +250,11 @@ pub struct Submission {
 }
 
 /// Submits one message and returns what the server said for each recipient.
-pub async fn submit(network: &Network, target: Target, submission: Submission) -> Result<Vec<Reply>, SendError> {
+pub async fn submit(
+    network: &Network,
+    target: Target,
+    submission: Submission,
+) -> Result<Vec<Reply>, SendError> {
     let mut connection = Connection::open(network, target).await?;
     if let Some((user, password)) = &submission.login {
         connection.authenticate(user, password).await?;

@@ -22,7 +22,8 @@ pub(super) fn header_of(message: &[u8]) -> &[u8] {
     if message.starts_with(b"\r\n") {
         return &[];
     }
-    let end = message.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(message.len(), |place| place + 2);
+    let end =
+        message.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(message.len(), |place| place + 2);
     message.get(..end).unwrap_or(message)
 }
 
@@ -61,7 +62,13 @@ pub(super) fn is_forged_result(name: &[u8], value: &[u8], hostname: &str) -> boo
 }
 
 /// The Received field (RFC 5321 section 4.4, RFC 3848).
-pub(super) fn received(envelope: &Envelope, client: IpAddr, hostname: &str, id: &str, now: SystemTime) -> String {
+pub(super) fn received(
+    envelope: &Envelope,
+    client: IpAddr,
+    hostname: &str,
+    id: &str,
+    now: SystemTime,
+) -> String {
     let literal = match client.to_canonical() {
         IpAddr::V4(v4) => format!("[{v4}]"),
         IpAddr::V6(v6) => format!("[IPv6:{v6}]"),

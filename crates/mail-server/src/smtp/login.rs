@@ -90,14 +90,20 @@ impl Login {
         }
     }
 
-    async fn scram_first(&mut self, service: &Service, peer: SocketAddr, response: &[u8]) -> Result<Outcome, Reply> {
+    async fn scram_first(
+        &mut self,
+        service: &Service,
+        peer: SocketAddr,
+        response: &[u8],
+    ) -> Result<Outcome, Reply> {
         let nonce = BASE64.encode(rand::random::<[u8; 18]>());
         let mut exchange = ScramServer::client_first(response, &nonce).map_err(malformed)?;
         let address = service.directory.complete(exchange.username());
         if !is_same_user(service, exchange.authorization(), &address) {
             return Err(wrong());
         }
-        let login = service.accounts.scram_sha_256(&address, peer.ip()).await.map_err(|error| refusal(&error))?;
+        let login =
+            service.accounts.scram_sha_256(&address, peer.ip()).await.map_err(|error| refusal(&error))?;
         let challenge = exchange.server_first(login.keys);
         *self = Login::ScramProof { exchange: Box::new(exchange), account: login.account, address };
         Ok(Outcome::Challenge(challenge))
@@ -135,7 +141,9 @@ fn malformed(error: SaslError) -> Reply {
 
 fn refusal(error: &AccountError) -> Reply {
     match error {
-        AccountError::Throttled { .. } | AccountError::Busy => Reply::new(454, EnhancedCode(4, 7, 0), error.to_string()),
+        AccountError::Throttled { .. } | AccountError::Busy => {
+            Reply::new(454, EnhancedCode(4, 7, 0), error.to_string())
+        }
         _ => {
             tracing::error!(%error, "a login could not be checked");
             Reply::new(454, EnhancedCode(4, 7, 0), "the login cannot be checked now; try again later")

@@ -1,8 +1,8 @@
 //! What is done with a whole message before it is acknowledged.
 
+use super::Face;
 use super::header::{date, has, header_of, is_forged_result, is_looping, received, without};
 use super::session::{Connection, Recipient, unavailable};
-use super::Face;
 use crate::authentication::{Arrival, Disposition};
 use crate::mailbox::MailboxError;
 use crate::queue::{AcceptError, NewMail, QueueId};
@@ -23,7 +23,11 @@ impl Connection<'_> {
     /// Checks a message, adds what must be added, and takes responsibility.
     pub(super) async fn message(&mut self, envelope: Envelope, message: Vec<u8>) -> Answer {
         if is_looping(header_of(&message)) {
-            return Answer::Refuse(Reply::new(554, EnhancedCode(5, 4, 6), "too many hops: the message goes in circles"));
+            return Answer::Refuse(Reply::new(
+                554,
+                EnhancedCode(5, 4, 6),
+                "too many hops: the message goes in circles",
+            ));
         }
         let id = QueueId::new();
         let now = SystemTime::now();
@@ -36,7 +40,8 @@ impl Connection<'_> {
             Err(reply) => return Answer::Refuse(reply),
         };
         let client = self.stream.peer_addr().ip();
-        let mut octets = received(&envelope, client, &self.service.hostname, &id.to_string(), now).into_bytes();
+        let mut octets =
+            received(&envelope, client, &self.service.hostname, &id.to_string(), now).into_bytes();
         octets.extend_from_slice(&prepared.octets);
         let size = octets.len() as u64;
         let count = envelope.recipients.len();
@@ -60,7 +65,12 @@ impl Connection<'_> {
         match self.service.queue.accept(mail).await {
             Ok(()) => {
                 let authentication = prepared.authentication;
-                let event = MailEvent::Accepted { id: id.to_string(), octets: size, recipients: count, authentication };
+                let event = MailEvent::Accepted {
+                    id: id.to_string(),
+                    octets: size,
+                    recipients: count,
+                    authentication,
+                };
                 self.service.reporter.tell(event);
                 Answer::Accept(format!("accepted as {id}"))
             }
@@ -144,7 +154,8 @@ impl Connection<'_> {
         }
         octets.extend_from_slice(&message);
         let own = user.address.parse::<Address>().ok();
-        let domain = authors.first().or(own.as_ref()).map(|author| author.domain().to_string()).unwrap_or_default();
+        let domain =
+            authors.first().or(own.as_ref()).map(|author| author.domain().to_string()).unwrap_or_default();
         let mut signed = service.signer.sign(&domain, &octets);
         signed.extend_from_slice(&octets);
         Ok(Prepared { octets: signed, junk: false, authentication: "submission".to_owned() })
@@ -153,7 +164,8 @@ impl Connection<'_> {
 
 /// The addresses of the From field.
 fn authors(header: &[u8]) -> Vec<Address> {
-    let text = |part: &Option<Vec<u8>>| part.as_deref().and_then(|part| String::from_utf8(part.to_vec()).ok());
+    let text =
+        |part: &Option<Vec<u8>>| part.as_deref().and_then(|part| String::from_utf8(part.to_vec()).ok());
     let authors = Summary::parse(header).envelope.from;
     let addresses = authors.iter().filter_map(|author| {
         let (local, host) = (text(&author.mailbox)?, text(&author.host)?);

@@ -77,8 +77,15 @@ impl<'a> Connection<'a> {
                     let Self { stream, mut session, .. } = connection;
                     let stream = within(handshake, stream.accept_tls(service.tls.clone())).await?;
                     session.tls_started();
-                    connection =
-                        Self { service, face, stream, session, login: Login::None, user: None, recipients: Vec::new() };
+                    connection = Self {
+                        service,
+                        face,
+                        stream,
+                        session,
+                        login: Login::None,
+                        user: None,
+                        recipients: Vec::new(),
+                    };
                 }
                 step => connection.answer(step).await?,
             }
@@ -103,7 +110,8 @@ impl<'a> Connection<'a> {
                 answer
             }
             Step::Response(response) => {
-                let (answer, user) = self.login.respond(self.service, self.stream.peer_addr(), &response).await;
+                let (answer, user) =
+                    self.login.respond(self.service, self.stream.peer_addr(), &response).await;
                 self.user = user;
                 answer
             }
@@ -147,7 +155,11 @@ impl<'a> Connection<'a> {
                 return Answer::Accept(String::new());
             }
             _ => {
-                return Answer::Refuse(Reply::new(550, EnhancedCode(5, 7, 1), "relaying denied: no such domain here"));
+                return Answer::Refuse(Reply::new(
+                    550,
+                    EnhancedCode(5, 7, 1),
+                    "relaying denied: no such domain here",
+                ));
             }
         };
         match found {
@@ -161,7 +173,9 @@ impl<'a> Connection<'a> {
                 }
                 Err(error) => unavailable(&error),
             },
-            Ok(None) => Answer::Refuse(Reply::new(550, EnhancedCode(5, 1, 1), format!("no mailbox {to} here"))),
+            Ok(None) => {
+                Answer::Refuse(Reply::new(550, EnhancedCode(5, 1, 1), format!("no mailbox {to} here")))
+            }
             Err(error) => unavailable(&error),
         }
     }
@@ -200,7 +214,9 @@ impl<'a> Connection<'a> {
             self.service.reporter.tell(match exchange {
                 Exchange::Command(line) => MailEvent::Command { from: client, to: server, line },
                 Exchange::Reply(line) => MailEvent::Reply { from: server, to: client, line },
-                Exchange::Data { octets, lines } => MailEvent::Data { from: client, to: server, octets, lines },
+                Exchange::Data { octets, lines } => {
+                    MailEvent::Data { from: client, to: server, octets, lines }
+                }
             });
         }
     }
