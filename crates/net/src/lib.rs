@@ -39,7 +39,7 @@ pub use datagrams::{Datagrams, Received};
 pub use impairment::{Conditions, Impairment};
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
 pub use listener::{ListenOptions, Listener};
-pub use network::Network;
+pub use network::{Network, system_addresses};
 pub use shutdown::{Hold, Shutdown};
 pub use stream::{Stream, TlsFacts};
 pub use timeouts::{Phase, Timeouts, within};
