@@ -94,7 +94,7 @@ pub(crate) struct ListenArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     connections_max: usize,
     /// The certificate chain for --tls (PEM); without it one is made for this run
-    #[arg(long, value_name = "FILE", requires_all = ["key", "tls"])]
+    #[arg(long, value_name = "FILE", requires_all = ["key", "tls"], conflicts_with_all = ["udp", "tcp"])]
     cert: Option<PathBuf>,
     /// The key that belongs to --cert (PEM)
     #[arg(long, value_name = "FILE", requires = "cert")]
@@ -110,10 +110,10 @@ pub(crate) struct ConnectArguments {
     #[arg(value_parser = target)]
     target: String,
     /// Trust the certificates in this file only (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with = "insecure")]
+    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with_all = ["udp", "tcp", "insecure"])]
     ca: Option<PathBuf>,
     /// Encrypt, but believe any certificate
-    #[arg(long, requires = "tls")]
+    #[arg(long, requires = "tls", conflicts_with_all = ["udp", "tcp"])]
     insecure: bool,
 }
 

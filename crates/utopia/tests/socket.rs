@@ -169,12 +169,12 @@ fn a_capture_is_complete_after_the_end_and_is_decrypted_by_its_own_keys() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tls.pcapng");
     let server = Server::start(&["--tls", "0", "--upper", "--capture", file.to_str().unwrap()]);
-    let output = run(&["connect", "--tls", &server.address, "--insecure"], b"secret\n");
-    assert_eq!(text(&output.stdout), "SECRET\n");
+    let output = run(&["connect", "--tls", &server.address, "--insecure"], b"whisper\n");
+    assert_eq!(text(&output.stdout), "WHISPER\n");
     server.end();
     let octets = std::fs::read(&file).unwrap();
     assert_eq!(octets[..4], 0x0A0D_0D0A_u32.to_le_bytes());
-    assert!(!octets.windows(6).any(|window| window == b"SECRET"), "TLS was captured as plain text");
+    assert!(!octets.windows(7).any(|window| window == b"WHISPER"), "TLS was captured as plain text");
     assert!(octets.windows(23).any(|window| window == b"CLIENT_TRAFFIC_SECRET_0"));
     let Ok(tshark) = Command::new("tshark").arg("-r").arg(&file).args(["-x"]).output() else {
         eprintln!("tshark is absent: not read back");
@@ -182,7 +182,7 @@ fn a_capture_is_complete_after_the_end_and_is_decrypted_by_its_own_keys() {
     };
     let dump = String::from_utf8_lossy(&tshark.stdout).into_owned();
     assert!(dump.contains("Decrypted TLS"), "{dump}");
-    assert!(dump.contains("SECRET"), "{dump}");
+    assert!(dump.contains("WHISPER"), "{dump}");
 }
 
 #[test]
