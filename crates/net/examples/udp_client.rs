@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
 
     // The datagram or its reply may be lost, so do not wait for ever.
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let mut buffer = [0; 65_535];
+    let mut buffer = vec![0; 65_535];
     match socket.recv_from(&mut buffer) {
         Ok((length, server)) => println!("{server} replies {}", String::from_utf8_lossy(&buffer[..length])),
         Err(error) => println!("no reply: {error}; is the server (udp_server) running?"),

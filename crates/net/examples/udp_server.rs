@@ -9,7 +9,7 @@ fn main() -> std::io::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:12000")?;
     println!("The server is ready to receive on {}", socket.local_addr()?);
     // No UDP datagram is longer than this.
-    let mut buffer = [0; 65_535];
+    let mut buffer = vec![0; 65_535];
     loop {
         // Each datagram carries the address of its sender ...
         let (length, client) = socket.recv_from(&mut buffer)?;

@@ -10,7 +10,7 @@
 use crate::packet::{self, ACK, FIN, PSH, SEGMENT_OCTETS_MAX, SYN, Segment};
 use crate::pcapng::Writer;
 use crate::{BoxedDuplex, Direction, Ends, Layer, Passing, Role};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -138,7 +138,11 @@ impl rustls::KeyLog for Secrets {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 /// A connection whose bytes are written down as they pass.

@@ -68,24 +68,21 @@ pub(crate) fn tcp(from: SocketAddr, to: SocketAddr, segment: Segment, payload: &
 /// The IP header of a packet that carries `length` octets.
 fn ip(from: IpAddr, to: IpAddr, protocol: u8, length: usize) -> Vec<u8> {
     let mut header = Vec::with_capacity(40 + length);
-    match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            header.extend([0x45, 0]);
-            header.extend(((20 + length) as u16).to_be_bytes());
-            // Identification 0, don't fragment (RFC 6864 section 4).
-            header.extend([0, 0, 0x40, 0, HOP_LIMIT, protocol, 0, 0]);
-            header.extend(from.octets());
-            header.extend(to.octets());
-            let sum = checksum(0, &header);
-            header[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
-        _ => {
-            header.extend([0x60, 0, 0, 0]);
-            header.extend((length as u16).to_be_bytes());
-            header.extend([protocol, HOP_LIMIT]);
-            header.extend(six(from));
-            header.extend(six(to));
-        }
+    if let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) {
+        header.extend([0x45, 0]);
+        header.extend(((20 + length) as u16).to_be_bytes());
+        // Identification 0, don't fragment (RFC 6864 section 4).
+        header.extend([0, 0, 0x40, 0, HOP_LIMIT, protocol, 0, 0]);
+        header.extend(from.octets());
+        header.extend(to.octets());
+        let sum = checksum(0, &header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+    } else {
+        header.extend([0x60, 0, 0, 0]);
+        header.extend((length as u16).to_be_bytes());
+        header.extend([protocol, HOP_LIMIT]);
+        header.extend(six(from));
+        header.extend(six(to));
     }
     header
 }

@@ -22,6 +22,7 @@ pub struct Stream {
     ends: Ends,
     key_log: Option<Arc<dyn rustls::KeyLog>>,
     /// The listener's place, free again when this is dropped.
+    #[expect(dead_code, reason = "held for its drop")]
     place: Option<Place>,
 }
 
@@ -130,11 +131,6 @@ impl Stream {
         };
         let tls = TlsConnector::from(config).connect(name, wire).await?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
-    }
-
-    /// Whether a listener's bounds count this connection.
-    pub fn is_counted(&self) -> bool {
-        self.place.is_some()
     }
 }
 

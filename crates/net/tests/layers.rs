@@ -246,15 +246,14 @@ async fn captured() -> Vec<u8> {
         let (mut ours, mut client) = (ours.unwrap(), client.unwrap());
         client.write_all(b"EHLO client.test\r\n").await.unwrap();
         ours.read_exact(&mut [0; 18]).await.unwrap();
-        ours.write_all(&[b'x'; 40_000]).await.unwrap();
-        client.read_exact(&mut [0; 40_000]).await.unwrap();
+        ours.write_all(&vec![b'x'; 40_000]).await.unwrap();
+        client.read_exact(&mut vec![0; 40_000]).await.unwrap();
         client.shutdown().await.unwrap();
         assert_eq!(ours.read(&mut [0; 1]).await.unwrap(), 0);
         ours.shutdown().await.unwrap();
     }
     capture.flush().unwrap();
-    let file = memory.0.lock().unwrap().clone();
-    file
+    memory.0.lock().unwrap().clone()
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ async fn tls_with_a_certificate_of_our_own_authority() {
 
 #[tokio::test]
 async fn certificates_of_another_time_are_not_valid() {
-    let long_ago = SystemTime::now() - Duration::from_secs(400 * 24 * 60 * 60);
+    let long_ago = SystemTime::now() - Duration::from_hours(400 * 24);
     let authority = Authority::create("ca", long_ago).unwrap();
     let issued = authority.issue(&["mx.utopia.test"], long_ago).unwrap();
     assert!(issued.not_after < SystemTime::now());

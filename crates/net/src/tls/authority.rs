@@ -8,7 +8,7 @@ use rcgen::{
 };
 use std::time::{Duration, SystemTime};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 /// How long the CA is valid.
 const AUTHORITY_DAYS: u32 = 3_652;
 /// How long a server's certificate is valid.

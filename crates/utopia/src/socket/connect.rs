@@ -122,18 +122,15 @@ async fn converse(arguments: &ConnectArguments, stream: Stream) -> Result<(), Fa
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(error) => return Err(Failure(format!("{peer} ended the connection: {error}"))),
             },
-            piece = next(&mut typed) => match piece {
-                Some(piece) => {
-                    let piece = piece?;
-                    let write = async { writer.write_all(&piece).await?; writer.flush().await };
-                    shared.timeouts().bound(Phase::Write, write).await
-                        .map_err(|error| Failure(format!("cannot send to {peer}: {error}")))?;
-                    output.sent(local, peer, &piece)?;
-                }
-                None => {
-                    typed = None;
-                    writer.shutdown().await.ok();
-                }
+            piece = next(&mut typed) => if let Some(piece) = piece {
+                let piece = piece?;
+                let write = async { writer.write_all(&piece).await?; writer.flush().await };
+                shared.timeouts().bound(Phase::Write, write).await
+                    .map_err(|error| Failure(format!("cannot send to {peer}: {error}")))?;
+                output.sent(local, peer, &piece)?;
+            } else {
+                typed = None;
+                writer.shutdown().await.ok();
             },
             () = idle(shared.timeout) => {
                 return Err(Failure(format!("nothing happened with {peer} for the time of --timeout")));

@@ -3,6 +3,7 @@
 
 use super::LINE_OCTETS_MAX;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -46,7 +47,7 @@ impl Output {
     pub(super) fn notice(&self, event: &str, address: SocketAddr, more: &str) -> io::Result<()> {
         if self.json {
             let text = (!more.is_empty()).then(|| more.to_owned());
-            return self.json(&Line { address: Some(address), text, ..self.line(event) });
+            return Self::object(&Line { address: Some(address), text, ..self.line(event) });
         }
         let more = if more.is_empty() { String::new() } else { format!(" ({more})") };
         writeln!(io::stderr(), "{event} {} {address}{more}", self.transport)
@@ -87,14 +88,14 @@ impl Output {
     fn message(&self, event: &str, from: SocketAddr, to: SocketAddr, octets: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(octets).trim_end_matches(['\r', '\n']).to_owned();
         let (text, hex) = if self.hex { (None, Some(hex(octets))) } else { (Some(text), None) };
-        self.json(&Line { from: Some(from), to: Some(to), text, hex, ..self.line(event) })
+        Self::object(&Line { from: Some(from), to: Some(to), text, hex, ..self.line(event) })
     }
 
     fn line<'a>(&self, event: &'a str) -> Line<'a> {
         Line { event, transport: self.transport, address: None, from: None, to: None, text: None, hex: None }
     }
 
-    fn json(&self, line: &Line<'_>) -> io::Result<()> {
+    fn object(line: &Line<'_>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         serde_json::to_writer(&mut out, line)?;
         out.write_all(b"\n")?;
@@ -103,7 +104,11 @@ impl Output {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 /// Gathers octets until a line is whole. Holds at most `LINE_OCTETS_MAX`.
