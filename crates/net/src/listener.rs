@@ -172,3 +172,22 @@ impl Drop for Neighbour {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ipv6_subscriber_counts_as_one_address() {
+        let crowd = Arc::new(Crowd { connections_per_address_max: 2, open: Mutex::default() });
+        let enter = |address: &str| crowd.enter(address.parse().unwrap());
+        let first = enter("2001:db8::1").unwrap();
+        let _second = enter("2001:db8::ffff:2").unwrap();
+        assert!(enter("2001:db8::3").is_none());
+        assert!(enter("2001:db8:0:1::3").is_some());
+        drop(first);
+        assert!(enter("2001:db8::3").is_some());
+        // Nothing is kept of who has gone.
+        assert_eq!(crowd.lock().len(), 1);
+    }
+}

@@ -222,3 +222,39 @@ pub(crate) fn send(
     let octets = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
     usize::try_from(octets).map_err(|_| io::Error::last_os_error())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn addresses_survive_the_system_s_form(ip: IpAddr, port: u16, flow: u32, scope: u32) {
+            let address = match ip {
+                IpAddr::V4(ip) => SocketAddrV4::new(ip, port).into(),
+                IpAddr::V6(ip) => SocketAddrV6::new(ip, port, flow, scope).into(),
+            };
+            let mut raw = empty_address();
+            write_address(address, &mut raw);
+            prop_assert_eq!(read_address(&raw), Some(address));
+        }
+
+        /// IP_PKTINFO names the source in another field than the destination:
+        /// only IPv6 reads back what it wrote.
+        #[test]
+        fn a_source_is_a_control_message_of_its_length(ip: std::net::Ipv6Addr) {
+            let mut control = Control::EMPTY;
+            let mut header = empty_header();
+            header.msg_controllen = write_source(ip.into(), &mut control) as _;
+            header.msg_control = (&raw mut control).cast();
+            // SAFETY: `control` holds one whole message of the length given.
+            prop_assert_eq!(unsafe { read_destination(&header) }, Some(IpAddr::V6(ip)));
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_family_is_none() {
+        assert_eq!(read_address(&empty_address()), None);
+    }
+}
