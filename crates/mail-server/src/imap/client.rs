@@ -53,7 +53,9 @@ pub(super) async fn serve(service: Arc<Service>, stream: Stream, implicit_tls: b
     let session = Session::new(implicit_tls, !implicit_tls);
     let mut client = Client { service, connection, session, watch: None, login_failures: 0 };
     let last = match client.run().await {
-        Ok(()) | Err(Failure::End(End::Gone) | Failure::Answer(..)) => None,
+        Ok(()) | Err(Failure::End(End::Gone)) => None,
+        // Not in answer to a command: what the client is to be told cannot be read.
+        Err(Failure::Answer(..)) => Some("the mailbox cannot be read; try again later"),
         Err(Failure::End(End::Silence)) => Some("you said nothing for too long"),
         Err(Failure::End(End::TooLong)) => {
             client.connection.tell_refused("a command longer than line_octets_max");

@@ -190,7 +190,7 @@ pub(super) fn clipped(uids: &Uids, largest: u32, is_known: Option<&dyn Fn(u32) -
     let clipped = clipped.filter(|range| !range.is_empty());
     match is_known {
         None => clipped.collect(),
-        Some(is_known) => clipped.flatten().filter(|uid| is_known(*uid)).map(|uid| uid..=uid).collect(),
+        Some(is_known) => super::ranges(&clipped.flatten().filter(|uid| is_known(*uid)).collect::<Vec<_>>()),
     }
 }
 
