@@ -179,12 +179,11 @@ async fn every_mechanism_logs_in_and_guessing_ends() {
     peer.send(format!("a AUTHENTICATE SCRAM-SHA-256 {}\r\n", STANDARD.encode(scram.client_first()))).await;
     for _ in 0..2 {
         let challenge = STANDARD.decode(peer.line().await.strip_prefix("+ ").unwrap()).unwrap();
-        let answer = match scram.server_first(&challenge) {
-            Ok(answer) => answer,
-            Err(_) => {
-                scram.server_final(&challenge).unwrap();
-                Vec::new()
-            }
+        let answer = if let Ok(answer) = scram.server_first(&challenge) {
+            answer
+        } else {
+            scram.server_final(&challenge).unwrap();
+            Vec::new()
         };
         peer.send(format!("{}\r\n", STANDARD.encode(answer))).await;
     }
@@ -242,6 +241,11 @@ async fn messages_are_appended_read_flagged_copied_moved_and_expunged() {
         peer.ok("SEARCH RETURN (COUNT MAX) TEXT hello").await,
         [format!("* ESEARCH (TAG \"t{}\") MAX 3 COUNT 3", peer.tag)]
     );
+    // A body that is read on a thread of its own.
+    let long = format!("{}\r\nneedle\r\n", "hay\r\n".repeat(100_000));
+    peer.append("INBOX", "(\\Deleted)", &long).await;
+    assert_eq!(peer.ok("SEARCH BODY needle").await, ["* SEARCH 4"]);
+    assert_eq!(peer.ok("EXPUNGE").await, ["* 4 EXPUNGE"]);
     assert!(peer.answer("SEARCH CHARSET KOI8-R ALL").await.starts_with("NO [BADCHARSET"));
 
     assert_eq!(
