@@ -5,6 +5,7 @@ use super::connection::{Connection, End, Incoming, shortened};
 use super::error::Failure;
 use super::{IdleEnd, Service};
 use crate::mailbox::{AccountId, MailboxError, MailboxId};
+use bytes::Bytes;
 use mail::imap::command::{Command, Refused, Tagged, parse};
 use mail::imap::response::Response;
 use mail::imap::session::Session;
@@ -53,7 +54,9 @@ pub(super) async fn serve(service: Arc<Service>, stream: Stream, implicit_tls: b
     let session = Session::new(implicit_tls, !implicit_tls);
     let mut client = Client { service, connection, session, watch: None, login_failures: 0 };
     let last = match client.run().await {
-        Ok(()) | Err(Failure::End(End::Gone) | Failure::Answer(..)) => None,
+        Ok(()) | Err(Failure::End(End::Gone)) => None,
+        // Not in answer to a command: what the client is to be told cannot be read.
+        Err(Failure::Answer(..)) => Some("the mailbox cannot be read; try again later"),
         Err(Failure::End(End::Silence)) => Some("you said nothing for too long"),
         Err(Failure::End(End::TooLong)) => {
             client.connection.tell_refused("a command longer than line_octets_max");
@@ -86,7 +89,7 @@ impl Client {
                 () = shutdown.requested() => return Err(Failure::Bye("the server is stopping")),
             };
             let ended = match incoming {
-                Incoming::Command(octets) => self.one(&octets).await?,
+                Incoming::Command(octets) => self.one(&octets.into()).await?,
                 Incoming::TooLarge(line) => {
                     self.connection.tell_refused("a literal larger than the configuration allows");
                     let tag = parse(&line).map_or_else(|refused| refused.tag, |tagged| Some(tagged.tag));
@@ -109,7 +112,7 @@ impl Client {
     }
 
     /// Carries out one command; true after LOGOUT.
-    async fn one(&mut self, octets: &[u8]) -> Result<bool, Failure> {
+    async fn one(&mut self, octets: &Bytes) -> Result<bool, Failure> {
         let Tagged { tag, command } = match parse(octets) {
             Ok(tagged) => tagged,
             Err(Refused { tag, fault }) => {
@@ -148,7 +151,7 @@ impl Client {
                     self.session.secured();
                     return Ok(false);
                 }
-                command => self.carry_out(command, &tag).await,
+                command => self.carry_out(command, &tag, octets).await,
             },
             Err(denied) => Err(Failure::Answer(denied.status, denied.code, denied.text.to_owned())),
         };
@@ -171,7 +174,7 @@ impl Client {
         Ok(false)
     }
 
-    async fn carry_out(&mut self, command: Command, tag: &str) -> Result<Done, Failure> {
+    async fn carry_out(&mut self, command: Command, tag: &str, octets: &Bytes) -> Result<Done, Failure> {
         match command {
             Command::Capability => {
                 self.say(&format!("* CAPABILITY {}\r\n", self.session.capabilities())).await?;
@@ -205,7 +208,7 @@ impl Client {
             Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false).await,
             Command::List(list) => self.list(&list).await,
             Command::Status { mailbox, items } => self.status(&mailbox, &items).await,
-            Command::Append { mailbox, messages } => self.append(&mailbox, messages).await,
+            Command::Append { mailbox, messages } => self.append(&mailbox, messages, octets).await,
             Command::Idle => self.idle().await,
             Command::Close => self.close().await,
             Command::Unselect => {

@@ -9,13 +9,16 @@ use bytes::Bytes;
 use mail::imap::command::Which;
 use mail::imap::fetch::{Item, Needs, needs};
 use mail::imap::fetch_response::{self, answer};
-use mail::imap::search::Search;
+use mail::imap::search::{Key, Search};
 use mail::imap::search_match::{self, Candidate, Verdict, matches};
 use mail::message::Summary;
+use std::sync::Arc;
 use storage::StorageError;
 
 /// Messages whose records are looked up at once.
 const MESSAGES_AT_ONCE_MAX: usize = 200;
+/// Octets of a message that are searched on the spot; longer ones on a thread of their own.
+const SEARCH_OCTETS_MAX: usize = 256 * 1024;
 
 impl Client {
     pub(super) async fn fetch(
@@ -183,12 +186,13 @@ impl Client {
         let selected = self.session.selected().ok_or_else(|| Failure::bad("select a mailbox first"))?;
         let uids = selected.view.uids();
         let largest = (uids.len() as u32, uids.last().copied().unwrap_or(0));
+        let key = Arc::new(search.key.clone());
         let (mut found, mut highest) = (Vec::new(), 0);
         for chunk in uids.chunks(MESSAGES_AT_ONCE_MAX) {
             for message in self.service.mailboxes.messages(account, selected.id, super::ranges(chunk)).await?
             {
                 let Some(number) = selected.view.number(message.uid) else { continue };
-                if self.is_match(account, search, &message, number, largest).await? {
+                if self.is_match(account, &key, &message, number, largest).await? {
                     found.push(if search.uid { message.uid } else { number });
                     highest = highest.max(message.modseq);
                 }
@@ -201,29 +205,25 @@ impl Client {
     async fn is_match(
         &self,
         account: AccountId,
-        search: &Search,
+        key: &Arc<Key>,
         message: &Message,
         number: u32,
         largest: (u32, u32),
     ) -> Result<bool, Failure> {
-        let flags: Vec<&str> = message.flags.names().collect();
-        let (email_id, thread_id) = (message.email.to_string(), message.thread.to_string());
         let (mut summary, mut octets): (Option<Summary>, Option<Bytes>) = (None, None);
         loop {
-            let candidate = Candidate {
-                number,
-                uid: message.uid,
-                largest,
-                flags: &flags,
-                internal_date: message.internal_date,
-                size: message.size,
-                mod_seq: message.modseq,
-                email_id: &email_id,
-                thread_id: &thread_id,
-                summary: summary.as_ref(),
-                octets: octets.as_deref(),
+            let verdict = match &octets {
+                Some(whole) if whole.len() > SEARCH_OCTETS_MAX => {
+                    let (key, message) = (key.clone(), message.clone());
+                    let (summary, whole) = (summary.clone(), whole.clone());
+                    let judging =
+                        move || judge(&key, &message, number, largest, summary.as_ref(), Some(&whole));
+                    let judged = tokio::task::spawn_blocking(judging).await;
+                    judged.map_err(|_| Failure::no(Some("SERVERBUG"), "a message could not be searched"))?
+                }
+                octets => judge(key, message, number, largest, summary.as_ref(), octets.as_ref()),
             };
-            match matches(&search.key, &candidate) {
+            match verdict {
                 Verdict::Known(matched) => return Ok(matched),
                 Verdict::NeedsSummary => {
                     summary = present(self.service.mailboxes.summary(account, message.email).await)?;
@@ -240,6 +240,32 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether a message matches, as far as what is at hand can tell.
+fn judge(
+    key: &Key,
+    message: &Message,
+    number: u32,
+    largest: (u32, u32),
+    summary: Option<&Summary>,
+    octets: Option<&Bytes>,
+) -> Verdict {
+    let flags: Vec<&str> = message.flags.names().collect();
+    let candidate = Candidate {
+        number,
+        uid: message.uid,
+        largest,
+        flags: &flags,
+        internal_date: message.internal_date,
+        size: message.size,
+        mod_seq: message.modseq,
+        email_id: &message.email.to_string(),
+        thread_id: &message.thread.to_string(),
+        summary,
+        octets: octets.map(|octets| &octets[..]),
+    };
+    matches(key, &candidate)
 }
 
 /// `None` where somebody else expunged the message meanwhile.

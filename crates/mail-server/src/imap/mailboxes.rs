@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 /// Keywords that SELECT names.
 const KEYWORDS_TOLD_MAX: usize = 200;
+/// Octets gathered of a response of many lines before they are written.
+const RESPONSE_OCTETS_MAX: usize = 64 * 1024;
 
 impl Client {
     /// The mailbox of a name.
@@ -95,6 +97,9 @@ impl Client {
             if let Some(number) = view.number(message.uid) {
                 write_flags(&mut response, number, &super::changed(message), true);
             }
+            if response.len() > RESPONSE_OCTETS_MAX {
+                self.connection.write(std::mem::take(&mut response)).await?;
+            }
         }
         Ok(self.connection.write(response).await?)
     }
@@ -115,8 +120,10 @@ impl Client {
     }
 
     pub(super) async fn delete(&mut self, name: &str) -> Result<Done, Failure> {
-        self.service.mailboxes.delete(self.account()?, name).await?;
-        if self.session.selected().is_some_and(|selected| selected.name == name) {
+        let account = self.account()?;
+        let id = self.find(name).await?.map(|info| info.id);
+        self.service.mailboxes.delete(account, name).await?;
+        if self.session.selected().is_some_and(|selected| Some(selected.id) == id) {
             self.leave();
         }
         Ok(Done::default())
@@ -190,7 +197,7 @@ pub(super) fn clipped(uids: &Uids, largest: u32, is_known: Option<&dyn Fn(u32) -
     let clipped = clipped.filter(|range| !range.is_empty());
     match is_known {
         None => clipped.collect(),
-        Some(is_known) => clipped.flatten().filter(|uid| is_known(*uid)).map(|uid| uid..=uid).collect(),
+        Some(is_known) => super::ranges(&clipped.flatten().filter(|uid| is_known(*uid)).collect::<Vec<_>>()),
     }
 }
 

@@ -20,22 +20,29 @@ impl Client {
         Ok((selected.id, uids))
     }
 
-    pub(super) async fn append(&mut self, name: &str, messages: Vec<Append>) -> Result<Done, Failure> {
+    /// `command` is the command's octets, in which the messages stand.
+    pub(super) async fn append(
+        &mut self,
+        name: &str,
+        messages: Vec<Append>,
+        command: &Bytes,
+    ) -> Result<Done, Failure> {
         let account = self.account()?;
         let id = self.find(name).await?.ok_or_else(|| Failure::try_create(name))?.id;
         let now =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
         let mut prepared = Vec::with_capacity(messages.len());
         for message in messages {
-            if message.octets.is_empty() {
+            let octets = command.slice(message.octets);
+            if octets.is_empty() {
                 return Err(Failure::no(None, "a message has at least one octet"));
             }
-            if message.octets.contains(&0) {
+            if octets.contains(&0) {
                 return Err(Failure::no(None, "a message must not hold NUL"));
             }
             let flags = Flags::from_names(message.flags.iter().map(String::as_str));
             let date = message.internal_date.unwrap_or(now);
-            prepared.push(self.service.mailboxes.prepare(Bytes::from(message.octets), flags, date).await?);
+            prepared.push(self.service.mailboxes.prepare(octets, flags, date).await?);
         }
         let appended = self.service.mailboxes.append(account, id, prepared).await?;
         let uids: Vec<u32> = appended.iter().map(|appended| appended.uid).collect();

@@ -90,13 +90,29 @@ pub fn start(
         addresses.push(listener.local_addr().map_err(failed)?);
         listeners.push((listener, endpoint.implicit_tls));
     }
+    serve(config, listeners, tls, accounts, mailboxes, reporter, shutdown);
+    Ok(addresses)
+}
+
+/// Serves clients on listeners that somebody else opened (such as systemd), each
+/// with whether it is under TLS from the first octet, until `shutdown`.
+pub fn serve(
+    config: Config,
+    listeners: Vec<(Listener, bool)>,
+    tls: Arc<rustls::ServerConfig>,
+    accounts: Accounts,
+    mailboxes: Mailboxes,
+    reporter: Reporter,
+    shutdown: Shutdown,
+) {
     let service = Arc::new(Service { config, tls, accounts, mailboxes, reporter, shutdown });
-    for ((listener, implicit_tls), address) in listeners.into_iter().zip(&addresses) {
+    for (listener, implicit_tls) in listeners {
         let name = if implicit_tls { "imaps" } else { "imap" };
-        service.reporter.tell(SocketEvent::Listening { service: name.to_owned(), address: *address });
+        if let Ok(address) = listener.local_addr() {
+            service.reporter.tell(SocketEvent::Listening { service: name.to_owned(), address });
+        }
         service.shutdown.spawn(accept(service.clone(), listener, implicit_tls));
     }
-    Ok(addresses)
 }
 
 async fn accept(service: Arc<Service>, listener: Listener, implicit_tls: bool) {

@@ -22,6 +22,8 @@ pub(super) struct Ledger<'t> {
     /// The modseq of this change, taken when first needed.
     modseq: Option<u64>,
     open: BTreeMap<MailboxId, MailboxRecord>,
+    /// Deleted; whoever watches one is to learn of it.
+    gone: Vec<MailboxId>,
 }
 
 impl<'t> Ledger<'t> {
@@ -32,7 +34,7 @@ impl<'t> Ledger<'t> {
         let octets =
             transaction.get(keys::ACCOUNTS, &keys::account(account))?.ok_or(MailboxError::NoAccount)?;
         let state = AccountState::decode(&octets).ok_or(MailboxError::Unreadable(keys::ACCOUNTS.0))?;
-        Ok(Ledger { transaction, account, state, modseq: None, open: BTreeMap::new() })
+        Ok(Ledger { transaction, account, state, modseq: None, open: BTreeMap::new(), gone: Vec::new() })
     }
 
     /// Writes everything and wakes who watches once it is durable.
@@ -48,6 +50,7 @@ impl<'t> Ledger<'t> {
                 .iter()
                 .filter(|(_, record)| record.highest_modseq == modseq)
                 .map(|(id, _)| *id)
+                .chain(self.gone)
                 .collect();
             watchers.wake_after_commit(self.transaction, account, mailboxes, modseq);
         }
@@ -81,6 +84,9 @@ impl<'t> Ledger<'t> {
     /// Forgets a mailbox that is deleted.
     pub(super) fn forget_mailbox(&mut self, id: MailboxId) {
         self.open.remove(&id);
+        self.gone.push(id);
+        // Taken, so that those who watch are woken.
+        self.modseq();
     }
 
     /// Puts a message into a mailbox, at its next uid and this change's modseq.

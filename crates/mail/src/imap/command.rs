@@ -7,6 +7,7 @@ use super::search::{self, Search};
 use super::sequence::SequenceSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::ops::Range;
 
 /// Messages taken by one APPEND (RFC 3502).
 pub const APPEND_MESSAGES_MAX: usize = 100;
@@ -183,8 +184,8 @@ pub struct Append {
     pub flags: Vec<String>,
     /// Its internal date in seconds since 1970; `None` is now.
     pub internal_date: Option<i64>,
-    /// Its octets.
-    pub octets: Vec<u8>,
+    /// Where in the command its octets stand, so that they need not be copied.
+    pub octets: Range<usize>,
 }
 
 /// What a client of QRESYNC knows of a mailbox.
@@ -467,7 +468,8 @@ fn append(scanner: &mut Scanner<'_>) -> Parsed<Command> {
             internal_date = Some(scanner.date_time()?.0);
             scanner.space()?;
         }
-        let octets = scanner.literal()?.to_vec();
+        let length = scanner.literal()?.len();
+        let octets = scanner.at() - length..scanner.at();
         messages.push(Append { flags, internal_date, octets });
     }
     Ok(Command::Append { mailbox, messages })
@@ -601,7 +603,7 @@ mod tests {
             panic!()
         };
         assert_eq!(messages[1].flags, ["\\Flagged"]);
-        assert_eq!(messages[1].octets, b"yz");
+        assert_eq!(messages[1].octets, 39..41);
     }
 
     #[test]

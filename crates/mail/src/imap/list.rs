@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// Patterns kept of one command.
 pub const PATTERNS_MAX: usize = 50;
+/// Octets of all patterns of one command, the reference counted with each.
+pub const PATTERN_OCTETS_MAX: usize = 2_000;
 
 /// A LIST or LSUB command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,8 +121,9 @@ pub(super) fn list(scanner: &mut Scanner<'_>) -> Parsed<List> {
     } else {
         vec![scanner.list_mailbox()?]
     };
-    if list.patterns.len() > PATTERNS_MAX {
-        return Err(scanner.fault("fewer patterns"));
+    let octets: usize = list.patterns.iter().map(|pattern| list.reference.len() + pattern.len()).sum();
+    if list.patterns.len() > PATTERNS_MAX || octets > PATTERN_OCTETS_MAX {
+        return Err(scanner.fault("fewer or shorter patterns"));
     }
     if scanner.eat(b" RETURN ") {
         options(scanner, |scanner, name, fault| {
@@ -299,7 +302,12 @@ mod tests {
 
     #[test]
     fn patterns_beyond_the_bound_are_refused() {
-        let text = format!("\"\" ({})", vec!["a"; PATTERNS_MAX + 1].join(" "));
-        assert!(list(&mut Scanner::new(text.as_bytes(), false)).is_err());
+        let read = |text: String| list(&mut Scanner::new(text.as_bytes(), false)).is_ok();
+        let patterns =
+            |count: usize, octets: usize| format!("\"\" ({})", vec!["a".repeat(octets); count].join(" "));
+        assert!(read(patterns(PATTERNS_MAX, 1)));
+        assert!(!read(patterns(PATTERNS_MAX + 1, 1)));
+        assert!(read(patterns(2, PATTERN_OCTETS_MAX / 2)));
+        assert!(!read(patterns(3, PATTERN_OCTETS_MAX / 2)));
     }
 }

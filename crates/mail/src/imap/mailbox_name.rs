@@ -102,6 +102,9 @@ pub fn matches(pattern: &str, name: &str) -> bool {
                 letter => at > 0 && reached[at - 1] && name[at - 1] == letter,
             };
         }
+        if !next.contains(&true) {
+            return false;
+        }
         reached = next;
     }
     reached[name.len()]

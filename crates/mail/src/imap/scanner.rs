@@ -37,6 +37,11 @@ impl<'a> Scanner<'a> {
         Fault { at: self.at, expected }
     }
 
+    /// How far it has come.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     fn rest(&self) -> &'a [u8] {
         &self.octets[self.at..]
     }
