@@ -1,6 +1,38 @@
 //! `cargo xtask bench`: runs us and the peers side by side on the same work and
 //! prints the ratio.
 
+mod dns;
 mod row;
 
-fn main() {}
+use clap::{Parser, ValueEnum};
+use std::process::ExitCode;
+
+/// Side by side with the best peers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure.
+    what: What,
+    /// One JSON object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// Authoritative answers, against NSD and a bare echo.
+    Dns,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.what {
+        What::Dns => dns::run(arguments.json),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the bench could not be run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
