@@ -173,6 +173,31 @@ async fn hostile_octets_leave_the_service_as_it_was() {
     assert!(matches!(stopped, ResolveError::Stopping));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_no_more_still_gets_its_replies() {
+    let (_resolver, address, _shutdown) = start(&config(name_server()), Reporter::silent());
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+    for id in 0..10 {
+        let mut builder = MessageBuilder::new_vec();
+        builder.header_mut().set_id(id);
+        builder.header_mut().set_rd(true);
+        let mut builder = builder.question();
+        builder.push((name(&format!("n{id}.utopia.test")), Rtype::A, Class::IN)).expect("room");
+        let query = builder.finish();
+        stream.write_all(&[&(query.len() as u16).to_be_bytes(), &query[..]].concat()).expect("sent");
+    }
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut replies = Vec::new();
+    stream.read_to_end(&mut replies).expect("replies, then the end");
+    let mut count = 0;
+    while let Some((length, rest)) = replies.split_first_chunk::<2>() {
+        replies = rest[usize::from(u16::from_be_bytes(*length))..].to_vec();
+        count += 1;
+    }
+    assert_eq!(count, 10);
+}
+
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let taken = UdpSocket::bind(loopback()).expect("a socket");

@@ -90,7 +90,7 @@ impl Stubs {
         let ends = Ends { client: stream.peer_addr(), local: stream.local_addr() };
         let (mut reader, mut writer) = tokio::io::split(stream);
         let (sender, mut replies) = mpsc::channel::<Vec<u8>>(REPLIES_PER_CONNECTION_MAX);
-        let read = async {
+        let read = async move {
             loop {
                 let length = tokio::time::timeout(self.idle, reader.read_u16()).await??;
                 let mut octets = vec![0; length.into()];
@@ -108,9 +108,11 @@ impl Stubs {
             }
             io::Result::Ok(())
         };
+        tokio::pin!(write);
+        // A client that sends no more still gets the replies it waits for.
         tokio::select! {
-            ended = read => ended,
-            ended = write => ended,
+            ended = &mut write => ended,
+            _ended = async { let ended: io::Result<()> = read.await; ended } => write.await,
         }
     }
 
