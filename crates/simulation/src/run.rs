@@ -289,8 +289,12 @@ impl<N: Node> Simulation<N> {
                     return;
                 }
                 self.tell(&format!("node {} stream {} {}", node.0, stream.0, outline(&event)));
+                let closed = event == StreamEvent::Closed;
                 self.nodes[node.0].handle_stream(self.now, stream, event);
                 self.carry(node);
+                if closed {
+                    self.streams.forget_if_over(stream);
+                }
             }
         }
     }

@@ -44,6 +44,16 @@ impl Streams {
         self.ends.get_mut(&id)
     }
 
+    /// Forgets a stream that both ends have closed.
+    pub(crate) fn forget_if_over(&mut self, id: StreamId) {
+        let Some(end) = self.ends.get(&id) else { return };
+        let (closed, opposite) = (end.closed, end.opposite);
+        if closed && self.ends.get(&opposite).is_none_or(|end| end.closed) {
+            self.ends.remove(&id);
+            self.ends.remove(&opposite);
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: StreamId) -> Option<End> {
         self.ends.remove(&id)
     }

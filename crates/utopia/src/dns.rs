@@ -1,6 +1,7 @@
 //! `utopia dns`: asking name servers, and looking at zones.
 
 mod print;
+mod zone;
 
 use clap::{Args, Subcommand};
 use dns::Name;
@@ -12,6 +13,9 @@ use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
+/// Octets read of /etc/resolv.conf.
+const RESOLV_CONF_OCTETS_MAX: u64 = 64 << 10;
+
 /// Names: asking about them, and looking at zones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
@@ -20,6 +24,9 @@ pub(crate) enum DnsCommand {
         after_help = "Examples:\n  utopia dns query www.example.org\n  utopia dns query example.org MX --trace\n  utopia dns query utopia.test SOA --server 127.0.0.1:5300\n  utopia dns query 192.0.2.1"
     )]
     Query(QueryArgs),
+    /// Looks at the master files of zones
+    #[command(subcommand)]
+    Zone(zone::ZoneCommand),
 }
 
 /// What to ask, and whom.
@@ -60,6 +67,7 @@ pub(crate) struct QueryArgs {
 pub(crate) async fn run(command: DnsCommand) -> ExitCode {
     match command {
         DnsCommand::Query(args) => query(&args).await,
+        DnsCommand::Zone(command) => zone::run(&command),
     }
 }
 
@@ -182,7 +190,9 @@ fn socket_address(text: &str, port: u16) -> Result<SocketAddr, String> {
 fn first_name_server(port: u16) -> Result<SocketAddr, String> {
     let path = "/etc/resolv.conf";
     let missing = "name a server with --server ADDRESS, or resolve from the root with --trace";
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}; {missing}"))?;
+    let text = storage::files::read_text(path.as_ref(), RESOLV_CONF_OCTETS_MAX)
+        .map_err(|error| format!("{error}; {missing}"))?
+        .unwrap_or_default();
     let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let first = servers.find_map(|server| server.trim().parse().ok());
     first

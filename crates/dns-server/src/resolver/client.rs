@@ -122,7 +122,7 @@ async fn by_datagram(
     id: u16,
     query: &[u8],
 ) -> io::Result<Bytes> {
-    let socket = super::upstream::open(network, server)?;
+    let socket = super::upstream::open(network, server).await?;
     let mut buffer = vec![0; 65_535];
     for _ in 0..DATAGRAMS_MAX {
         socket.send_to(query, server).await?;

@@ -136,7 +136,7 @@ impl Engine {
         };
         match sink {
             Sink::Datagrams(socket) => {
-                if let Err(error) = socket.send_to(&octets, ends.client).await {
+                if let Err(error) = socket.send_from(&octets, ends.local, ends.client).await {
                     tracing::debug!(%error, client = %ends.client, "reply not sent");
                 }
             }

@@ -39,19 +39,19 @@ pub(super) struct Ends {
 impl Stubs {
     /// Answers datagrams until the shutdown.
     pub(super) async fn serve_datagrams(self, socket: Arc<Datagrams>) {
-        let Ok(local) = socket.local_addr() else { return };
         let mut buffer = vec![0; 4_096];
         loop {
             let received = tokio::select! {
                 () = self.shutdown.requested() => return,
-                received = socket.receive_from(&mut buffer) => received,
+                received = socket.receive(&mut buffer) => received,
             };
             match received {
-                Ok((length, client)) => {
-                    let sink = Sink::Datagrams(socket.clone());
-                    let octets = buffer.get(..length).unwrap_or_default();
-                    if let Some(reply) = self.take(octets, Ends { client, local }, sink) {
-                        let _ = socket.send_to(&reply, client).await;
+                Ok(received) => {
+                    let ends = Ends { client: received.peer, local: received.local };
+                    let octets = buffer.get(..received.octets).unwrap_or_default();
+                    if let Some(reply) = self.take(octets, ends, Sink::Datagrams(socket.clone())) {
+                        // From the address that was asked, on a host that has several.
+                        let _ = socket.send_from(&reply, ends.local, ends.client).await;
                     }
                 }
                 // An earlier reply was not wanted (ICMP); the socket lives on.
@@ -90,7 +90,7 @@ impl Stubs {
         let ends = Ends { client: stream.peer_addr(), local: stream.local_addr() };
         let (mut reader, mut writer) = tokio::io::split(stream);
         let (sender, mut replies) = mpsc::channel::<Vec<u8>>(REPLIES_PER_CONNECTION_MAX);
-        let read = async {
+        let read = async move {
             loop {
                 let length = tokio::time::timeout(self.idle, reader.read_u16()).await??;
                 let mut octets = vec![0; length.into()];
@@ -108,9 +108,11 @@ impl Stubs {
             }
             io::Result::Ok(())
         };
+        tokio::pin!(write);
+        // A client that sends no more still gets the replies it waits for.
         tokio::select! {
-            ended = read => ended,
-            ended = write => ended,
+            ended = &mut write => ended,
+            _ended = async { let ended: io::Result<()> = read.await; ended } => write.await,
         }
     }
 

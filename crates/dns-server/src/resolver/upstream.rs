@@ -84,8 +84,15 @@ impl Drop for Upstream {
     }
 }
 
-/// A socket with a random port.
-pub(super) fn open(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
+/// A socket with a random port that speaks with `to` only, so that the system
+/// says when nobody listens there.
+pub(super) async fn open(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
+    let socket = bind(network, to)?;
+    socket.connect(to).await?;
+    Ok(socket)
+}
+
+fn bind(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = network.source().filter(|source| source.is_ipv4() == to.is_ipv4()).unwrap_or(any);
     for _ in 0..PORT_TRIES_MAX {
@@ -105,7 +112,7 @@ async fn carry_datagrams(
     transmit: &Transmit,
     sender: &mpsc::Sender<Arrival>,
 ) -> io::Result<()> {
-    let socket = open(network, transmit.to)?;
+    let socket = open(network, transmit.to).await?;
     socket.send_to(&transmit.octets, transmit.to).await?;
     let mut buffer = vec![0; 4_096];
     loop {

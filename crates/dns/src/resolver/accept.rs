@@ -8,7 +8,7 @@ use crate::{Name, Record, RecordData};
 use bytes::Bytes;
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::name::FlattenInto;
-use domain::base::{Message, ParsedName};
+use domain::base::{Message, ParsedName, Ttl};
 use domain::rdata::ZoneRecordData;
 
 /// A reply with its records in memory of their own.
@@ -83,7 +83,12 @@ fn records(section: domain::base::message::RecordSection<'_, Bytes>) -> Option<V
             continue;
         }
         let record = record.into_record::<ZoneRecordData<Bytes, ParsedName<Bytes>>>().ok()??;
-        records.push(record.try_flatten_into().ok()?);
+        let mut record: Record = record.try_flatten_into().ok()?;
+        // RFC 2181 section 8.
+        if record.ttl().as_secs() > i32::MAX as u32 {
+            record.set_ttl(Ttl::ZERO);
+        }
+        records.push(record);
     }
     Some(records)
 }

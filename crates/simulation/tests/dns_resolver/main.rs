@@ -3,6 +3,7 @@
 
 mod bounds;
 mod caching;
+mod configured;
 mod iteration;
 mod network;
 mod server;
