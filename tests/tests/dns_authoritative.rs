@@ -34,9 +34,12 @@ struct Site {
 impl Site {
     async fn start(change: impl FnOnce(&mut Config, &Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage =
-            storage::Storage::open(&storage::Config::default(), &folder.path().join("state"), event::Reporter::silent())
-                .unwrap();
+        let storage = storage::Storage::open(
+            &storage::Config::default(),
+            &folder.path().join("state"),
+            event::Reporter::silent(),
+        )
+        .unwrap();
         let mut config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             threads: 1,
@@ -50,7 +53,9 @@ impl Site {
         change(&mut config, folder.path());
         let shutdown = Shutdown::new();
         let server =
-            Server::start(&config, Network::new(), storage, event::Reporter::silent(), shutdown.clone()).await.unwrap();
+            Server::start(&config, Network::new(), storage, event::Reporter::silent(), shutdown.clone())
+                .await
+                .unwrap();
         Self { server, shutdown, _folder: folder }
     }
 
@@ -64,7 +69,11 @@ impl Site {
 }
 
 async fn dig(address: SocketAddr, arguments: &[&str]) -> String {
-    run("dig", &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat()).await
+    run(
+        "dig",
+        &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat(),
+    )
+    .await
 }
 
 async fn run(program: &str, arguments: &[&str]) -> String {

@@ -148,7 +148,11 @@ async fn resolves_through_nsd_for_dig_and_kdig() {
     let server = resolver.addresses()[0];
     for program in ["dig", "kdig"] {
         let Some(stub) = peer(program) else { continue };
-        assert_eq!(run(&stub, server, &["+short", "www.utopia.test"]).await.trim(), "192.0.2.80", "{program}");
+        assert_eq!(
+            run(&stub, server, &["+short", "www.utopia.test"]).await.trim(),
+            "192.0.2.80",
+            "{program}"
+        );
         let alias = run(&stub, server, &["+short", "mail.utopia.test"]).await;
         assert_eq!(alias.lines().collect::<Vec<_>>(), ["www.utopia.test.", "192.0.2.80"], "{program}");
         let denied = run(&stub, server, &["nothing.utopia.test"]).await;

@@ -96,7 +96,11 @@ impl Plan {
             folder: folder.to_owned(),
             names: names.clone(),
             users: Vec::new(),
-            queue: queue::Config { retry_seconds_first: 3600, connect_seconds_max: 5, ..queue::Config::default() },
+            queue: queue::Config {
+                retry_seconds_first: 3600,
+                connect_seconds_max: 5,
+                ..queue::Config::default()
+            },
             smtp: smtp::Config::default(),
             keys: Vec::new(),
             reporter: Reporter::silent(),
@@ -105,7 +109,8 @@ impl Plan {
 
     pub(crate) async fn start(self) -> Host {
         let hostname = format!("mail.{}", self.domain);
-        let storage = Storage::open(&storage::Config::default(), &self.folder, self.reporter.clone()).unwrap();
+        let storage =
+            Storage::open(&storage::Config::default(), &self.folder, self.reporter.clone()).unwrap();
         let mailboxes = Mailboxes::new(mailbox::Config::default(), storage);
         let accounts = Accounts::new(accounts::Config::default(), mailboxes.clone());
         for user in &self.users {
@@ -160,7 +165,16 @@ impl Plan {
             shutdown: shutdown.clone(),
         };
         smtp::start(self.smtp, parts, listeners).unwrap();
-        Host { hostname, domain: self.domain, ca_pem: authority.cert_pem().to_owned(), ports, queue, mailboxes, accounts, shutdown }
+        Host {
+            hostname,
+            domain: self.domain,
+            ca_pem: authority.cert_pem().to_owned(),
+            ports,
+            queue,
+            mailboxes,
+            accounts,
+            shutdown,
+        }
     }
 }
 
@@ -216,7 +230,11 @@ impl Host {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{} messages did not reach {user}; the queue holds {:?}", count, self.queue.list().await.unwrap());
+        panic!(
+            "{} messages did not reach {user}; the queue holds {:?}",
+            count,
+            self.queue.list().await.unwrap()
+        );
     }
 
     /// Waits until the queue holds so many entries of which each was tried.

@@ -47,7 +47,12 @@ async fn alices_mail_to_bob() {
     assert_eq!(codes(&crepes.send("alice", &to, MESSAGE).await), [250, 250, 250]);
     let bobs = utopia.wait_for("bob", 1).await;
     let text = &bobs[0];
-    assert!(text.starts_with("Return-Path: <alice@crepes.test>\r\nReceived: from mail.crepes.test ([127.25.1.1])\r\n"), "{text}");
+    assert!(
+        text.starts_with(
+            "Return-Path: <alice@crepes.test>\r\nReceived: from mail.crepes.test ([127.25.1.1])\r\n"
+        ),
+        "{text}"
+    );
     assert!(text.contains("with ESMTPS id"), "the servers go under TLS: {text}");
     assert!(text.contains("by mail.crepes.test with ESMTPSA id"), "{text}");
     assert!(text.contains("Authentication-Results: mail.utopia.test;"), "{text}");
@@ -55,7 +60,12 @@ async fn alices_mail_to_bob() {
     assert!(!text.contains("Bcc") && text.ends_with("\r\n\r\nDo you like ketchup?\r\n.\r\n..\r\n"), "{text}");
     utopia.wait_for("carol", 1).await;
     assert_eq!(crepes.read("alice", "INBOX").await.len(), 1);
-    assert!(crepes.queue.list().await.unwrap().is_empty() || { crepes.wait_for_queue(0).await; true });
+    assert!(
+        crepes.queue.list().await.unwrap().is_empty() || {
+            crepes.wait_for_queue(0).await;
+            true
+        }
+    );
     assert_eq!(utopia.read("bob", "INBOX").await.len(), 1, "once");
     crepes.stop().await;
     utopia.stop().await;
@@ -207,7 +217,11 @@ async fn nobody_relays_through_us() {
         let reply = talk.say(&format!("RCPT TO:{recipient}\r\n")).await;
         assert!(reply.starts_with("550 5.7.1"), "{recipient}: {reply}");
     }
-    for recipient in ["<victim%elsewhere.test@utopia.test>", "<elsewhere.test!victim@utopia.test>", "<\"victim@elsewhere.test\"@utopia.test>"] {
+    for recipient in [
+        "<victim%elsewhere.test@utopia.test>",
+        "<elsewhere.test!victim@utopia.test>",
+        "<\"victim@elsewhere.test\"@utopia.test>",
+    ] {
         let reply = talk.say(&format!("RCPT TO:{recipient}\r\n")).await;
         assert!(reply.starts_with("550 5.1.1"), "{recipient}: {reply}");
     }
