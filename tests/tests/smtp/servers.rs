@@ -168,6 +168,101 @@ async fn an_operator_removes_a_message() {
     crepes.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_tried_in_the_order_of_their_preference() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The best server of order.test is down and the next has no address; for
+    // bare.test there is no MX; for loops.test we are the MX ourselves; for
+    // backup.test we are the backup.
+    let names = Names::new(
+        "utopia.test. A 127.25.7.2\nmail.utopia.test. A 127.25.7.2\n\
+         order.test. MX 20 mail.utopia.test.\norder.test. MX 5 down.order.test.\norder.test. MX 10 absent.test.\n\
+         down.order.test. A 127.25.7.9\n\
+         loops.test. MX 10 mail.crepes.test.\nloops.test. MX 20 mail.utopia.test.\n\
+         backup.test. MX 10 mail.utopia.test.\nbackup.test. MX 20 mail.crepes.test.\n\
+         mail.crepes.test. A 127.25.7.1\n",
+    );
+    let crepes = crepes(7, a.path(), &names).await;
+    let utopia = utopia(7, crepes.exchange().port(), b.path(), &names).await;
+    // Our other host takes mail for utopia.test only, so that what reaches it
+    // for the other domains comes back as refused by it.
+    let to = ["bob@utopia.test", "x@order.test", "x@loops.test", "x@backup.test"];
+    assert_eq!(codes(&crepes.send("alice", &to, MESSAGE).await), [250; 4]);
+    utopia.wait_for("bob", 1).await;
+    let bounces = crepes.wait_for("alice", 3).await;
+    for (recipient, said) in [
+        ("x@order.test", "mail.utopia.test said: 550 5.7.1"),
+        ("x@loops.test", "mail.crepes.test said: 554 5.4.6"),
+        ("x@backup.test", "mail.utopia.test said: 550 5.7.1"),
+    ] {
+        let found =
+            bounces.iter().any(|bounce| bounce.contains(&format!("<{recipient}>")) && bounce.contains(said));
+        assert!(found, "{recipient}: {bounces:?}");
+    }
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+/// A server whose TLS is broken: the mail comes in the clear then.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_tls_does_not_stop_mail() {
+    use mail::smtp::{Answer, Limits, Role, Session, Settings, Step};
+    use tokio::io::AsyncReadExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(8);
+    let listener = tokio::net::TcpListener::bind("127.25.8.2:0").await.unwrap();
+    let mut plan = Plan::new("crepes.test", "127.25.8.1", folder.path(), &names);
+    plan.users = vec!["alice"];
+    plan.remote_port = listener.local_addr().unwrap().port();
+    let crepes = plan.start().await;
+    assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
+    let (mut handshakes, mut messages) = (0, 0);
+    while messages == 0 {
+        let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+        let (mut stream, _) = accepted.expect("the sender comes back").unwrap();
+        let limits = Limits::default();
+        let hostname = "mail.utopia.test".to_owned();
+        let mut session = Session::new(Settings {
+            hostname,
+            role: Role::Exchange,
+            tls: false,
+            starttls: true,
+            limits,
+            tell: false,
+        });
+        loop {
+            let step = session.poll();
+            stream.write_all(&session.take_output()).await.unwrap();
+            match step {
+                Step::Input => {
+                    let mut buffer = [0; 1000];
+                    match stream.read(&mut buffer).await {
+                        Ok(0) | Err(_) => break,
+                        Ok(read) => session.receive(&buffer[..read]),
+                    }
+                }
+                Step::StartTls => {
+                    handshakes += 1;
+                    // After the client's first message; before it, this would be
+                    // taken for an injection.
+                    let _ = stream.read(&mut [0; 1000]).await;
+                    let _ = stream.write_all(b"this is not TLS\r\n").await;
+                    break;
+                }
+                Step::Message { .. } => {
+                    messages += 1;
+                    session.answer(Answer::Accept("ok".into()));
+                }
+                Step::Close => break,
+                _ => session.answer(Answer::Accept(String::new())),
+            }
+        }
+    }
+    assert_eq!((handshakes, messages), (1, 1));
+    crepes.wait_for_queue(0).await;
+    crepes.stop().await;
+}
+
 /// A conversation by hand.
 struct Talk(BufReader<TcpStream>);
 
