@@ -34,15 +34,21 @@ struct Site {
 impl Site {
     async fn start(change: impl FnOnce(&mut Config, &Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let site = Self::start_in(folder.path(), change).await;
-        Self { _folder: Some(folder), ..site }
-    }
 
+            &folder.path().join("state"),
+            &storage::Config::default(),
+            event::Reporter::silent(),
+            storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone()).unwrap();
+        )
+        .unwrap();
+        Self { _folder: Some(folder), ..site }
+        let reporter = event::Reporter::silent();
+        let site = Self::start_in(folder.path(), change).await;
+        let storage =
+        let storage = storage::Storage::open(
     /// Starts with the state in `folder`.
     async fn start_in(folder: &Path, change: impl FnOnce(&mut Config, &Path)) -> Self {
-        let reporter = event::Reporter::silent();
-        let storage =
-            storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone()).unwrap();
+    }
         let mut config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             threads: 1,
@@ -55,8 +61,13 @@ impl Site {
         };
         change(&mut config, folder);
         let shutdown = Shutdown::new();
-        let server = Server::start(&config, Network::new(), storage, reporter, shutdown.clone()).await.unwrap();
+                .await
+                .unwrap();
+            Server::start(&config, Network::new(), storage, event::Reporter::silent(), shutdown.clone())
         Self { server, shutdown, _folder: None }
+        Self { server, shutdown, _folder: folder }
+        let server =
+        let server = Server::start(&config, Network::new(), storage, reporter, shutdown.clone()).await.unwrap();
     }
 
     fn address(&self) -> SocketAddr {
@@ -69,7 +80,11 @@ impl Site {
 }
 
 async fn dig(address: SocketAddr, arguments: &[&str]) -> String {
-    run("dig", &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat()).await
+    run(
+        "dig",
+        &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat(),
+    )
+    .await
 }
 
 async fn run(program: &str, arguments: &[&str]) -> String {

@@ -60,7 +60,7 @@ impl Lookup {
     /// TXT records, the strings of each joined (RFC 7208 section 3.3).
     pub(crate) async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, LookupError> {
         self.find(name, Rtype::TXT, |data| match data {
-            RecordData::Txt(txt) => Some(txt.iter().flat_map(|part| part.to_vec()).collect()),
+            RecordData::Txt(txt) => Some(txt.iter().flat_map(<[u8]>::to_vec).collect()),
             _ => None,
         })
         .await
@@ -99,7 +99,12 @@ impl Lookup {
             }
             IpAddr::V6(v6) => {
                 let nibbles = v6.octets().into_iter().rev().flat_map(|octet| [octet & 15, octet >> 4]);
-                nibbles.map(|nibble| format!("{nibble:x}.")).collect::<String>() + "ip6.arpa"
+                let mut name = String::new();
+                for nibble in nibbles {
+                    name.extend(char::from_digit(u32::from(nibble), 16));
+                    name.push('.');
+                }
+                name + "ip6.arpa"
             }
         };
         self.find(&name, Rtype::PTR, |data| match data {

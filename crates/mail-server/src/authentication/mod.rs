@@ -9,8 +9,6 @@ mod cache;
 mod lookup;
 mod sign;
 mod spf;
-#[cfg(test)]
-mod tests;
 mod verify;
 
 pub(crate) use lookup::{Lookup, LookupError};

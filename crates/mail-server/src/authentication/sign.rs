@@ -102,8 +102,7 @@ fn pem(label: &str, der: &[u8]) -> String {
         text.push_str(&String::from_utf8_lossy(line));
         text.push('\n');
     }
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    text + "-----END " + label + "-----\n"
 }
 
 /// Wraps an RSAPublicKey, as verifiers expect it in the record (RFC 6376 section

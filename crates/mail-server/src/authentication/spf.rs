@@ -95,6 +95,7 @@ impl<'a> SpfCheck<'a> {
         });
         match (records.next(), records.next()) {
             (None, _) => Ok(None),
+            (Some(text), None) if !has_known_terms(text) => Err(PERMANENT),
             (Some(text), None) => Spf::parse(text).map(Some).map_err(|_| PERMANENT),
             _ => Err(PERMANENT),
         }
@@ -239,6 +240,18 @@ fn is_within(client: IpAddr, address: IpAddr, ip4_mask: u32, ip6_mask: u128) -> 
         }
         _ => false,
     }
+}
+
+/// Section 4.6.1: an unknown mechanism is a syntax error, an unknown modifier is
+/// not. The parser lets both pass.
+fn has_known_terms(record: &[u8]) -> bool {
+    const MECHANISMS: [&str; 8] = ["all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"];
+    let record = String::from_utf8_lossy(record);
+    record.split(' ').skip(1).filter(|term| !term.is_empty()).all(|term| {
+        let term = term.strip_prefix(['+', '-', '~', '?']).unwrap_or(term);
+        let (name, rest) = term.split_at(term.find([':', '/', '=']).unwrap_or(term.len()));
+        rest.starts_with('=') || MECHANISMS.iter().any(|mechanism| mechanism.eq_ignore_ascii_case(name))
+    })
 }
 
 fn is_subdomain(name: &str, of: &str) -> bool {

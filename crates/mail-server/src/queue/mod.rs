@@ -14,8 +14,6 @@ mod destination;
 mod record;
 mod schedule;
 mod session;
-#[cfg(test)]
-mod tests;
 
 pub use accept::{AcceptError, NewMail};
 pub use config::Config;

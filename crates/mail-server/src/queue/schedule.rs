@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 /// The clock is looked at again at least this often, since it may be set.
-const NAP_MAX: Duration = Duration::from_secs(60);
+const NAP_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 struct Schedule {

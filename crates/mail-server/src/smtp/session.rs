@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// Octets read at once.
 const READ_OCTETS_MAX: usize = 16 * 1024;
 
-/// Seconds to wait for a client to take what it is sent.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for a client to take what it is sent.
+const WRITE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A recipient of the transaction under way.
 #[derive(Debug, Clone)]
@@ -39,12 +39,26 @@ pub(super) struct Connection<'a> {
     pub(super) face: Face,
     pub(super) stream: Stream,
     session: Session,
+    buffer: Box<[u8]>,
     login: Login,
     pub(super) user: Option<User>,
     pub(super) recipients: Vec<Recipient>,
 }
 
 impl<'a> Connection<'a> {
+    fn new(service: &'a Service, face: Face, stream: Stream, session: Session) -> Self {
+        Self {
+            service,
+            face,
+            stream,
+            session,
+            buffer: vec![0; READ_OCTETS_MAX].into(),
+            login: Login::None,
+            user: None,
+            recipients: Vec::new(),
+        }
+    }
+
     async fn run(service: &'a Service, face: Face, stream: Stream) -> io::Result<()> {
         let handshake = Duration::from_secs(service.config.handshake_seconds_max);
         let stream = match face {
@@ -59,8 +73,7 @@ impl<'a> Connection<'a> {
             limits: service.config.limits(),
             tell: service.reporter.wants(Detail::Message),
         });
-        let mut connection =
-            Self { service, face, stream, session, login: Login::None, user: None, recipients: Vec::new() };
+        let mut connection = Self::new(service, face, stream, session);
         loop {
             let step = connection.session.poll();
             connection.tell();
@@ -77,15 +90,7 @@ impl<'a> Connection<'a> {
                     let Self { stream, mut session, .. } = connection;
                     let stream = within(handshake, stream.accept_tls(service.tls.clone())).await?;
                     session.tls_started();
-                    connection = Self {
-                        service,
-                        face,
-                        stream,
-                        session,
-                        login: Login::None,
-                        user: None,
-                        recipients: Vec::new(),
-                    };
+                    connection = Self::new(service, face, stream, session);
                 }
                 step => connection.answer(step).await?,
             }
@@ -183,12 +188,11 @@ impl<'a> Connection<'a> {
     /// Sends what waits, then reads.
     async fn read(&mut self) -> io::Result<()> {
         self.flush().await?;
-        let mut buffer = [0; READ_OCTETS_MAX];
         let patience = Duration::from_secs(self.service.config.command_seconds_max);
         tokio::select! {
-            read = tokio::time::timeout(patience, self.stream.read(&mut buffer)) => match read {
+            read = tokio::time::timeout(patience, self.stream.read(&mut self.buffer)) => match read {
                 Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(read)) => self.session.receive(buffer.get(..read).unwrap_or_default()),
+                Ok(Ok(read)) => self.session.receive(self.buffer.get(..read).unwrap_or_default()),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => self.session.close(&Reply::new(421, EnhancedCode(4, 4, 2), "waited too long, closing")),
             },

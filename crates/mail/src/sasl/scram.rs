@@ -73,9 +73,8 @@ impl ScramServer {
     pub fn client_first(message: &[u8], nonce: &str) -> Result<Self, SaslError> {
         let text = text(message)?;
         let mut parts = text.splitn(3, ',');
-        let (flag, authorization, bare) = match (parts.next(), parts.next(), parts.next()) {
-            (Some(flag), Some(authorization), Some(bare)) => (flag, authorization, bare),
-            _ => return Err(SaslError::Malformed),
+        let (Some(flag), Some(authorization), Some(bare)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(SaslError::Malformed);
         };
         match flag {
             // "y": the client thinks that we offer no -PLUS, and is right.
@@ -257,11 +256,8 @@ fn salted_password(password: &str, salt: &[u8], iterations: u32) -> Result<[u8; 
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = match Hmac::<Sha256>::new_from_slice(key) {
-        Ok(mac) => mac,
-        // HMAC takes a key of any length (RFC 2104 section 2).
-        Err(_) => return [0; 32],
-    };
+    // HMAC takes a key of any length (RFC 2104 section 2): this never fails.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     mac.update(message);
     mac.finalize().into_bytes().into()
 }

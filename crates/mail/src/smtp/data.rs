@@ -115,13 +115,12 @@ impl DataDecoder {
                 if std::mem::take(&mut self.after_cr) {
                     self.bare_line_end();
                 }
-                match (self.line, octet) {
+                if self.line == Line::Empty && octet == b'.' {
                     // The first dot of a line is not part of the message.
-                    (Line::Empty, b'.') => self.line = Line::Dot,
-                    _ => {
-                        self.line = Line::Text;
-                        self.keep(&[octet]);
-                    }
+                    self.line = Line::Dot;
+                } else {
+                    self.line = Line::Text;
+                    self.keep(&[octet]);
                 }
             }
         }

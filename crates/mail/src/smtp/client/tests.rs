@@ -173,7 +173,7 @@ fn with_our_own_server() {
                         server.answer(Answer::Accept("kept".into()));
                     }
                     Step::Sender { .. } | Step::Recipient { .. } => {
-                        server.answer(Answer::Accept(String::new()))
+                        server.answer(Answer::Accept(String::new()));
                     }
                 }
             }

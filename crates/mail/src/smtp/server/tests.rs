@@ -69,7 +69,7 @@ impl Server {
                     break;
                 }
                 Step::Authenticate { initial: None, .. } => {
-                    self.session.answer(Answer::Challenge(Vec::new()))
+                    self.session.answer(Answer::Challenge(Vec::new()));
                 }
                 Step::Authenticate { initial: Some(response), .. } | Step::Response(response) => {
                     self.session.answer(if response == b"\0alice\0secret" {

@@ -1,0 +1,332 @@
+//! Two of our servers exchange mail.
+
+use crate::fixture::{Host, Names, Plan};
+use mail_server::queue;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+/// The names of two organisations on `127.25.net.1` and `.2`.
+fn names(net: u8) -> Arc<Names> {
+    Names::new(&format!(
+        "crepes.test. MX 10 mail.crepes.test.\nmail.crepes.test. A 127.25.{net}.1\n\
+         utopia.test. MX 10 mail.utopia.test.\nmail.utopia.test. A 127.25.{net}.2\n\
+         nomail.test. MX 0 .\n"
+    ))
+}
+
+async fn crepes(net: u8, folder: &Path, names: &Arc<Names>) -> Host {
+    let mut plan = Plan::new("crepes.test", &format!("127.25.{net}.1"), folder, names);
+    plan.users = vec!["alice"];
+    plan.start().await
+}
+
+async fn utopia(net: u8, port: u16, folder: &Path, names: &Arc<Names>) -> Host {
+    let mut plan = Plan::new("utopia.test", &format!("127.25.{net}.2"), folder, names);
+    plan.port = port;
+    plan.users = vec!["bob", "carol"];
+    plan.start().await
+}
+
+const MESSAGE: &str = "From: Alice <alice@crepes.test>\r\nTo: bob@utopia.test\r\nBcc: carol@utopia.test\r\nSubject: crepes\r\n\r\nDo you like ketchup?\r\n.\r\n..\r\n";
+
+fn codes(replies: &[mail::smtp::Reply]) -> Vec<u16> {
+    replies.iter().map(mail::smtp::Reply::code).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alices_mail_to_bob() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = names(1);
+    let crepes = crepes(1, a.path(), &names).await;
+    let utopia = utopia(1, crepes.exchange().port(), b.path(), &names).await;
+    // One message: to Bob and Carol elsewhere, and to Alice herself.
+    let to = ["bob@utopia.test", "carol+news@utopia.test", "ALICE@crepes.test"];
+    assert_eq!(codes(&crepes.send("alice", &to, MESSAGE).await), [250, 250, 250]);
+    let bobs = utopia.wait_for("bob", 1).await;
+    let text = &bobs[0];
+    assert!(
+        text.starts_with(
+            "Return-Path: <alice@crepes.test>\r\nReceived: from mail.crepes.test ([127.25.1.1])\r\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("with ESMTPS id"), "the servers go under TLS: {text}");
+    assert!(text.contains("by mail.crepes.test with ESMTPSA id"), "{text}");
+    assert!(text.contains("Authentication-Results: mail.utopia.test;"), "{text}");
+    assert!(text.contains("\r\nDate: ") && text.contains("\r\nMessage-ID: <"), "{text}");
+    assert!(!text.contains("Bcc") && text.ends_with("\r\n\r\nDo you like ketchup?\r\n.\r\n..\r\n"), "{text}");
+    utopia.wait_for("carol", 1).await;
+    assert_eq!(crepes.read("alice", "INBOX").await.len(), 1);
+    assert!(
+        crepes.queue.list().await.unwrap().is_empty() || {
+            crepes.wait_for_queue(0).await;
+            true
+        }
+    );
+    assert_eq!(utopia.read("bob", "INBOX").await.len(), 1, "once");
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_gets_its_mail_later() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = names(2);
+    let crepes = crepes(2, a.path(), &names).await;
+    let port = crepes.exchange().port();
+    for _ in 0..3 {
+        assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
+    }
+    let waiting = crepes.wait_for_queue(3).await;
+    assert!(waiting[0].reason.contains("127.25.2.2"), "{waiting:?}");
+    // The queue survives its host, too.
+    crepes.stop().await;
+    let mut plan = Plan::new("crepes.test", "127.25.2.1", a.path(), &names);
+    plan.port = port;
+    let crepes = plan.start().await;
+    assert_eq!(crepes.queue.list().await.unwrap().len(), 3);
+    let utopia = utopia(2, port, b.path(), &names).await;
+    crepes.queue.retry_now(Some("utopia.test"));
+    assert_eq!(utopia.wait_for("bob", 3).await.len(), 3);
+    crepes.wait_for_queue(0).await;
+    assert_eq!(utopia.read("bob", "INBOX").await.len(), 3, "each once");
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_delivered_comes_back() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = names(3);
+    let crepes = crepes(3, a.path(), &names).await;
+    let utopia = utopia(3, crepes.exchange().port(), b.path(), &names).await;
+    let to = ["bob@utopia.test", "nobody@utopia.test", "x@absent.test", "x@nomail.test"];
+    assert_eq!(codes(&crepes.send("alice", &to, MESSAGE).await), [250; 4]);
+    let bounces = crepes.wait_for("alice", 3).await.join("\n");
+    for expected in [
+        "Return-Path: <>",
+        "Final-Recipient: rfc822; nobody@utopia.test",
+        "Remote-MTA: dns; mail.utopia.test",
+        "Status: 5.1.1",
+        "Final-Recipient: rfc822; x@absent.test",
+        "Status: 5.1.2",
+        "Final-Recipient: rfc822; x@nomail.test",
+        "Status: 5.1.10",
+        "Subject: crepes",
+    ] {
+        assert!(bounces.contains(expected), "{expected} is missing in {bounces}");
+    }
+    assert_eq!(utopia.wait_for("bob", 1).await.len(), 1);
+    crepes.wait_for_queue(0).await;
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_mail_is_given_up_and_no_bounce_bounces() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(4);
+    let mut plan = Plan::new("crepes.test", "127.25.4.1", folder.path(), &names);
+    plan.users = vec!["alice"];
+    plan.queue = queue::Config { lifetime_seconds: 0, connect_seconds_max: 5, ..queue::Config::default() };
+    let crepes = plan.start().await;
+    // Nobody listens at utopia.test.
+    assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
+    let bounce = &crepes.wait_for("alice", 1).await[0];
+    assert!(bounce.contains("Status: 4.4.1"), "{bounce}");
+    // A notification that cannot be delivered ends here.
+    let notification = queue::NewMail {
+        id: queue::QueueId::parse("00000000000000AA").unwrap(),
+        from: mail::address::Path::Null,
+        local: Vec::new(),
+        junk: false,
+        remote: vec!["bob@utopia.test".parse().unwrap()],
+        octets: MESSAGE.into(),
+        smtputf8: false,
+    };
+    crepes.queue.accept(notification).await.unwrap();
+    crepes.wait_for_queue(0).await;
+    assert_eq!(crepes.read("alice", "INBOX").await.len(), 1);
+    crepes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_removes_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(5);
+    let crepes = crepes(5, folder.path(), &names).await;
+    crepes.send("alice", &["bob@utopia.test", "x@127.test"], MESSAGE).await;
+    // The second recipient bounces at once, the first waits.
+    let waiting = crepes.wait_for_queue(1).await;
+    let id = queue::QueueId::parse(&waiting[0].id).unwrap();
+    assert!(crepes.queue.remove(id).await.unwrap());
+    assert!(!crepes.queue.remove(id).await.unwrap());
+    assert!(crepes.queue.list().await.unwrap().is_empty());
+    crepes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_tried_in_the_order_of_their_preference() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The best server of order.test is down and the next has no address; for
+    // bare.test there is no MX; for loops.test we are the MX ourselves; for
+    // backup.test we are the backup.
+    let names = Names::new(
+        "utopia.test. A 127.25.7.2\nmail.utopia.test. A 127.25.7.2\n\
+         order.test. MX 20 mail.utopia.test.\norder.test. MX 5 down.order.test.\norder.test. MX 10 absent.test.\n\
+         down.order.test. A 127.25.7.9\n\
+         loops.test. MX 10 mail.crepes.test.\nloops.test. MX 20 mail.utopia.test.\n\
+         backup.test. MX 10 mail.utopia.test.\nbackup.test. MX 20 mail.crepes.test.\n\
+         mail.crepes.test. A 127.25.7.1\n",
+    );
+    let crepes = crepes(7, a.path(), &names).await;
+    let utopia = utopia(7, crepes.exchange().port(), b.path(), &names).await;
+    // Our other host takes mail for utopia.test only, so that what reaches it
+    // for the other domains comes back as refused by it.
+    let to = ["bob@utopia.test", "x@order.test", "x@loops.test", "x@backup.test"];
+    assert_eq!(codes(&crepes.send("alice", &to, MESSAGE).await), [250; 4]);
+    utopia.wait_for("bob", 1).await;
+    let bounces = crepes.wait_for("alice", 3).await;
+    for (recipient, said) in [
+        ("x@order.test", "mail.utopia.test said: 550 5.7.1"),
+        ("x@loops.test", "mail.crepes.test said: 554 5.4.6"),
+        ("x@backup.test", "mail.utopia.test said: 550 5.7.1"),
+    ] {
+        let found =
+            bounces.iter().any(|bounce| bounce.contains(&format!("<{recipient}>")) && bounce.contains(said));
+        assert!(found, "{recipient}: {bounces:?}");
+    }
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+/// A server whose TLS is broken: the mail comes in the clear then.
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_tls_does_not_stop_mail() {
+    use mail::smtp::{Answer, Limits, Role, Session, Settings, Step};
+    use tokio::io::AsyncReadExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(8);
+    let listener = tokio::net::TcpListener::bind("127.25.8.2:0").await.unwrap();
+    let mut plan = Plan::new("crepes.test", "127.25.8.1", folder.path(), &names);
+    plan.users = vec!["alice"];
+    plan.remote_port = listener.local_addr().unwrap().port();
+    let crepes = plan.start().await;
+    assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
+    let (mut handshakes, mut messages) = (0, 0);
+    while messages == 0 {
+        let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+        let (mut stream, _) = accepted.expect("the sender comes back").unwrap();
+        let limits = Limits::default();
+        let hostname = "mail.utopia.test".to_owned();
+        let mut session = Session::new(Settings {
+            hostname,
+            role: Role::Exchange,
+            tls: false,
+            starttls: true,
+            limits,
+            tell: false,
+        });
+        loop {
+            let step = session.poll();
+            stream.write_all(&session.take_output()).await.unwrap();
+            match step {
+                Step::Input => {
+                    let mut buffer = [0; 1000];
+                    match stream.read(&mut buffer).await {
+                        Ok(0) | Err(_) => break,
+                        Ok(read) => session.receive(&buffer[..read]),
+                    }
+                }
+                Step::StartTls => {
+                    handshakes += 1;
+                    // After the client's first message; before it, this would be
+                    // taken for an injection.
+                    let _ = stream.read(&mut [0; 1000]).await;
+                    let _ = stream.write_all(b"this is not TLS\r\n").await;
+                    break;
+                }
+                Step::Message { .. } => {
+                    messages += 1;
+                    session.answer(Answer::Accept("ok".into()));
+                }
+                Step::Close => break,
+                _ => session.answer(Answer::Accept(String::new())),
+            }
+        }
+    }
+    assert_eq!((handshakes, messages), (1, 1));
+    crepes.wait_for_queue(0).await;
+    crepes.stop().await;
+}
+
+/// A conversation by hand.
+struct Talk(BufReader<TcpStream>);
+
+impl Talk {
+    async fn with(host: &Host) -> Self {
+        let mut talk = Self(BufReader::new(TcpStream::connect(host.exchange()).await.unwrap()));
+        talk.reply().await;
+        talk
+    }
+
+    async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            let read = tokio::time::timeout(Duration::from_secs(30), self.0.read_line(&mut line)).await;
+            if read.expect("an answer in time").unwrap() == 0 {
+                return reply;
+            }
+            reply.push_str(&line);
+            if line.as_bytes().get(3) == Some(&b' ') {
+                return reply;
+            }
+        }
+    }
+
+    async fn say(&mut self, text: &str) -> String {
+        self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
+        self.reply().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_relays_through_us() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(6);
+    let host = utopia(6, 0, folder.path(), &names).await;
+    let mut talk = Talk::with(&host).await;
+    assert!(talk.say("EHLO spam.test\r\n").await.starts_with("250-mail.utopia.test greets spam.test"));
+    assert!(talk.say("MAIL FROM:<x@spam.test>\r\n").await.starts_with("250"));
+    for recipient in [
+        "<victim@elsewhere.test>",
+        "<@utopia.test:victim@elsewhere.test>",
+        "<victim%elsewhere.test@[127.25.6.2]>",
+        "<victim@[203.0.113.1]>",
+        "<\"victim@elsewhere.test\"@elsewhere.test>",
+    ] {
+        let reply = talk.say(&format!("RCPT TO:{recipient}\r\n")).await;
+        assert!(reply.starts_with("550 5.7.1"), "{recipient}: {reply}");
+    }
+    for recipient in [
+        "<victim%elsewhere.test@utopia.test>",
+        "<elsewhere.test!victim@utopia.test>",
+        "<\"victim@elsewhere.test\"@utopia.test>",
+    ] {
+        let reply = talk.say(&format!("RCPT TO:{recipient}\r\n")).await;
+        assert!(reply.starts_with("550 5.1.1"), "{recipient}: {reply}");
+    }
+    assert!(talk.say("RCPT TO:<Postmaster>\r\n").await.starts_with("250"));
+    assert!(talk.say("AUTH PLAIN AGEAYg==\r\n").await.starts_with("50"));
+    // A sender may not say that a message is ours when it has been everywhere.
+    assert!(talk.say("DATA\r\n").await.starts_with("354"));
+    let loops = "Received: by x\r\n".repeat(101);
+    assert!(talk.say(&format!("{loops}\r\nx\r\n.\r\n")).await.starts_with("554 5.4.6"));
+    assert!(talk.say("QUIT\r\n").await.starts_with("221"));
+    assert!(host.queue.list().await.unwrap().is_empty());
+    host.stop().await;
+}
