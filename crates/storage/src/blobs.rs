@@ -276,3 +276,55 @@ fn object_path(id: ContentId) -> ObjectPath {
     let address = id.to_string();
     ObjectPath::from_iter([address.get(..2).unwrap_or_default(), &address])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> ContentId {
+        let mut octets = [0; 32];
+        octets[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        ContentId(octets)
+    }
+
+    #[tokio::test]
+    async fn candidates_beyond_the_bound_mean_all() {
+        let candidates = Candidates::default();
+        candidates.offer((0..CANDIDATES_MAX).map(id));
+        match candidates.next().await {
+            Errand::Some(ids) => assert_eq!(ids.len(), CANDIDATES_MAX),
+            _ => panic!("they fit"),
+        }
+        candidates.offer((0..=CANDIDATES_MAX).map(id));
+        assert!(candidates.waiting().ids.is_empty());
+        assert!(matches!(candidates.next().await, Errand::All));
+        candidates.stop();
+        assert!(matches!(candidates.next().await, Errand::Stop));
+    }
+
+    #[tokio::test]
+    async fn a_claim_and_a_pin_exclude_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(folder.path(), Arc::default()).unwrap());
+        let first = blobs.pin(id(1)).await;
+        let second = blobs.pin(id(1)).await;
+        assert!(!blobs.claim(id(1)) && blobs.claim(id(2)));
+        drop(first);
+        assert!(!blobs.claim(id(1)), "pinned once more");
+        drop(second);
+        assert!(blobs.claim(id(1)));
+        let mut waiting = Box::pin(blobs.pin(id(1)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        blobs.unclaim(id(1));
+        let pin = waiting.await;
+        assert!(!blobs.claim(id(1)) && !blobs.is_durable(&pin));
+        blobs.write(&pin, Bytes::from_static(b"octets")).await.unwrap();
+        assert!(blobs.is_durable(&pin));
+        assert_eq!(blobs.read(id(1)).await.unwrap(), "octets");
+        drop(pin);
+        // What is not pinned is not trusted to be durable.
+        assert!(!blobs.is_durable(&blobs.pin(id(1)).await));
+        assert!(blobs.delete(id(1)).await.unwrap() && !blobs.delete(id(1)).await.unwrap());
+        assert!(matches!(blobs.read(id(1)).await, Err(StorageError::Missing(_))));
+    }
+}

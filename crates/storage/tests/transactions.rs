@@ -260,3 +260,65 @@ async fn a_folder_belongs_to_one_process() {
     drop(storage);
     open(&folder);
 }
+
+#[tokio::test]
+async fn a_batch_has_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { batch_writes_max: 5, ..Config::default() };
+    let storage = Storage::open(&config, folder.path(), Reporter::silent()).unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let first = storage.write(move |t| {
+        let _ = wait.recv();
+        t.put(NOTES, b"first", b"")
+    });
+    let rest: Vec<_> = (0..9u8)
+        .map(|number| {
+            let storage = storage.clone();
+            async move { storage.write(move |t| t.put(NOTES, &[number], b"")).await }
+        })
+        .collect();
+    let mut first = Box::pin(first);
+    let mut rest = Box::pin(futures_util::future::join_all(rest));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert!(futures_util::poll!(&mut rest).is_pending());
+    go_on.send(()).unwrap();
+    first.await.unwrap();
+    assert!(rest.await.into_iter().all(|result| result.is_ok()));
+    // All ten were waiting when the first commit ended: two batches of five.
+    assert_eq!(storage.commits(), 2);
+}
+
+#[tokio::test]
+async fn only_so_many_read_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { readers_max: 1, ..Config::default() };
+    let storage = Storage::open(&config, folder.path(), Reporter::silent()).unwrap();
+    put(&storage, "a", "1").await;
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (reading, started) = std::sync::mpsc::channel::<()>();
+    let first = tokio::spawn({
+        let storage = storage.clone();
+        async move {
+            storage
+                .read(move |_| {
+                    let _ = reading.send(());
+                    let _ = wait.recv();
+                    Ok::<_, StorageError>(())
+                })
+                .await
+        }
+    });
+    tokio::task::spawn_blocking(move || started.recv()).await.unwrap().unwrap();
+    let mut second = Box::pin(get(&storage, "a"));
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+        assert!(futures_util::poll!(&mut second).is_pending(), "the only reader is busy");
+    }
+    go_on.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    assert_eq!(second.await.as_deref(), Some("1"));
+    // A view that panics gives its place back.
+    let panicked = storage.read(|_| -> Result<(), StorageError> { panic!("by intent") }).await;
+    assert!(panicked.is_err());
+    assert_eq!(get(&storage, "a").await.as_deref(), Some("1"));
+}

@@ -223,7 +223,7 @@ impl Accounts {
         self.throttle.check(&address, peer)?;
         let found = self.record(&address).await?;
         let secret = self.decoy_secret().await?;
-        let decoy = ScramKeys::decoy(&address, &secret, password::SCRAM_ITERATIONS);
+        let decoy = ScramKeys::decoy(&address, &secret, self.passwords.scram_iterations());
         Ok(match found {
             Some((id, record)) => ScramLogin { account: Some(id), keys: record.scram },
             None => ScramLogin { account: None, keys: decoy },

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use storage::StorageError;
 use tokio::sync::Semaphore;
 
-/// Rounds of PBKDF2 for SCRAM (RFC 7677 section 4 asks for at least 4096).
-pub(super) const SCRAM_ITERATIONS: u32 = 20_000;
+/// The fewest rounds of PBKDF2 (RFC 7677 section 4).
+const SCRAM_ITERATIONS_MIN: u32 = 4096;
 
 /// The longest password, in octets.
 const PASSWORD_OCTETS_MAX: usize = 1024;
@@ -25,6 +25,7 @@ pub(super) struct Passwords {
     waiting: Arc<Semaphore>,
     /// What the password of a name nobody has is compared with.
     nobody: Arc<OnceLock<String>>,
+    scram_iterations: u32,
 }
 
 impl Passwords {
@@ -34,15 +35,22 @@ impl Passwords {
             hashing: Arc::new(Semaphore::new(hashes_max)),
             waiting: Arc::new(Semaphore::new(hashes_max.saturating_add(config.hashes_waiting_max))),
             nobody: Arc::default(),
+            scram_iterations: config.scram_iterations.max(SCRAM_ITERATIONS_MIN),
         }
+    }
+
+    /// Rounds of PBKDF2 of new passwords, and of names nobody has.
+    pub(super) fn scram_iterations(&self) -> u32 {
+        self.scram_iterations
     }
 
     /// The Argon2id hash and the SCRAM keys of a new password.
     pub(super) async fn hash(&self, password: &str) -> Result<(String, ScramKeys), AccountError> {
         let password = prepare(password)?;
+        let iterations = self.scram_iterations;
         self.work(move || {
             let salt: [u8; 16] = rand::random();
-            let keys = ScramKeys::derive(&password, &salt, SCRAM_ITERATIONS).map_err(bad)?;
+            let keys = ScramKeys::derive(&password, &salt, iterations).map_err(bad)?;
             Ok((argon2id(password.as_bytes())?, keys))
         })
         .await

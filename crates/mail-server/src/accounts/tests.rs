@@ -12,6 +12,7 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn open(folder: &Path, config: Config) -> Accounts {
     let storage = Storage::open(&storage::Config::default(), folder, Reporter::silent()).unwrap();
+    let config = Config { scram_iterations: 4096, ..config };
     Accounts::new(config, Mailboxes::new(crate::mailbox::Config::default(), storage))
 }
 

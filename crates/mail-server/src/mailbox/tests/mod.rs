@@ -3,6 +3,7 @@
 mod model;
 mod names;
 mod operations;
+mod records;
 
 use super::{Config, Flags, Mailboxes, NewMessage};
 use crate::mailbox::AccountId;
