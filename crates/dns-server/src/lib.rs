@@ -1,1 +1,3 @@
 //! The authoritative server and the resolver: bytes between sockets, storage and the rules of dns.
+
+pub mod authoritative;

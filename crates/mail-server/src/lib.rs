@@ -1,1 +1,4 @@
 //! MX, submission, queue, mailboxes, IMAP.
+
+pub mod accounts;
+pub mod mailbox;

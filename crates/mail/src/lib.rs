@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod dsn;
+pub mod imap;
 pub mod message;
 pub mod sasl;
 pub mod smtp;

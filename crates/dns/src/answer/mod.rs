@@ -2,10 +2,12 @@
 //! takes that needs nothing but the zones' current version.
 
 mod chain;
+mod located;
 mod query;
 mod write;
 
 pub use chain::CNAME_CHAIN_MAX;
+pub use located::Located;
 pub use query::{ADDITIONAL_MAX, Edns, Query, Verdict};
 pub use write::{MESSAGE_OCTETS_MAX, PAYLOAD_OCTETS_DEFAULT, PLAIN_OCTETS_MAX, Reply};
 
@@ -94,9 +96,22 @@ impl Answerer {
         }
     }
 
+    /// Writes the reply to a query that was located before in the same `zones`.
+    pub fn answer_located(
+        &mut self,
+        zones: &Zones,
+        located: &Located<'_>,
+        message: &[u8],
+        query: &Query,
+        transport: Transport,
+        reply: &mut [u8],
+    ) -> Option<Reply> {
+        self.respond_from(zones, located.zone, located.hash, message, query, transport, reply)
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the hot path hands over what it has found already")]
     #[inline]
-    pub(crate) fn respond_from(
+    fn respond_from(
         &mut self,
         zones: &Zones,
         zone: &Zone,

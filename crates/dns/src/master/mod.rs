@@ -108,8 +108,7 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                     ));
                     continue;
                 }
-                let Ok(owner) = record.owner().clone().try_flatten_into() else { continue };
-                let owner: Name = owner;
+                let owner: Name = record.owner().clone().flatten_into();
                 let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
                 records.push(Located { record: WireRecord { owner, rtype, ttl, data: compose(record.data()) }, line });
             }

@@ -1,8 +1,6 @@
 //! The parser of paths, addresses, domains and HELO names.
 
-use super::{
-    Address, AddressError, DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, PATH_OCTETS_MAX, Path,
-};
+use super::{Address, AddressError, DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, PATH_OCTETS_MAX, Path};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

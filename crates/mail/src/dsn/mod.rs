@@ -103,7 +103,10 @@ impl Notification<'_> {
                 let _ = write!(text, "In-Reply-To: {}\r\n", id.trim());
             }
         }
-        let _ = write!(text, "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+        let _ = write!(
+            text,
+            "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        );
         self.write_words(&mut text);
         let _ = write!(text, "\r\n--{boundary}\r\nContent-Type: {status_type}\r\n");
         if is_utf8 {
@@ -131,7 +134,12 @@ impl Notification<'_> {
         });
         for report in self.recipients {
             let by = report.remote_mta.as_deref().unwrap_or(self.reporting_mta);
-            let _ = write!(text, "\r\n  <{}>\r\n    {by} said: {}\r\n", report.recipient, one_line(&report.reply));
+            let _ = write!(
+                text,
+                "\r\n  <{}>\r\n    {by} said: {}\r\n",
+                report.recipient,
+                one_line(&report.reply)
+            );
         }
         if let Some(until) = self.retry_until {
             let _ = write!(text, "\r\nIt is given up after {until}.\r\n");
@@ -140,7 +148,8 @@ impl Notification<'_> {
 
     /// The part that programs read (RFC 3464 section 2).
     fn write_status(&self, text: &mut String) {
-        let _ = write!(text, "Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", self.reporting_mta, self.arrival);
+        let _ =
+            write!(text, "Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n", self.reporting_mta, self.arrival);
         for report in self.recipients {
             let kind = if report.recipient.is_ascii() { "rfc822" } else { "utf-8" };
             let action = match self.action {
@@ -172,7 +181,8 @@ fn one_line(reply: &Reply) -> String {
 
 /// The header of a message, whole lines up to [`HEADER_OCTETS_MAX`].
 fn original_header(message: &[u8]) -> Vec<u8> {
-    let end = message.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(message.len(), |place| place + 2);
+    let end =
+        message.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(message.len(), |place| place + 2);
     let mut header = message.get(..end.min(HEADER_OCTETS_MAX)).unwrap_or_default();
     while !header.is_empty() && !header.ends_with(b"\r\n") {
         let cut = header.len() - 1;

@@ -26,7 +26,10 @@ fn notification(recipient: &str, original: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_bounce_has_three_parts() {
-    let octets = notification("nobody@utopia.test", b"From: alice@crepes.test\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n");
+    let octets = notification(
+        "nobody@utopia.test",
+        b"From: alice@crepes.test\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n",
+    );
     let message = MessageParser::default().parse(&octets).unwrap();
     assert_eq!(message.content_type().unwrap().c_subtype.as_deref(), Some("report"));
     assert_eq!(message.in_reply_to().as_text(), Some("1@x"));

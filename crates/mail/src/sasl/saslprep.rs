@@ -12,7 +12,8 @@ pub fn saslprep(text: &str) -> Result<String, SaslError> {
     if text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
         return Ok(text.to_owned());
     }
-    let mapped = text.chars().filter(|c| !is_mapped_to_nothing(*c)).map(|c| if is_space(c) { ' ' } else { c });
+    let mapped =
+        text.chars().filter(|c| !is_mapped_to_nothing(*c)).map(|c| if is_space(c) { ' ' } else { c });
     let prepared: String = mapped.nfkc().collect();
     if prepared.chars().any(is_prohibited) || !is_bidi_well_formed(&prepared) {
         return Err(SaslError::Prohibited);

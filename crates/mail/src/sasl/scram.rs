@@ -93,7 +93,8 @@ impl ScramServer {
             Some(first) => saslprep(&unescape(first.strip_prefix("n=").ok_or(SaslError::Malformed)?)?)?,
             None => return Err(SaslError::Malformed),
         };
-        let client_nonce = attributes.next().and_then(|next| next.strip_prefix("r=")).filter(|nonce| is_nonce(nonce));
+        let client_nonce =
+            attributes.next().and_then(|next| next.strip_prefix("r=")).filter(|nonce| is_nonce(nonce));
         let client_nonce = client_nonce.ok_or(SaslError::Malformed)?;
         if username.is_empty() {
             return Err(SaslError::Malformed);
@@ -121,8 +122,7 @@ impl ScramServer {
 
     /// The server's first message, for the user with these keys.
     pub fn server_first(&mut self, keys: ScramKeys) -> Vec<u8> {
-        self.server_first =
-            format!("r={},s={},i={}", self.nonce, BASE64.encode(&keys.salt), keys.iterations);
+        self.server_first = format!("r={},s={},i={}", self.nonce, BASE64.encode(&keys.salt), keys.iterations);
         self.keys = Some(keys);
         self.server_first.clone().into_bytes()
     }
@@ -134,7 +134,8 @@ impl ScramServer {
         let text = text(message)?;
         let (without_proof, proof) = text.rsplit_once(",p=").ok_or(SaslError::Malformed)?;
         let mut attributes = without_proof.split(',');
-        let binding = attributes.next().and_then(|next| next.strip_prefix("c=")).ok_or(SaslError::Malformed)?;
+        let binding =
+            attributes.next().and_then(|next| next.strip_prefix("c=")).ok_or(SaslError::Malformed)?;
         let nonce = attributes.next().and_then(|next| next.strip_prefix("r=")).ok_or(SaslError::Malformed)?;
         if binding != BASE64.encode(&self.gs2_header) || nonce != self.nonce {
             return Err(SaslError::Mismatch);
@@ -188,7 +189,8 @@ impl ScramClient {
     pub fn server_first(&mut self, message: &[u8]) -> Result<Vec<u8>, SaslError> {
         let server_first = text(message)?;
         let mut attributes = server_first.split(',');
-        let mut next = |key| attributes.next().and_then(|next| next.strip_prefix(key)).ok_or(SaslError::Malformed);
+        let mut next =
+            |key| attributes.next().and_then(|next| next.strip_prefix(key)).ok_or(SaslError::Malformed);
         let (nonce, salt, iterations) = (next("r=")?, next("s=")?, next("i=")?);
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(SaslError::Mismatch);
@@ -211,7 +213,8 @@ impl ScramClient {
     /// Checks the server's final message: whether the server, too, knows the keys.
     pub fn server_final(&self, message: &[u8]) -> Result<(), SaslError> {
         let text = text(message)?;
-        let signature = text.split(',').next().and_then(|next| next.strip_prefix("v=")).ok_or(SaslError::Mismatch)?;
+        let signature =
+            text.split(',').next().and_then(|next| next.strip_prefix("v=")).ok_or(SaslError::Mismatch)?;
         let signature = BASE64.decode(signature).map_err(|_| SaslError::Malformed)?;
         match self.server_signature {
             Some(expected) if is_equal(&signature, &expected) => Ok(()),

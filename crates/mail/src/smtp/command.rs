@@ -166,9 +166,8 @@ fn parameters(text: &str) -> Result<impl Iterator<Item = (String, Option<&str>)>
         return Err(CommandError::Argument("a space must follow the path".into()));
     }
     Ok(text.split(' ').filter(|parameter| !parameter.is_empty()).map(|parameter| {
-        let (keyword, value) = parameter
-            .split_once('=')
-            .map_or((parameter, None), |(keyword, value)| (keyword, Some(value)));
+        let (keyword, value) =
+            parameter.split_once('=').map_or((parameter, None), |(keyword, value)| (keyword, Some(value)));
         (keyword.to_ascii_uppercase(), value)
     }))
 }
@@ -182,7 +181,8 @@ fn mail(argument: &str) -> Result<Command, CommandError> {
     for (keyword, value) in parameters(rest)? {
         match (keyword.as_str(), value) {
             ("SIZE", Some(value)) => {
-                let digits = (1..=20).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_digit());
+                let digits =
+                    (1..=20).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_digit());
                 if !digits {
                     return Err(CommandError::Argument("SIZE= needs a number of octets".into()));
                 }
@@ -193,7 +193,9 @@ fn mail(argument: &str) -> Result<Command, CommandError> {
                     "7BIT" => Body::SevenBit,
                     "8BITMIME" => Body::EightBitMime,
                     "BINARYMIME" => Body::BinaryMime,
-                    _ => return Err(CommandError::Argument("BODY= needs 7BIT, 8BITMIME or BINARYMIME".into())),
+                    _ => {
+                        return Err(CommandError::Argument("BODY= needs 7BIT, 8BITMIME or BINARYMIME".into()));
+                    }
                 }
             }
             ("SMTPUTF8", None) => seen.smtputf8 = true,
@@ -221,7 +223,8 @@ fn rcpt(argument: &str) -> Result<Command, CommandError> {
 fn bdat(argument: &str) -> Result<Command, CommandError> {
     let form = || CommandError::Argument("the form is BDAT octets [LAST]".into());
     let mut words = argument.split(' ').filter(|word| !word.is_empty());
-    let octets = words.next().filter(|word| word.bytes().all(|octet| octet.is_ascii_digit())).ok_or_else(form)?;
+    let octets =
+        words.next().filter(|word| word.bytes().all(|octet| octet.is_ascii_digit())).ok_or_else(form)?;
     let octets = octets.parse().map_err(|_| form())?;
     let last = match words.next() {
         None => false,

@@ -216,9 +216,17 @@ mod tests {
 
     #[test]
     fn nothing_but_crlf_dot_crlf_ends_a_message() {
-        for trick in
-            ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\n.\r", "\r\n.\r\r\n", "\r\r\n.\r\r\n"]
-        {
+        for trick in [
+            "\n.\n",
+            "\n.\r\n",
+            "\r\n.\n",
+            "\r.\r",
+            "\r.\r\n",
+            "\r\n.\r",
+            "\n.\r",
+            "\r\n.\r\r\n",
+            "\r\r\n.\r\r\n",
+        ] {
             let sent = format!("hello{trick}MAIL FROM:<a@b>\r\n");
             let mut decoder = DataDecoder::new(10_000, 1_000);
             assert_eq!(decoder.receive(sent.as_bytes()), (sent.len(), false), "{trick:?}");
@@ -229,7 +237,11 @@ mod tests {
         }
         for bare in ["a\nb", "a\rb", "a\r\r\nb", "a\0\n"] {
             let whole = format!("{bare}\r\n.\r\n");
-            assert_eq!(decode(whole.as_bytes()).map(|(r, _)| r), Some(Err(DataError::BareLineEnd)), "{bare:?}");
+            assert_eq!(
+                decode(whole.as_bytes()).map(|(r, _)| r),
+                Some(Err(DataError::BareLineEnd)),
+                "{bare:?}"
+            );
         }
     }
 

@@ -13,7 +13,9 @@ impl EnhancedCode {
         let mut parts = code.split('.');
         let class = parts.next()?.parse().ok().filter(|class| matches!(class, 2 | 4 | 5))?;
         let number = |part: Option<&str>| {
-            part.filter(|part| part.len() <= 3 && part.bytes().all(|octet| octet.is_ascii_digit()))?.parse().ok()
+            part.filter(|part| part.len() <= 3 && part.bytes().all(|octet| octet.is_ascii_digit()))?
+                .parse()
+                .ok()
         };
         let (subject, detail) = (number(parts.next())?, number(parts.next())?);
         parts.next().is_none().then_some((Self(class, subject, detail), rest))

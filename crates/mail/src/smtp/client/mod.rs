@@ -6,9 +6,9 @@
 //! most [`Client::patience`] (RFC 5321 section 4.5.3.2).
 
 mod authentication;
-mod transaction;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use super::{Reply, ReplyError, ReplyParser, timeout};
 use crate::sasl::{Plain, ScramClient};
@@ -230,7 +230,9 @@ impl Client {
                 self.state = State::Handshake;
                 return Ok(Some(ClientStep::StartTls));
             }
-            State::StartTls if self.starttls == StartTls::Required => return Err(ClientError::Refused(reply)),
+            State::StartTls if self.starttls == StartTls::Required => {
+                return Err(ClientError::Refused(reply));
+            }
             State::StartTls => self.state = State::Ready,
             State::Plain(_) | State::Scram(..) => return self.authentication_reply(reply),
             State::Sending(transaction) => transaction.reply(reply),

@@ -157,7 +157,8 @@ fn with_our_own_server() {
                     }
                     Step::Authenticate { mechanism, initial } => {
                         assert_eq!(mechanism, Mechanism::ScramSha256);
-                        let mut exchange = crate::sasl::ScramServer::client_first(&initial.unwrap(), "server").unwrap();
+                        let mut exchange =
+                            crate::sasl::ScramServer::client_first(&initial.unwrap(), "server").unwrap();
                         server.answer(Answer::Challenge(exchange.server_first(keys.clone())));
                         scram = Some(exchange);
                     }
@@ -171,7 +172,9 @@ fn with_our_own_server() {
                         accepted.push((envelope, message));
                         server.answer(Answer::Accept("kept".into()));
                     }
-                    Step::Sender { .. } | Step::Recipient { .. } => server.answer(Answer::Accept(String::new())),
+                    Step::Sender { .. } | Step::Recipient { .. } => {
+                        server.answer(Answer::Accept(String::new()))
+                    }
                 }
             }
         }

@@ -31,7 +31,11 @@ impl Session {
             "PLAIN" => Mechanism::Plain,
             "SCRAM-SHA-256" => Mechanism::ScramSha256,
             _ => {
-                self.refuse(&Reply::new(504, EnhancedCode(5, 5, 4), "the mechanisms are SCRAM-SHA-256 and PLAIN"));
+                self.refuse(&Reply::new(
+                    504,
+                    EnhancedCode(5, 5, 4),
+                    "the mechanisms are SCRAM-SHA-256 and PLAIN",
+                ));
                 return Progress::Again;
             }
         };
@@ -51,9 +55,14 @@ impl Session {
             Line::Whole(line) => line,
             Line::Unfinished => return Progress::NeedsInput,
             Line::TooLong | Line::BareLineEnd => {
-                let after = if matches!(self.state, State::LongLine) { State::LongLine } else { State::Command };
+                let after =
+                    if matches!(self.state, State::LongLine) { State::LongLine } else { State::Command };
                 self.state = State::Command;
-                self.refuse(&Reply::new(500, EnhancedCode(5, 5, 6), "the line is too long, or does not end with CRLF"));
+                self.refuse(&Reply::new(
+                    500,
+                    EnhancedCode(5, 5, 6),
+                    "the line is too long, or does not end with CRLF",
+                ));
                 if matches!(self.state, State::Command) {
                     self.state = after;
                 }

@@ -14,7 +14,11 @@ impl Session {
             Line::TooLong => return self.line_too_long(),
             Line::BareLineEnd => {
                 self.tell_command("(a line that does not end with CRLF)");
-                self.refuse(&Reply::new(500, EnhancedCode(5, 5, 2), "lines must end with CRLF, and hold no other CR"));
+                self.refuse(&Reply::new(
+                    500,
+                    EnhancedCode(5, 5, 2),
+                    "lines must end with CRLF, and hold no other CR",
+                ));
                 return Progress::Again;
             }
         };
@@ -31,7 +35,11 @@ impl Session {
         }
         self.commands_idle += 1;
         if self.commands_idle > self.settings.limits.commands_idle_max {
-            self.close(&Reply::new(421, EnhancedCode(4, 7, 0), "too many commands without a message, closing"));
+            self.close(&Reply::new(
+                421,
+                EnhancedCode(4, 7, 0),
+                "too many commands without a message, closing",
+            ));
             return Progress::Again;
         }
         match Command::parse(&line) {
@@ -81,12 +89,20 @@ impl Session {
             Command::Noop => self.reply(&Reply::new(250, EnhancedCode(2, 0, 0), "ok")),
             // RFC 5321 section 3.5.3: what cannot be verified gets 252.
             Command::Vrfy => {
-                self.reply(&Reply::new(252, EnhancedCode(2, 5, 0), "cannot verify; send, and it will be tried"));
+                self.reply(&Reply::new(
+                    252,
+                    EnhancedCode(2, 5, 0),
+                    "cannot verify; send, and it will be tried",
+                ));
             }
             Command::Expn => self.refuse(&Reply::new(502, EnhancedCode(5, 5, 1), "lists are not expanded")),
             Command::Help => self.reply(
-                &Reply::new(214, EnhancedCode(2, 0, 0), "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT")
-                    .line("STARTTLS AUTH, where offered; see RFC 5321"),
+                &Reply::new(
+                    214,
+                    EnhancedCode(2, 0, 0),
+                    "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+                )
+                .line("STARTTLS AUTH, where offered; see RFC 5321"),
             ),
             Command::Quit => {
                 self.reply(&Reply::new(221, EnhancedCode(2, 0, 0), "closing"));
@@ -133,13 +149,18 @@ impl Session {
             return self.out_of_order("a message is under way already; RSET forgets it");
         }
         if self.settings.role == Role::Submission && self.user.is_none() {
-            let text = if self.settings.tls { "log in with AUTH first" } else { "begin with STARTTLS, then AUTH" };
+            let text =
+                if self.settings.tls { "log in with AUTH first" } else { "begin with STARTTLS, then AUTH" };
             self.refuse(&Reply::new(530, EnhancedCode(5, 7, 0), text));
             return Progress::Again;
         }
         let limits = &self.settings.limits;
         if self.messages >= limits.messages_max {
-            self.close(&Reply::new(421, EnhancedCode(4, 7, 0), "too many messages in one session; connect again"));
+            self.close(&Reply::new(
+                421,
+                EnhancedCode(4, 7, 0),
+                "too many messages in one session; connect again",
+            ));
             return Progress::Again;
         }
         if parameters.size.is_some_and(|size| size > limits.message_octets_max as u64) {
@@ -154,11 +175,8 @@ impl Session {
         if !is_ascii(&from) && !parameters.smtputf8 {
             return self.needs_smtputf8();
         }
-        let step = Step::Sender {
-            from: from.clone(),
-            parameters: parameters.clone(),
-            user: self.user.clone(),
-        };
+        let step =
+            Step::Sender { from: from.clone(), parameters: parameters.clone(), user: self.user.clone() };
         self.ask(Asked::Sender(from, parameters), step)
     }
 
@@ -169,7 +187,11 @@ impl Session {
         }
         if transaction.recipients.len() >= self.settings.limits.recipients_max {
             // RFC 5321 section 4.5.3.1.10: the client sends the rest later.
-            self.refuse(&Reply::new(452, EnhancedCode(4, 5, 3), "too many recipients; send the rest in another message"));
+            self.refuse(&Reply::new(
+                452,
+                EnhancedCode(4, 5, 3),
+                "too many recipients; send the rest in another message",
+            ));
             return Progress::Again;
         }
         if !is_ascii(&to) && !transaction.parameters.smtputf8 {
@@ -217,7 +239,11 @@ impl Session {
         if !self.input.is_empty() {
             // RFC 3207 section 4.2: nothing may follow STARTTLS in the clear;
             // what does may have been put there by somebody in between.
-            self.close(&Reply::new(421, EnhancedCode(4, 5, 1), "commands follow STARTTLS in the clear; closing"));
+            self.close(&Reply::new(
+                421,
+                EnhancedCode(4, 5, 1),
+                "commands follow STARTTLS in the clear; closing",
+            ));
             return Progress::Again;
         }
         self.reply(&Reply::new(220, EnhancedCode(2, 0, 0), "begin TLS"));

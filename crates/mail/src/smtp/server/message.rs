@@ -107,12 +107,14 @@ impl Session {
     }
 
     fn whole_message(&mut self, message: Vec<u8>) -> Progress {
-        let (Some(transaction), Some((hello, extended))) = (self.transaction.take(), self.hello.clone()) else {
+        let (Some(transaction), Some((hello, extended))) = (self.transaction.take(), self.hello.clone())
+        else {
             return Progress::Again;
         };
         if self.settings.tell {
             let lines = message.split(|octet| *octet == b'\n').take(12);
-            let lines = lines.map(|line| String::from_utf8_lossy(line).trim_end().chars().take(200).collect());
+            let lines =
+                lines.map(|line| String::from_utf8_lossy(line).trim_end().chars().take(200).collect());
             self.exchanges.push(Exchange::Data { octets: message.len() as u64, lines: lines.collect() });
         }
         let envelope = Envelope {

@@ -68,7 +68,9 @@ impl Server {
                     self.handshake = true;
                     break;
                 }
-                Step::Authenticate { initial: None, .. } => self.session.answer(Answer::Challenge(Vec::new())),
+                Step::Authenticate { initial: None, .. } => {
+                    self.session.answer(Answer::Challenge(Vec::new()))
+                }
                 Step::Authenticate { initial: Some(response), .. } | Step::Response(response) => {
                     self.session.answer(if response == b"\0alice\0secret" {
                         Answer::Authenticated("alice".into())
@@ -93,7 +95,10 @@ impl Server {
     /// The codes of the replies to one or more commands.
     fn codes(&mut self, text: &str) -> Vec<u16> {
         let said = self.say(text);
-        said.lines().filter(|line| line.as_bytes().get(3) == Some(&b' ')).map(|line| line[..3].parse().unwrap()).collect()
+        said.lines()
+            .filter(|line| line.as_bytes().get(3) == Some(&b' '))
+            .map(|line| line[..3].parse().unwrap())
+            .collect()
     }
 }
 
@@ -146,7 +151,10 @@ fn verifying_and_sending() {
 #[test]
 fn commands_out_of_order() {
     let mut server = Server::new(settings(Role::Exchange));
-    assert_eq!(server.codes("MAIL FROM:<a@b>\r\nRCPT TO:<Jones@foo.com>\r\nDATA\r\nAUTH PLAIN\r\n"), [503, 503, 503, 503]);
+    assert_eq!(
+        server.codes("MAIL FROM:<a@b>\r\nRCPT TO:<Jones@foo.com>\r\nDATA\r\nAUTH PLAIN\r\n"),
+        [503, 503, 503, 503]
+    );
     assert_eq!(server.codes("HELO bar.com\r\nMAIL FROM:<a@b>\r\nMAIL FROM:<a@b>\r\n"), [250, 250, 503]);
     // DATA without a valid recipient, and EHLO in the middle, which forgets.
     assert_eq!(server.codes("DATA\r\nEHLO bar.com\r\nRCPT TO:<Jones@foo.com>\r\n"), [554, 250, 503]);
@@ -161,7 +169,10 @@ fn messages_in_chunks() {
     assert_eq!(codes, [250, 250, 250]);
     assert_eq!(server.codes("DATA\r\nBDAT 1 LAST\r\n\n"), [503, 250]);
     assert_eq!(server.accepted[0].1, b"a\r\n.\r\n");
-    assert_eq!(server.codes(&format!("{begin}BDAT 0 LAST\r\n{begin}BDAT 3 LAST\r\na\nb")), [250, 250, 250, 250, 250, 554]);
+    assert_eq!(
+        server.codes(&format!("{begin}BDAT 0 LAST\r\n{begin}BDAT 3 LAST\r\na\nb")),
+        [250, 250, 250, 250, 250, 554]
+    );
     let limit = server.session.settings.limits.message_octets_max;
     assert_eq!(server.codes(&format!("{begin}BDAT {}\r\n", limit + 1)), [250, 250, 552]);
     assert_eq!(server.say(&"x".repeat(1000)), "", "a refused chunk is thrown away");
@@ -183,7 +194,10 @@ fn no_relay_without_login_and_no_login_in_the_clear() {
     assert_eq!(server.codes("*\r\nAUTH PLAIN\r\n"), [501, 334]);
     assert_eq!(server.codes("AGFsaWNlAHNlY3JldA==\r\n"), [235]);
     assert_eq!(server.codes("AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n"), [503]);
-    assert_eq!(server.codes("MAIL FROM:<a@b>\r\nRCPT TO:<Jones@foo.com>\r\nDATA\r\n\r\n.\r\n"), [250, 250, 354, 250]);
+    assert_eq!(
+        server.codes("MAIL FROM:<a@b>\r\nRCPT TO:<Jones@foo.com>\r\nDATA\r\n\r\n.\r\n"),
+        [250, 250, 354, 250]
+    );
     assert_eq!(server.accepted[0].0.user.as_deref(), Some("alice"));
     assert!(server.accepted[0].0.tls);
 }
@@ -192,7 +206,10 @@ fn no_relay_without_login_and_no_login_in_the_clear() {
 fn guessing_passwords_ends_the_session() {
     let mut server = Server::new(Settings { tls: true, ..settings(Role::Submission) });
     server.say("EHLO bar.com\r\n");
-    assert_eq!(server.codes("AUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\nNOOP\r\n"), [535, 535, 535, 421]);
+    assert_eq!(
+        server.codes("AUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\nAUTH PLAIN AGEAYg==\r\nNOOP\r\n"),
+        [535, 535, 535, 421]
+    );
     assert!(server.closed);
 }
 
@@ -227,7 +244,10 @@ fn a_browser_is_turned_away() {
 #[test]
 fn internationalised_addresses_need_smtputf8() {
     let mut server = Server::exchange();
-    assert_eq!(server.codes("MAIL FROM:<δ@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:<δ@foo.com>\r\nRSET\r\n"), [553, 250, 553, 250]);
+    assert_eq!(
+        server.codes("MAIL FROM:<δ@b>\r\nMAIL FROM:<a@b>\r\nRCPT TO:<δ@foo.com>\r\nRSET\r\n"),
+        [553, 250, 553, 250]
+    );
     assert_eq!(server.codes("MAIL FROM:<δ@b> SMTPUTF8\r\nRCPT TO:<δ@foo.com>\r\n"), [250, 550]);
 }
 
@@ -250,17 +270,26 @@ fn every_bound_exceeded() {
     assert_eq!(server.codes("\r\nNOOP\r\n"), [250]);
 
     let mut server = limited(Limits { recipients_max: 2, ..wide() });
-    assert_eq!(server.codes(&format!("{mail}{rcpt}{rcpt}{rcpt}DATA\r\n\r\n.\r\n")), [250, 250, 250, 452, 354, 250]);
+    assert_eq!(
+        server.codes(&format!("{mail}{rcpt}{rcpt}{rcpt}DATA\r\n\r\n.\r\n")),
+        [250, 250, 250, 452, 354, 250]
+    );
     assert_eq!(server.accepted[0].0.recipients.len(), 2);
 
     let mut server = limited(Limits { message_octets_max: 100, ..wide() });
     assert_eq!(server.codes("MAIL FROM:<a@b> SIZE=101\r\n"), [552]);
     assert_eq!(server.codes("MAIL FROM:<a@b> SIZE=99999999999999999999\r\n"), [552]);
     let large = "x".repeat(101);
-    assert_eq!(server.codes(&format!("{mail}{rcpt}DATA\r\n{large}\r\n.\r\nNOOP\r\n")), [250, 250, 354, 552, 250]);
+    assert_eq!(
+        server.codes(&format!("{mail}{rcpt}DATA\r\n{large}\r\n.\r\nNOOP\r\n")),
+        [250, 250, 354, 552, 250]
+    );
 
     let mut server = limited(Limits { text_line_octets_max: 100, ..wide() });
-    assert_eq!(server.codes(&format!("{mail}{rcpt}DATA\r\n{large}\r\n.\r\nNOOP\r\n")), [250, 250, 354, 554, 250]);
+    assert_eq!(
+        server.codes(&format!("{mail}{rcpt}DATA\r\n{large}\r\n.\r\nNOOP\r\n")),
+        [250, 250, 354, 554, 250]
+    );
     assert_eq!(server.codes(&format!("{mail}{rcpt}BDAT 101 LAST\r\n{large}")), [250, 250, 554]);
 
     let mut server = limited(Limits { messages_max: 1, ..wide() });

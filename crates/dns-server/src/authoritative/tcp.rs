@@ -1,0 +1,150 @@
+//! Queries over TCP (RFC 7766): many on one connection, answered in order.
+
+use super::Shared;
+use super::deferred::{self, Request};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use dns::answer::{Answerer, MESSAGE_OCTETS_MAX, Query, Transport, Verdict};
+use event::{Detail, DnsEvent};
+use net::{Listener, Phase, Stream, within};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+/// Replies gathered before they are written, in octets.
+const GATHERED_OCTETS_MAX: usize = 64 * 1024;
+/// How long a client may take to accept what we say.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Messages of a transfer that wait for the client.
+const TRANSFER_MESSAGES_MAX: usize = 4;
+
+/// Accepts connections until the shutdown is requested.
+pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
+    loop {
+        let stream = tokio::select! {
+            () = shared.shutdown.requested() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::error!(%error, "listening for DNS over TCP is over");
+                    return;
+                }
+            },
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let shutdown = shared.shutdown.clone();
+            let peer = stream.peer_addr();
+            tokio::select! {
+                () = shutdown.requested() => {}
+                // A client that goes away or is idle is nobody's fault.
+                ended = serve(&shared, stream) => if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "DNS connection ended");
+                }
+            }
+        });
+    }
+}
+
+async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
+    let mut answerer = Answerer::new(shared.payload_octets_max);
+    let mut query = Query::default();
+    let mut input = BytesMut::with_capacity(2 * 1024);
+    let mut output = BytesMut::new();
+    let mut reply = Vec::new();
+    loop {
+        while let Some(message) = take_message(&mut input) {
+            match query.read(&message) {
+                // Without a header nothing can be said; what sends responses is no client.
+                Verdict::Drop => return Ok(()),
+                Verdict::Defer => {
+                    flush(&mut stream, &mut output).await?;
+                    defer(shared, &mut stream, message).await?;
+                }
+                verdict => {
+                    reply.resize(MESSAGE_OCTETS_MAX, 0);
+                    let zones = shared.zones.load_full();
+                    let written = answerer.answer(&zones, &message, &query, verdict, Transport::Stream, &mut reply);
+                    if let Some(written) = written {
+                        let octets = &reply[..written.length];
+                        put_message(&mut output, octets);
+                        if shared.reporter.wants(Detail::Message) {
+                            super::tell::exchange(&shared.reporter, stream.peer_addr(), stream.local_addr(), &query, octets);
+                        }
+                    }
+                }
+            }
+            if output.len() >= GATHERED_OCTETS_MAX {
+                flush(&mut stream, &mut output).await?;
+            }
+        }
+        flush(&mut stream, &mut output).await?;
+        reply = Vec::new();
+        input.reserve(2 * 1024);
+        let idle = Duration::from_secs(shared.idle_seconds_max);
+        if within(idle, Phase::Read, stream.read_buf(&mut input)).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The next whole message behind its length (RFC 1035 section 4.2.2). At most
+/// one of 65,535 octets is gathered.
+fn take_message(input: &mut BytesMut) -> Option<Bytes> {
+    let length = usize::from(u16::from_be_bytes(*input.first_chunk()?));
+    if input.len() < length + 2 {
+        return None;
+    }
+    input.advance(2);
+    Some(input.split_to(length).freeze())
+}
+
+pub(super) fn put_message(output: &mut BytesMut, message: &[u8]) {
+    output.reserve(message.len() + 2);
+    output.put_u16(message.len() as u16);
+    output.put_slice(message);
+}
+
+async fn flush(stream: &mut Stream, output: &mut BytesMut) -> io::Result<()> {
+    if output.is_empty() {
+        return Ok(());
+    }
+    within(WRITE_PATIENCE, Phase::Write, async {
+        stream.write_all(output).await?;
+        stream.flush().await
+    })
+    .await?;
+    output.clear();
+    Ok(())
+}
+
+/// Writes the replies to a request as they come.
+async fn defer(shared: &Arc<Shared>, stream: &mut Stream, message: Bytes) -> io::Result<()> {
+    let request = Request {
+        octets: message,
+        peer: stream.peer_addr(),
+        local: stream.local_addr(),
+        transport: Transport::Stream,
+    };
+    let (replies, mut waiting) = mpsc::channel(TRANSFER_MESSAGES_MAX);
+    let handling = deferred::handle(shared, request, replies);
+    let peer = stream.peer_addr();
+    // It takes `waiting` with it, so that the handler learns when writing failed.
+    let writing = async move {
+        let mut output = BytesMut::new();
+        while let Some(reply) = waiting.recv().await {
+            put_message(&mut output, &reply);
+            flush(stream, &mut output).await?;
+        }
+        Ok(())
+    };
+    let ((), written) = tokio::join!(handling, writing);
+    if written.is_err() {
+        shared.reporter.tell_with(Detail::Message, || DnsEvent::Refused {
+            peer,
+            reason: "the client went away before the reply was written".to_owned(),
+        });
+    }
+    written
+}

@@ -1,0 +1,55 @@
+//! Telling single queries and responses, when somebody wants to know.
+
+use bytes::Bytes;
+use dns::answer::Query;
+use domain::base::iana::{Rcode, Rtype};
+use domain::base::{Message, ParsedName};
+use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
+use domain::rdata::AllRecordData;
+use event::{DnsEvent, Reporter, ResponseKind};
+use std::net::SocketAddr;
+
+/// Records told of one response.
+const RECORDS_MAX: usize = 8;
+
+/// Tells a query and the response to it.
+pub(super) fn exchange(reporter: &Reporter, peer: SocketAddr, local: SocketAddr, query: &Query, response: &[u8]) {
+    let Ok(message) = Message::from_octets(Bytes::copy_from_slice(response)) else { return };
+    let header = message.header();
+    let question = format!("{} {}", dns::zone::key::display(query.name.octets()), query.rtype);
+    reporter.tell(DnsEvent::Query {
+        from: peer,
+        to: local,
+        id: header.id(),
+        question: question.clone(),
+        recursive: header.rd(),
+    });
+    reporter.tell(DnsEvent::Response {
+        from: local,
+        to: peer,
+        id: header.id(),
+        question,
+        kind: kind(&message),
+        records: records(&message),
+    });
+}
+
+fn kind(message: &Message<Bytes>) -> ResponseKind {
+    let counts = message.header_counts();
+    match message.header().rcode() {
+        Rcode::NXDOMAIN => ResponseKind::NameError,
+        Rcode::NOERROR if counts.ancount() > 0 => ResponseKind::Answer,
+        Rcode::NOERROR if !message.header().aa() && counts.nscount() > 0 => ResponseKind::Referral,
+        Rcode::NOERROR => ResponseKind::NoData,
+        _ => ResponseKind::Failure,
+    }
+}
+
+fn records(message: &Message<Bytes>) -> Vec<String> {
+    let records = message.iter().filter_map(Result::ok).filter(|(record, _)| record.rtype() != Rtype::OPT);
+    records
+        .filter_map(|(record, _)| record.into_record::<AllRecordData<Bytes, ParsedName<Bytes>>>().ok().flatten())
+        .map(|record| record.display_zonefile(DisplayKind::Simple).to_string())
+        .take(RECORDS_MAX)
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Queries in datagrams: one thread a socket, a batch at a time. All queries of
+//! a batch are read and what their look-ups touch is fetched before the first is
+//! answered, so that the memory works on all of them at once.
+
+use super::Shared;
+use super::deferred::Request;
+use dns::answer::{Answerer, Located, Query, Transport, Verdict};
+use domain::base::iana::OptRcode;
+use event::{Detail, DnsEvent};
+use net::batch::DatagramBatch;
+use std::sync::Arc;
+
+/// Datagrams answered at once.
+pub(super) const DATAGRAMS_MAX: usize = 64;
+
+/// Answers until the shutdown is requested.
+pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch) {
+    let mut answerer = Answerer::new(shared.payload_octets_max);
+    let mut queries = vec![Query::default(); DATAGRAMS_MAX];
+    let mut verdicts = [Verdict::Drop; DATAGRAMS_MAX];
+    while !shared.shutdown.is_requested() {
+        let count = match batch.receive() {
+            Ok(count) => count.min(DATAGRAMS_MAX),
+            Err(error) => {
+                shared.reporter.tell(DnsEvent::Refused {
+                    peer: batch.local_addr(),
+                    reason: format!("the UDP socket failed: {error}"),
+                });
+                return;
+            }
+        };
+        if count == 0 {
+            continue;
+        }
+        answer(shared, &mut answerer, &mut batch, &mut queries[..count], &mut verdicts[..count]);
+        // What the system could not send is lost as on a wire; the client asks again.
+        let _ = batch.send();
+    }
+}
+
+fn answer(
+    shared: &Arc<Shared>,
+    answerer: &mut Answerer,
+    batch: &mut DatagramBatch,
+    queries: &mut [Query],
+    verdicts: &mut [Verdict],
+) {
+    let zones = shared.zones.load();
+    let mut located = [const { None }; DATAGRAMS_MAX];
+    for (index, (query, verdict)) in queries.iter_mut().zip(verdicts.iter_mut()).enumerate() {
+        *verdict = query.read(batch.datagram(index).octets);
+        if *verdict == Verdict::Answer {
+            located[index] = Located::find(&zones, query);
+        }
+    }
+    Located::fetch(&located[..queries.len()]);
+
+    let (mut answered, mut name_errors, mut truncated, mut refused) = (0, 0, 0, 0);
+    for (index, (query, verdict)) in queries.iter().zip(verdicts.iter()).enumerate() {
+        let (incoming, mut reply) = batch.exchange(index);
+        let written = match (verdict, &located[index]) {
+            (Verdict::Answer, Some(located)) => {
+                answerer.answer_located(&zones, located, incoming.octets, query, Transport::Datagram, reply.buffer())
+            }
+            (Verdict::Defer, _) => {
+                shared.defer(Request::datagram(&incoming));
+                continue;
+            }
+            _ => answerer.answer(&zones, incoming.octets, query, *verdict, Transport::Datagram, reply.buffer()),
+        };
+        match written {
+            Some(written) => {
+                reply.set_len(written.length);
+                answered += 1;
+                truncated += u32::from(written.truncated);
+                name_errors += u32::from(written.rcode == OptRcode::NXDOMAIN);
+                refused += u32::from(!matches!(written.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN));
+                if shared.reporter.wants(Detail::Message) {
+                    let octets = &reply.buffer()[..written.length];
+                    super::tell::exchange(&shared.reporter, incoming.peer, incoming.local, query, octets);
+                }
+            }
+            None => refused += 1,
+        }
+    }
+    shared.reporter.tell_with(Detail::Summary, || DnsEvent::Answered {
+        queries: answered,
+        name_errors,
+        truncated,
+        refused,
+    });
+}
