@@ -1,3 +1,4 @@
 //! The authoritative server and the resolver: bytes between sockets, storage and the rules of dns.
 
 pub mod authoritative;
+pub mod resolver;

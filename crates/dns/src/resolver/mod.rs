@@ -12,6 +12,7 @@
 //! - `exchange`: one query and the reply it waits for
 //! - `waiting`: one iteration for all who ask the same
 //! - `special`: names never asked about
+//! - `stub`: the stub resolver's side: its query, its reply
 
 mod accept;
 mod config;
@@ -22,6 +23,7 @@ mod iterate;
 mod servers;
 mod special;
 mod step;
+pub mod stub;
 mod waiting;
 
 pub use config::{Config, FixedZone, Limits, RootHint, iana_root_hints};

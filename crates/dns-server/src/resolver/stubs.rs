@@ -1,0 +1,154 @@
+//! Listening for stub resolvers over UDP and TCP.
+
+use super::config::Prefix;
+use super::engine::{Asked, Sink};
+use dns::resolver::stub::{self, StubQuery, Unanswerable};
+use domain::base::iana::OptRcode;
+use event::{Detail, DnsEvent, Reporter};
+use net::{Datagrams, Listener, Shutdown, Stream};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+/// Replies that wait for a client on one TCP connection; a client that does not
+/// read loses further ones.
+const REPLIES_PER_CONNECTION_MAX: usize = 64;
+/// How long a client may take to accept a reply.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What all listeners need.
+#[derive(Debug, Clone)]
+pub(super) struct Stubs {
+    pub(super) allowed: Arc<[Prefix]>,
+    pub(super) idle: Duration,
+    pub(super) questions: mpsc::Sender<Asked>,
+    pub(super) reporter: Reporter,
+    pub(super) shutdown: Shutdown,
+}
+
+/// Where a query came from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) client: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+impl Stubs {
+    /// Answers datagrams until the shutdown.
+    pub(super) async fn serve_datagrams(self, socket: Arc<Datagrams>) {
+        let Ok(local) = socket.local_addr() else { return };
+        let mut buffer = vec![0; 4_096];
+        loop {
+            let received = tokio::select! {
+                () = self.shutdown.requested() => return,
+                received = socket.receive_from(&mut buffer) => received,
+            };
+            match received {
+                Ok((length, client)) => {
+                    let sink = Sink::Datagrams(socket.clone());
+                    let octets = buffer.get(..length).unwrap_or_default();
+                    if let Some(reply) = self.take(octets, Ends { client, local }, sink) {
+                        let _ = socket.send_to(&reply, client).await;
+                    }
+                }
+                // An earlier reply was not wanted (ICMP); the socket lives on.
+                Err(error) => tracing::debug!(%error, "receiving a query"),
+            }
+        }
+    }
+
+    /// Accepts connections until the shutdown.
+    pub(super) async fn serve_streams(self, listener: Listener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.shutdown.requested() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let stubs = self.clone();
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = stubs.shutdown.requested() => {}
+                            _ = stubs.serve_stream(stream) => {}
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Queries on one connection may overtake each other (RFC 7766 section 7).
+    async fn serve_stream(&self, stream: Stream) -> io::Result<()> {
+        let ends = Ends { client: stream.peer_addr(), local: stream.local_addr() };
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (sender, mut replies) = mpsc::channel::<Vec<u8>>(REPLIES_PER_CONNECTION_MAX);
+        let read = async {
+            loop {
+                let length = tokio::time::timeout(self.idle, reader.read_u16()).await??;
+                let mut octets = vec![0; length.into()];
+                tokio::time::timeout(self.idle, reader.read_exact(&mut octets)).await??;
+                if let Some(reply) = self.take(&octets, ends, Sink::Stream(sender.clone())) {
+                    let _ = sender.try_send(reply);
+                }
+            }
+        };
+        let write = async {
+            while let Some(reply) = replies.recv().await {
+                let Ok(length) = u16::try_from(reply.len()) else { continue };
+                let framed = [&length.to_be_bytes(), &reply[..]].concat();
+                tokio::time::timeout(WRITE_PATIENCE, writer.write_all(&framed)).await??;
+            }
+            io::Result::Ok(())
+        };
+        tokio::select! {
+            ended = read => ended,
+            ended = write => ended,
+        }
+    }
+
+    /// Takes a query: hands it on, or gives the reply that can be given at once.
+    fn take(&self, octets: &[u8], ends: Ends, sink: Sink) -> Option<Vec<u8>> {
+        let query = match stub::read(octets) {
+            Ok(query) => query,
+            Err(Unanswerable::Ignore) => return None,
+            Err(Unanswerable::Reply(reply)) => return Some(reply),
+        };
+        self.tell(&query, ends);
+        if !self.allowed.iter().any(|prefix| prefix.contains(ends.client.ip())) {
+            self.reporter.tell(DnsEvent::Refused {
+                peer: ends.client,
+                reason: format!("{} is in no network of resolver.allow", ends.client.ip()),
+            });
+            return Some(query.error(OptRcode::REFUSED));
+        }
+        if let Some(reply) = query.answer_at_once() {
+            return Some(reply);
+        }
+        match self.questions.try_send(Asked::Stub { query, ends, sink }) {
+            Ok(()) => None,
+            Err(
+                mpsc::error::TrySendError::Full(Asked::Stub { query, .. })
+                | mpsc::error::TrySendError::Closed(Asked::Stub { query, .. }),
+            ) => Some(query.error(OptRcode::SERVFAIL)),
+            Err(_) => None,
+        }
+    }
+
+    fn tell(&self, query: &StubQuery, ends: Ends) {
+        self.reporter.tell_with(Detail::Message, || DnsEvent::Query {
+            from: ends.client,
+            to: ends.local,
+            id: query.id,
+            question: query.question.to_string(),
+            recursive: query.recursion_desired,
+        });
+    }
+}
