@@ -6,10 +6,14 @@
 
 pub mod answer;
 pub mod cache;
+pub mod journal;
 pub mod master;
 mod publish;
 mod resolve;
 pub mod resolver;
+pub mod transfer;
+pub mod tsig;
+pub mod update;
 pub mod zone;
 
 pub use publish::{Change, Publish, PublishError};

@@ -1,4 +1,6 @@
 //! MX, submission, queue, mailboxes, IMAP.
 
 pub mod accounts;
+pub mod authentication;
 pub mod mailbox;
+mod octets;

@@ -4,16 +4,42 @@
 //! datagram sockets. What stands between the service and the wire (capture,
 //! impairment, a source address of its own) is stacked inside the [`Network`];
 //! the service cannot tell.
+//!
+//! * [`Listener`] and [`Stream`]: TCP, with bounds on how many connections are
+//!   open at once, and TLS on top ([`tls`] makes the settings).
+//! * [`Datagrams`]: UDP for clients and ordinary services, which replies from
+//!   the address it was asked at.
+//! * [`batch::DatagramBatch`]: UDP for the hot path, one thread a socket, one
+//!   system call for up to 64 datagrams.
+//! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
+//!   [`Impairment`] makes a link slow, lossy or cut.
+//! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
+//! * [`Shutdown`]: asks everybody to stop and waits for what was promised.
 
+pub mod batch;
+mod capture;
 mod control;
 mod datagrams;
+mod delay;
+mod impairment;
+mod layer;
+mod listener;
+mod message;
 mod network;
+mod packet;
+mod pcapng;
 mod shutdown;
 mod stream;
+mod timeouts;
 pub mod tls;
 
+pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
-pub use datagrams::Datagrams;
-pub use network::{ListenOptions, Listener, Network};
+pub use datagrams::{Datagrams, Received};
+pub use impairment::{Conditions, Impairment};
+pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
+pub use listener::{ListenOptions, Listener};
+pub use network::Network;
 pub use shutdown::{Hold, Shutdown};
-pub use stream::Stream;
+pub use stream::{Stream, TlsFacts};
+pub use timeouts::{Phase, Timeouts, within};

@@ -1,45 +1,57 @@
 //! A host's view of the network: its source addresses and what stands between
 //! its sockets and the wire.
 
-use crate::{Datagrams, Stream};
+use crate::batch::{BatchOptions, DatagramBatch};
+use crate::layer::{Layer, Layers};
+use crate::{Datagrams, Ends, ListenOptions, Listener, Phase, Role, Stream, within};
+use event::Reporter;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
+
+/// Connections the system keeps ready for [`Listener::accept`].
+const BACKLOG_MAX: i32 = 1024;
 
 /// Opens every socket of one host. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+///
+/// IPv6 sockets speak IPv6 only: whoever listens on `[::]` and means IPv4 too
+/// listens on `0.0.0.0` as well.
+#[derive(Debug, Clone)]
 pub struct Network {
     source: Option<IpAddr>,
+    reporter: Reporter,
+    layers: Layers,
 }
 
-/// How a listener is bound and bounded.
-#[derive(Debug, Clone)]
-pub struct ListenOptions {
-    /// Where to listen; port 0 lets the system choose.
-    pub address: SocketAddr,
-    /// Connections open at once; further ones wait in the backlog.
-    pub connections_max: usize,
-    /// Connections open at once from one address; further ones are closed.
-    pub connections_per_address_max: usize,
-}
-
-impl ListenOptions {
-    /// Usual bounds: 1,000 connections, 50 from one address.
-    pub fn at(address: SocketAddr) -> Self {
-        Self { address, connections_max: 1_000, connections_per_address_max: 50 }
+impl Default for Network {
+    fn default() -> Self {
+        Self { source: None, reporter: Reporter::silent(), layers: Layers::default() }
     }
 }
 
 impl Network {
-    /// The network as the machine has it.
+    /// The network as the machine has it; tells nobody what happens.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A network whose connections and datagrams leave from `source`.
     pub fn from_source(source: IpAddr) -> Self {
-        Self { source: Some(source) }
+        Self { source: Some(source), ..Self::default() }
+    }
+
+    /// Tells `reporter` what happens on the sockets opened from here on.
+    pub fn reporting(self, reporter: Reporter) -> Self {
+        Self { reporter, ..self }
+    }
+
+    /// Stacks a layer around every socket opened from here on; each later layer
+    /// lies nearer to the wire.
+    pub fn with(self, layer: impl Layer + 'static) -> Self {
+        Self { layers: self.layers.with(Arc::new(layer)), ..self }
     }
 
     /// The address outgoing connections leave from, where one is set.
@@ -49,42 +61,100 @@ impl Network {
 
     /// Listens for TCP connections.
     pub fn listen(&self, options: &ListenOptions) -> io::Result<Listener> {
-        let socket = if options.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(options.address)?;
-        Ok(Listener { tcp: socket.listen(1024)? })
+        let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
+        if options.address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.bind(&options.address.into())?;
+        socket.listen(BACKLOG_MAX)?;
+        self.adopt_listener(socket.into(), options)
+    }
+
+    /// Takes over a listening socket that somebody else opened, such as
+    /// systemd's (socket activation); `options.address` is not read.
+    pub fn adopt_listener(
+        &self,
+        listener: std::net::TcpListener,
+        options: &ListenOptions,
+    ) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        let tcp = tokio::net::TcpListener::from_std(listener)?;
+        Ok(Listener::new(tcp, options, self.reporter.clone(), self.layers.clone()))
     }
 
     /// Connects to `to` within `patience`.
     pub async fn connect(&self, to: SocketAddr, patience: Duration) -> io::Result<Stream> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(source) = self.source.filter(|source| source.is_ipv4() == to.is_ipv4()) {
-            socket.bind(SocketAddr::new(source, 0))?;
-        }
-        Stream::new(tokio::time::timeout(patience, socket.connect(to)).await??)
+        within(patience, Phase::Connect, async {
+            self.layers.opening(to).await;
+            let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            if let Some(source) = self.source_towards(to) {
+                socket.bind(SocketAddr::new(source, 0))?;
+            }
+            let tcp = socket.connect(to).await?;
+            let ends = Ends { local: tcp.local_addr()?, peer: to, role: Role::Client };
+            Ok(Stream::new(tcp, ends, &self.layers, None))
+        })
+        .await
     }
 
-    /// A datagram socket bound to `address`.
+    /// A datagram socket bound to `address`; port 0 lets the system choose one
+    /// at random.
     pub fn datagrams(&self, address: SocketAddr) -> io::Result<Datagrams> {
-        Datagrams::bind(address)
+        self.adopt_datagrams(bind_datagrams(address, false)?.into())
+    }
+
+    /// A datagram socket on a random port of this host, to ask `to`.
+    pub fn datagrams_towards(&self, to: SocketAddr) -> io::Result<Datagrams> {
+        let source = self.source_towards(to).unwrap_or(match to {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        });
+        self.datagrams(SocketAddr::new(source, 0))
+    }
+
+    /// Takes over a bound datagram socket that somebody else opened.
+    pub fn adopt_datagrams(&self, socket: std::net::UdpSocket) -> io::Result<Datagrams> {
+        Datagrams::new(socket, self.layers.clone())
+    }
+
+    /// `options.sockets` datagram sockets for the hot path that share one
+    /// address (SO_REUSEPORT), one for each thread; with port 0 all get the
+    /// same one.
+    pub fn datagram_batches(&self, options: &BatchOptions) -> io::Result<Vec<DatagramBatch>> {
+        let mut address = options.address;
+        let mut batches = Vec::with_capacity(options.sockets);
+        for _ in 0..options.sockets.max(1) {
+            let socket = bind_datagrams(address, true)?;
+            address = socket.local_addr()?.as_socket().unwrap_or(address);
+            batches.push(self.adopt_datagram_batch(socket.into(), options)?);
+        }
+        Ok(batches)
+    }
+
+    /// Takes over a bound datagram socket that somebody else opened, for the
+    /// hot path; `options.address` and `options.sockets` are not read.
+    pub fn adopt_datagram_batch(
+        &self,
+        socket: std::net::UdpSocket,
+        options: &BatchOptions,
+    ) -> io::Result<DatagramBatch> {
+        DatagramBatch::new(socket, options, self.layers.clone())
+    }
+
+    fn source_towards(&self, to: SocketAddr) -> Option<IpAddr> {
+        self.source.filter(|source| source.is_ipv4() == to.is_ipv4())
     }
 }
 
-/// Accepts TCP connections within its bounds.
-#[derive(Debug)]
-pub struct Listener {
-    tcp: TcpListener,
-}
-
-impl Listener {
-    /// Where it listens.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+fn bind_datagrams(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
     }
-
-    /// The next connection; waits while `connections_max` are open.
-    pub async fn accept(&self) -> io::Result<Stream> {
-        let (tcp, _) = self.tcp.accept().await?;
-        Stream::new(tcp)
+    if shared {
+        socket.set_reuse_port(true)?;
     }
+    socket.bind(&address.into())?;
+    Ok(socket)
 }

@@ -1,43 +1,68 @@
 //! One TCP connection, in the clear or under TLS.
 
-use std::io;
+use crate::layer::Layers;
+use crate::listener::Place;
+use crate::{BoxedDuplex, Ends};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// A connection. It starts in the clear and may be put under TLS once.
+///
+/// Shutting it down ([`tokio::io::AsyncWriteExt::shutdown`]) says close_notify
+/// first where it is under TLS (RFC 8446 section 6.1), then ends our direction.
 #[derive(Debug)]
 pub struct Stream {
     inner: Inner,
-    local: SocketAddr,
-    peer: SocketAddr,
+    ends: Ends,
+    key_log: Option<Arc<dyn rustls::KeyLog>>,
+    /// The listener's place, free again when this is dropped.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
 enum Inner {
-    Clear(TcpStream),
-    Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    Clear(Wire),
+    Tls(Box<TlsStream<Wire>>),
+}
+
+/// What TLS agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version, e.g. `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite, e.g. `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: String,
+    /// As the server: the name the client asked for (SNI, RFC 6066 section 3).
+    pub server_name: Option<String>,
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
-        let (local, peer) = (tcp.local_addr()?, tcp.peer_addr()?);
-        tcp.set_nodelay(true)?;
-        Ok(Self { inner: Inner::Clear(tcp), local, peer })
+    pub(crate) fn new(tcp: TcpStream, ends: Ends, layers: &Layers, place: Option<Place>) -> Self {
+        // Without it a short reply may wait for the peer's delayed acknowledgement;
+        // where it fails the connection is gone, and reading will say so.
+        tcp.set_nodelay(true).ok();
+        let wire = if layers.is_empty() {
+            Wire::Tcp(tcp)
+        } else {
+            Wire::Layered(layers.stream(ends, Box::new(tcp)))
+        };
+        Self { inner: Inner::Clear(wire), ends, key_log: layers.key_log(), place }
     }
 
     /// Our end.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local
+        self.ends.local
     }
 
     /// The other end.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.peer
+        self.ends.peer
     }
 
     /// Whether the connection is under TLS.
@@ -45,25 +70,133 @@ impl Stream {
         matches!(self.inner, Inner::Tls(_))
     }
 
-    /// Puts the connection under TLS, as the server. The caller bounds the time.
+    /// What TLS agreed on; `None` in the clear.
+    pub fn tls(&self) -> Option<TlsFacts> {
+        let Inner::Tls(tls) = &self.inner else { return None };
+        let (_, connection) = tls.get_ref();
+        let server_name = match &**tls {
+            TlsStream::Server(server) => server.get_ref().1.server_name().map(str::to_owned),
+            TlsStream::Client(_) => None,
+        };
+        Some(TlsFacts {
+            version: connection
+                .protocol_version()
+                .and_then(|version| version.as_str())
+                .unwrap_or("unknown")
+                .replace("TLSv1_", "TLSv1."),
+            cipher: connection
+                .negotiated_cipher_suite()
+                .and_then(|suite| suite.suite().as_str())
+                .unwrap_or("unknown")
+                .to_owned(),
+            server_name,
+        })
+    }
+
+    /// Puts the connection under TLS, as the server. The caller bounds the time
+    /// ([`Timeouts`](crate::Timeouts)), and with STARTTLS makes sure that
+    /// nothing it read in the clear is left in a buffer of its own: whoever sits
+    /// in between could have put it there (RFC 3207 section 4.2).
     pub async fn accept_tls(self, config: Arc<rustls::ServerConfig>) -> io::Result<Self> {
-        let Inner::Clear(tcp) = self.inner else { return Err(already_tls()) };
-        let tls = TlsAcceptor::from(config).accept(tcp).await?;
+        let Inner::Clear(wire) = self.inner else { return Err(already_tls()) };
+        let config = match &self.key_log {
+            Some(key_log) => {
+                let mut config = (*config).clone();
+                config.key_log = key_log.clone();
+                Arc::new(config)
+            }
+            None => config,
+        };
+        let tls = TlsAcceptor::from(config).accept(wire).await?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
     }
 
-    /// Puts the connection under TLS, as the client. The caller bounds the time.
+    /// Puts the connection under TLS, as the client of `server_name` (a host
+    /// name or an IP address). The caller bounds the time and, with STARTTLS,
+    /// makes sure its buffer was empty.
     pub async fn connect_tls(self, config: Arc<rustls::ClientConfig>, server_name: &str) -> io::Result<Self> {
-        let Inner::Clear(tcp) = self.inner else { return Err(already_tls()) };
-        let name = rustls::pki_types::ServerName::try_from(server_name.to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let tls = TlsConnector::from(config).connect(name, tcp).await?;
+        let Inner::Clear(wire) = self.inner else { return Err(already_tls()) };
+        let name = rustls::pki_types::ServerName::try_from(server_name.trim_end_matches('.').to_owned())
+            .map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("server name {server_name:?}: {error}"))
+            })?;
+        let config = match &self.key_log {
+            Some(key_log) => {
+                let mut config = (*config).clone();
+                config.key_log = key_log.clone();
+                Arc::new(config)
+            }
+            None => config,
+        };
+        let tls = TlsConnector::from(config).connect(name, wire).await?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
+    }
+
+    /// Whether a listener's bounds count this connection.
+    pub fn is_counted(&self) -> bool {
+        self.place.is_some()
     }
 }
 
 fn already_tls() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the connection is under TLS already")
+}
+
+/// What lies below TLS: the socket itself, or the layers in front of it.
+#[derive(Debug)]
+enum Wire {
+    Tcp(TcpStream),
+    Layered(BoxedDuplex),
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Wire::Layered(layered) => Pin::new(layered).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Wire::Layered(layered) => Pin::new(layered).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Wire::Layered(layered) => Pin::new(layered).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Wire::Tcp(tcp) => tcp.is_write_vectored(),
+            Wire::Layered(layered) => layered.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Wire::Layered(layered) => Pin::new(layered).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Wire::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Wire::Layered(layered) => Pin::new(layered).poll_shutdown(cx),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -73,7 +206,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.inner {
-            Inner::Clear(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Inner::Clear(wire) => Pin::new(wire).poll_read(cx, buf),
             Inner::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
@@ -82,21 +215,39 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.inner {
-            Inner::Clear(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Inner::Clear(wire) => Pin::new(wire).poll_write(cx, buf),
             Inner::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Clear(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
+            Inner::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.inner {
+            Inner::Clear(wire) => wire.is_write_vectored(),
+            Inner::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.inner {
-            Inner::Clear(tcp) => Pin::new(tcp).poll_flush(cx),
+            Inner::Clear(wire) => Pin::new(wire).poll_flush(cx),
             Inner::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.inner {
-            Inner::Clear(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Inner::Clear(wire) => Pin::new(wire).poll_shutdown(cx),
             Inner::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }

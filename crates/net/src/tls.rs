@@ -1,1 +1,90 @@
-//! TLS settings for servers and clients (rustls with ring).
+//! TLS settings for servers and clients (rustls with ring), and a local CA.
+//!
+//! Keys and certificates are PEM text here (RFC 7468); who keeps them in files
+//! does so elsewhere. TLS 1.2 and 1.3 only.
+
+mod authority;
+mod opportunistic;
+
+pub use authority::{Authority, Issued};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::sync::Arc;
+
+/// Why a certificate, key or setting is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The text holds no certificate.
+    #[error("no certificate found: expected a block that begins with -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    /// The text is no PEM.
+    #[error("the {what} cannot be read as PEM: {reason}")]
+    Pem {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name is neither a host name nor an IP address, or the CA could not sign.
+    #[error("the certificate cannot be issued: {0}")]
+    Issue(#[from] rcgen::Error),
+    /// Certificate and key do not fit together, or are of a kind TLS cannot use.
+    #[error("certificate and key cannot be used for TLS: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// Settings of a server with a certificate chain (its own first) and its key.
+pub fn server_config(cert_chain_pem: &str, key_pem: &str) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(cert_chain_pem)?;
+    let key = private_key(key_pem)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.ticketer = ring::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// Settings of a client that encrypts with whoever answers: MTAs among each
+/// other, where a certificate proves nothing without DANE or MTA-STS (RFC 7435).
+pub fn client_config_opportunistic() -> Result<Arc<ClientConfig>, TlsError> {
+    let verifier = Arc::new(opportunistic::AnyCertificate::new(provider()));
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Settings of a client that trusts the given roots only.
+pub fn client_config_verified(roots_pem: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(roots_pem)? {
+        roots.add(root)?;
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsError::Pem { what: "certificate", reason: error.to_string() })?;
+    if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
+}
+
+fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes())
+        .map_err(|error| TlsError::Pem { what: "private key", reason: error.to_string() })
+}

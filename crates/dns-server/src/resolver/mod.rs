@@ -5,14 +5,17 @@
 //! - `stubs`: listening for stub resolvers
 //! - `engine`: the one task that owns the rules of [`dns::resolver`]
 //! - `upstream`: sockets and connections to name servers
+//! - `client`: one question to one server, as a stub resolver asks it
 //! - `once`: one question from the root, told step by step
 
+mod client;
 mod config;
 mod engine;
 mod once;
 mod stubs;
 mod upstream;
 
+pub use client::{AskError, AskOptions, Exchanged, ask};
 pub use config::{Config, ConfigError, RootHintConfig};
 pub use once::iterate;
 

@@ -85,7 +85,7 @@ impl Drop for Upstream {
 }
 
 /// A socket with a random port.
-fn open(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
+pub(super) fn open(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
     let any: IpAddr =
         if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = network.source().filter(|source| source.is_ipv4() == to.is_ipv4()).unwrap_or(any);

@@ -13,17 +13,24 @@ use domain::rdata::ZoneRecordData;
 
 /// A reply with its records in memory of their own.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
-    pub(super) rcode: OptRcode,
-    pub(super) authoritative: bool,
-    pub(super) answer: Vec<Record>,
-    pub(super) authority: Vec<Record>,
-    pub(super) additional: Vec<Record>,
+pub struct Reply {
+    /// Its response code, with the part that EDNS adds.
+    pub rcode: OptRcode,
+    /// AA: the server is an authority for the name.
+    pub authoritative: bool,
+    /// RA: the server resolves recursively.
+    pub recursion_available: bool,
+    /// The answer section.
+    pub answer: Vec<Record>,
+    /// The authority section.
+    pub authority: Vec<Record>,
+    /// The additional section, without OPT and TSIG.
+    pub additional: Vec<Record>,
 }
 
 /// Whether octets are the reply to a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fit {
+pub enum Fit {
     /// They are.
     Fits,
     /// They are, cut short: ask over TCP.
@@ -33,7 +40,7 @@ pub(super) enum Fit {
 }
 
 /// Compares id and question. With `exact_case` the letters' case counts.
-pub(super) fn fit(octets: &[u8], id: u16, name: &Name, rtype: Rtype, exact_case: bool) -> Fit {
+pub fn fit(octets: &[u8], id: u16, name: &Name, rtype: Rtype, exact_case: bool) -> Fit {
     let Ok(message) = Message::from_octets(octets) else { return Fit::Mismatch };
     let header = message.header();
     if !header.qr() || header.id() != id || header.opcode() != Opcode::QUERY {
@@ -55,12 +62,13 @@ pub(super) fn fit(octets: &[u8], id: u16, name: &Name, rtype: Rtype, exact_case:
 
 /// Reads a reply. Records of other classes than IN, and of types that only
 /// concern the transport, are left out.
-pub(super) fn read(octets: &Bytes) -> Option<Reply> {
+pub fn read(octets: &Bytes) -> Option<Reply> {
     let message = Message::from_octets(octets.clone()).ok()?;
     let (_, answer, authority, additional) = message.sections().ok()?;
     Some(Reply {
         rcode: message.opt_rcode(),
         authoritative: message.header().aa(),
+        recursion_available: message.header().ra(),
         answer: records(answer)?,
         authority: records(authority)?,
         additional: records(additional)?,

@@ -26,6 +26,7 @@ mod step;
 pub mod stub;
 mod waiting;
 
+pub use accept::{Fit, Reply, fit, read};
 pub use config::{Config, FixedZone, Limits, RootHint, iana_root_hints};
 pub use exchange::{ExchangeId, Transmit, Transport, UDP_PAYLOAD_OCTETS};
 pub use step::{Happening, Step};

@@ -96,6 +96,11 @@ impl Renderer {
         }
     }
 
+    /// Octets rendered so far.
+    pub(crate) fn octets(&self) -> usize {
+        self.body.len()
+    }
+
     /// Adds an RRset. Returns false, and adds nothing, when the message would
     /// grow beyond what a body can hold.
     pub(crate) fn rrset(&mut self, section: Section, owner: Owner<'_>, rrset: &Rrset, ttl: u32) -> bool {

@@ -184,6 +184,29 @@ impl Draft {
         present
     }
 
+    /// Records that the edits so far took away and records that they brought, as
+    /// a journal keeps them.
+    pub fn difference(&self) -> (Vec<WireRecord>, Vec<WireRecord>) {
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        for (name, working) in self.work.iter().filter(|(_, working)| working.changed) {
+            let before = self.base.as_ref().and_then(|base| base.node(name)).map_or(&[][..], |node| &node.rrsets);
+            let only_in = |all: &[Rrset], others: &[Rrset], records: &mut Vec<WireRecord>| {
+                for rrset in all {
+                    let other = others.iter().find(|other| other.rtype == rrset.rtype && other.ttl == rrset.ttl);
+                    for data in &rrset.data {
+                        if other.is_none_or(|other| !other.data.contains(data)) {
+                            let (owner, data) = (working.owner.clone(), data.clone());
+                            records.push(WireRecord { owner, rtype: rrset.rtype, ttl: rrset.ttl, data });
+                        }
+                    }
+                }
+            };
+            only_in(before, &working.rrsets, &mut removed);
+            only_in(&working.rrsets, before, &mut added);
+        }
+        (removed, added)
+    }
+
     fn owner(&self, name: &[u8]) -> Name {
         let known = self.work.get(name).map(|working| working.owner.clone());
         known

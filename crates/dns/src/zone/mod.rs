@@ -170,6 +170,11 @@ impl Zone {
         self.names.get(name).map(AsRef::as_ref)
     }
 
+    /// All names in no order, shared, for who outlives this version.
+    pub(crate) fn shared_nodes(&self) -> Vec<Arc<Node>> {
+        self.names.iter().cloned().collect()
+    }
+
     /// All names in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.names.iter().map(AsRef::as_ref)

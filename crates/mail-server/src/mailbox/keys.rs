@@ -52,11 +52,6 @@ pub(super) fn uid_of(key: &[u8]) -> Option<u32> {
     key.last_chunk().map(|octets| u32::from_be_bytes(*octets))
 }
 
-/// The mailbox in a key made by [`mailbox`].
-pub(super) fn mailbox_of(key: &[u8]) -> Option<MailboxId> {
-    key.last_chunk().map(|octets| MailboxId(u32::from_be_bytes(*octets)))
-}
-
 pub(super) fn change(account: AccountId, mailbox: MailboxId, modseq: u64, uid: u32) -> Vec<u8> {
     [&vanished(account, mailbox, modseq)[..], &uid.to_be_bytes()].concat()
 }
@@ -111,7 +106,6 @@ mod tests {
         assert_eq!(uid_of(&message(account, mailbox, 9)), Some(9));
         assert_eq!(uid_of(&change(account, mailbox, 10, 9)), Some(9));
         assert_eq!(modseq_of(&vanished(account, mailbox, 10)), Some(10));
-        assert_eq!(mailbox_of(&self::mailbox(account, mailbox)), Some(mailbox));
         assert_eq!(name_of(&name(account, "Entwürfe")).as_deref(), Some("Entwürfe"));
         assert_eq!(name_of(&[0, 0, 0, 7, 0xff]), None);
         assert_eq!(uid_of(&[1]), None);

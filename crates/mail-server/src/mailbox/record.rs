@@ -1,12 +1,8 @@
-//! How records lie in the tables: a version octet, then fields; numbers as
-//! LEB128, strings with their length before. Reading is total: what was not
-//! written by this code gives `None`.
+//! How the message store's records lie in the tables.
 
 use super::model::{EmailId, Flags, MailboxId, Message, SpecialUse, ThreadId, Uids};
+use crate::octets::{Reader, Writer};
 use storage::ContentId;
-
-/// The version that is written.
-const VERSION: u8 = 1;
 
 /// Counters of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,102 +61,6 @@ pub(super) struct ThreadEntry {
     pub(super) emails: u64,
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new() -> Self {
-        Writer(vec![VERSION])
-    }
-
-    fn number(&mut self, number: impl Into<u64>) -> &mut Self {
-        let mut rest = number.into();
-        while rest >= 0x80 {
-            self.0.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        self.0.push(rest as u8);
-        self
-    }
-
-    /// Numbers near zero on both sides stay short.
-    fn signed(&mut self, number: i64) -> &mut Self {
-        self.number(((number << 1) ^ (number >> 63)) as u64)
-    }
-
-    fn octets(&mut self, octets: &[u8]) -> &mut Self {
-        self.0.extend_from_slice(octets);
-        self
-    }
-
-    fn string(&mut self, text: &str) -> &mut Self {
-        self.number(text.len() as u64).octets(text.as_bytes())
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn new(octets: &'a [u8]) -> Option<Self> {
-        match octets.split_first()? {
-            (&VERSION, rest) => Some(Reader(rest)),
-            _ => None,
-        }
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let (&octet, rest) = self.0.split_first()?;
-            self.0 = rest;
-            let part = u64::from(octet & 0x7f);
-            if part << shift >> shift != part {
-                return None;
-            }
-            number |= part << shift;
-            if octet & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn int(&mut self) -> Option<u32> {
-        self.long()?.try_into().ok()
-    }
-
-    fn signed(&mut self) -> Option<i64> {
-        let number = self.long()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (octets, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*octets)
-    }
-
-    fn string(&mut self) -> Option<String> {
-        let length = usize::try_from(self.long()?).ok()?;
-        let (octets, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        String::from_utf8(octets.to_vec()).ok()
-    }
-
-    /// Each element takes at least one octet, so a lying count ends early.
-    fn list<T>(&mut self, mut element: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.long()?;
-        let mut list = Vec::new();
-        for _ in 0..count {
-            list.push(element(self)?);
-        }
-        Some(list)
-    }
-
-    fn end<T>(self, value: T) -> Option<T> {
-        self.0.is_empty().then_some(value)
-    }
-}
-
 impl AccountState {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
@@ -171,7 +71,7 @@ impl AccountState {
             .number(self.mailboxes)
             .number(self.messages)
             .number(self.octets);
-        out.0
+        out.finish()
     }
 
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
@@ -211,7 +111,7 @@ impl MailboxRecord {
             .number(self.unseen)
             .number(self.deleted)
             .number(self.octets);
-        out.0
+        out.finish()
     }
 
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
@@ -254,7 +154,7 @@ impl Message {
             .octets(&self.content.0)
             .number(self.email.0)
             .number(self.thread.0);
-        out.0
+        out.finish()
     }
 
     pub(super) fn decode(uid: u32, octets: &[u8]) -> Option<Self> {
@@ -284,7 +184,7 @@ impl Email {
         for key in &self.thread_keys {
             out.octets(key);
         }
-        out.0
+        out.finish()
     }
 
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
@@ -304,7 +204,7 @@ impl ThreadEntry {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
         out.number(self.thread.0).number(self.emails);
-        out.0
+        out.finish()
     }
 
     pub(super) fn decode(octets: &[u8]) -> Option<Self> {
@@ -323,7 +223,7 @@ pub(super) fn encode_uids(uids: &Uids) -> Vec<u8> {
         out.number(range.start().saturating_sub(at)).number(range.end().saturating_sub(*range.start()));
         at = *range.end();
     }
-    out.0
+    out.finish()
 }
 
 pub(super) fn decode_uids(octets: &[u8]) -> Option<Uids> {

@@ -1,0 +1,1 @@
+//! Accounts and logins on a real storage.
