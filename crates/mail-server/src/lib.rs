@@ -2,5 +2,6 @@
 
 pub mod accounts;
 pub mod authentication;
+pub mod imap;
 pub mod mailbox;
 mod octets;

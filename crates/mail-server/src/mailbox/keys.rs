@@ -26,6 +26,10 @@ pub(super) const SUMMARIES: Table = Table("mail_summaries");
 /// account, thread key → `record::ThreadEntry`.
 pub(super) const THREADS: Table = Table("mail_threads");
 
+/// All of them; each key begins with the account.
+pub(super) const ALL: [Table; 10] =
+    [ACCOUNTS, MAILBOXES, NAMES, SUBSCRIPTIONS, MESSAGES, CHANGES, VANISHED, EMAILS, SUMMARIES, THREADS];
+
 pub(super) fn account(account: AccountId) -> Vec<u8> {
     account.0.to_be_bytes().to_vec()
 }

@@ -47,7 +47,8 @@ impl Mailboxes {
             empty(&mut ledger, id)?;
         }
         ledger.close(&self.watchers)?;
-        for table in [keys::NAMES, keys::SUBSCRIPTIONS, keys::MAILBOXES, keys::ACCOUNTS] {
+        // Messages released what they share with others; the rest is the account's own.
+        for table in keys::ALL {
             delete_all(transaction, table, &keys::account(account))?;
         }
         Ok(())

@@ -51,6 +51,13 @@ pub struct Body {
     pub sets_seen: bool,
 }
 
+impl Body {
+    /// Whether it is all of the message, which needs no summary.
+    pub(super) fn is_whole(&self) -> bool {
+        self.path.is_empty() && self.portion == Portion::Whole
+    }
+}
+
 /// How the answer to a [`Body`] item begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyName {
@@ -75,9 +82,11 @@ pub struct Needs {
 pub fn needs(items: &[Item]) -> Needs {
     items.iter().fold(Needs::default(), |needs, item| match item {
         Item::Envelope | Item::Structure { .. } => Needs { summary: true, ..needs },
-        Item::Body(body) => {
-            Needs { summary: true, octets: true, sets_seen: needs.sets_seen || body.sets_seen }
-        }
+        Item::Body(body) => Needs {
+            summary: needs.summary || !body.is_whole(),
+            octets: true,
+            sets_seen: needs.sets_seen || body.sets_seen,
+        },
         _ => needs,
     })
 }

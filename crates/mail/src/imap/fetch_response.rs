@@ -95,7 +95,7 @@ impl Pieces {
 
     fn body(&mut self, octets: Option<&Bytes>, summary: Option<&Summary>, body: &Body) {
         self.name(body);
-        let found = octets.zip(summary).and_then(|(octets, summary)| section(octets, summary, body));
+        let found = octets.and_then(|octets| section(octets, summary, body));
         let Some(section) = found else { return self.text.text(" NIL") };
         let section = match body.partial {
             None => section,
@@ -154,12 +154,11 @@ impl Pieces {
     }
 }
 
-fn section(octets: &Bytes, summary: &Summary, body: &Body) -> Option<Bytes> {
-    // All of the message, even where its summary is a cut one.
-    if body.path.is_empty() && body.portion == Portion::Whole {
+fn section(octets: &Bytes, summary: Option<&Summary>, body: &Body) -> Option<Bytes> {
+    if body.is_whole() {
         return Some(octets.clone());
     }
-    let Span { start, end } = summary.section(&body.path, body.portion)?;
+    let Span { start, end } = summary?.section(&body.path, body.portion)?;
     let end = (end as usize).min(octets.len());
     let section = octets.slice((start as usize).min(end)..end);
     Some(match &body.fields {

@@ -4,11 +4,11 @@
 use super::command::Command;
 use super::view::{Telling, View};
 
-/// A connection's state and agreements. `A` is what the service knows the
-/// account by.
+/// A connection's state and agreements. `A` is what the service knows an
+/// account by, `M` a mailbox.
 #[derive(Debug)]
-pub struct Session<A> {
-    state: State<A>,
+pub struct Session<A, M> {
+    state: State<A, M>,
     /// Under TLS.
     tls: bool,
     /// Whether the connection can be put under TLS.
@@ -20,16 +20,18 @@ pub struct Session<A> {
 }
 
 #[derive(Debug)]
-enum State<A> {
+enum State<A, M> {
     NotAuthenticated,
     Authenticated(A),
-    Selected(A, Box<Selected>),
+    Selected(A, Box<Selected<M>>),
     Logout,
 }
 
 /// The selected mailbox.
 #[derive(Debug)]
-pub struct Selected {
+pub struct Selected<M> {
+    /// Which.
+    pub id: M,
     /// Its name.
     pub name: String,
     /// Whether nothing may be changed.
@@ -55,7 +57,7 @@ impl Denied {
     }
 }
 
-impl<A: Copy> Session<A> {
+impl<A: Copy, M> Session<A, M> {
     /// A connection just accepted. `starttls` says that it can be put under TLS.
     pub fn new(tls: bool, starttls: bool) -> Self {
         Self { state: State::NotAuthenticated, tls, starttls, condstore: false, qresync: false }
@@ -153,14 +155,14 @@ impl<A: Copy> Session<A> {
     }
 
     /// A mailbox is selected.
-    pub fn select(&mut self, selected: Selected) {
+    pub fn select(&mut self, selected: Selected<M>) {
         if let Some(account) = self.account() {
             self.state = State::Selected(account, Box::new(selected));
         }
     }
 
     /// No mailbox is selected any more; gives the one that was.
-    pub fn unselect(&mut self) -> Option<Selected> {
+    pub fn unselect(&mut self) -> Option<Selected<M>> {
         let account = self.account()?;
         match std::mem::replace(&mut self.state, State::Authenticated(account)) {
             State::Selected(_, selected) => Some(*selected),
@@ -169,7 +171,7 @@ impl<A: Copy> Session<A> {
     }
 
     /// The selected mailbox.
-    pub fn selected(&self) -> Option<&Selected> {
+    pub fn selected(&self) -> Option<&Selected<M>> {
         match &self.state {
             State::Selected(_, selected) => Some(selected),
             _ => None,
@@ -177,7 +179,7 @@ impl<A: Copy> Session<A> {
     }
 
     /// The selected mailbox, to be changed.
-    pub fn selected_mut(&mut self) -> Option<&mut Selected> {
+    pub fn selected_mut(&mut self) -> Option<&mut Selected<M>> {
         match &mut self.state {
             State::Selected(_, selected) => Some(selected),
             _ => None,
@@ -239,13 +241,13 @@ mod tests {
     use super::super::command::parse;
     use super::*;
 
-    fn check(session: &Session<u32>, line: &str) -> Result<(), Denied> {
+    fn check(session: &Session<u32, u32>, line: &str) -> Result<(), Denied> {
         session.check(&parse(format!("a {line}").as_bytes()).unwrap().command)
     }
 
     #[test]
     fn no_password_is_taken_in_the_clear() {
-        let mut session = Session::<u32>::new(false, true);
+        let mut session = Session::<u32, u32>::new(false, true);
         assert!(session.capabilities().contains("STARTTLS LOGINDISABLED"));
         assert!(!session.capabilities().contains("AUTH="));
         assert_eq!(check(&session, "LOGIN a b").unwrap_err().code, Some("PRIVACYREQUIRED"));
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn commands_belong_to_states() {
-        let mut session = Session::<u32>::new(true, false);
+        let mut session = Session::<u32, u32>::new(true, false);
         for line in ["SELECT INBOX", "LIST \"\" *", "FETCH 1 UID", "IDLE"] {
             assert_eq!(check(&session, line).unwrap_err().status, "BAD", "{line}");
         }
@@ -272,7 +274,7 @@ mod tests {
         for line in ["FETCH 1 UID", "CLOSE", "EXPUNGE", "LOGIN a b", "SELECT INBOX (QRESYNC (1 1))"] {
             assert_eq!(check(&session, line).unwrap_err().status, "BAD", "{line}");
         }
-        session.select(Selected { name: "INBOX".into(), read_only: true, view: View::new(vec![], 1) });
+        session.select(Selected { id: 1, name: "INBOX".into(), read_only: true, view: View::new(vec![], 1) });
         assert!(check(&session, "FETCH 1 UID").is_ok());
         for line in ["STORE 1 FLAGS ()", "EXPUNGE", "MOVE 1 x"] {
             assert_eq!(check(&session, line).unwrap_err().status, "NO", "{line}");
@@ -287,8 +289,8 @@ mod tests {
 
     #[test]
     fn expunges_are_not_told_where_numbers_are_in_use() {
-        let mut session = Session::<u32>::new(true, false);
-        let telling = |session: &Session<u32>, line: &str| {
+        let mut session = Session::<u32, u32>::new(true, false);
+        let telling = |session: &Session<u32, u32>, line: &str| {
             session.telling(Some(&parse(format!("a {line}").as_bytes()).unwrap().command))
         };
         assert!(!telling(&session, "FETCH 1 UID").expunges);

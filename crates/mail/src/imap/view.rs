@@ -5,6 +5,7 @@ use super::command::Which;
 use super::response::Response;
 use super::sequence::write_set;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 /// A selected mailbox as the client sees it.
 #[derive(Debug)]
@@ -78,16 +79,15 @@ impl View {
     pub fn update(
         &mut self,
         changed: &[Changed],
-        vanished: impl IntoIterator<Item = u32>,
+        vanished: &[RangeInclusive<u32>],
         mod_seq: u64,
         telling: Telling,
         response: &mut Response,
     ) {
         let seen_max = self.uids.last().copied().unwrap_or(0);
-        for uid in vanished {
-            if self.uids.binary_search(&uid).is_ok() {
-                self.gone.insert(uid);
-            }
+        for range in vanished {
+            let from = self.uids.partition_point(|uid| uid < range.start());
+            self.gone.extend(self.uids[from..].iter().take_while(|uid| *uid <= range.end()));
         }
         if telling.expunges {
             self.tell_expunges(telling.vanished, response);
@@ -157,7 +157,8 @@ mod tests {
 
     fn told(view: &mut View, changes: &[Changed], vanished: &[u32], telling: Telling) -> String {
         let mut response = Response::default();
-        view.update(changes, vanished.iter().copied(), 9, telling, &mut response);
+        let vanished: Vec<_> = vanished.iter().map(|uid| *uid..=*uid).collect();
+        view.update(changes, &vanished, 9, telling, &mut response);
         String::from_utf8(response.into_vec()).unwrap()
     }
 

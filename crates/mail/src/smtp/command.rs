@@ -194,7 +194,9 @@ fn mail(argument: &str) -> Result<Command, CommandError> {
                     "8BITMIME" => Body::EightBitMime,
                     "BINARYMIME" => Body::BinaryMime,
                     _ => {
-                        return Err(CommandError::Argument("BODY= needs 7BIT, 8BITMIME or BINARYMIME".into()));
+                        return Err(CommandError::Argument(
+                            "BODY= needs 7BIT, 8BITMIME or BINARYMIME".into(),
+                        ));
                     }
                 }
             }

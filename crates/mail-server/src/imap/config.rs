@@ -1,0 +1,78 @@
+//! The `[imap]` section of the configuration: how much a client may take.
+
+use mail::imap::framer::Limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How much a client of IMAP may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Connections open at once; further ones wait.
+    pub connections_max: usize,
+    /// Connections open at once from one address; further ones are closed.
+    pub connections_per_address_max: usize,
+    /// Octets of a command outside of its literals.
+    pub line_octets_max: usize,
+    /// Octets of the literals of a command other than APPEND.
+    pub literal_octets_max: usize,
+    /// Octets of the messages of one APPEND.
+    pub append_octets_max: usize,
+    /// Logins that may fail before the connection is closed.
+    pub login_failures_max: u32,
+    /// Seconds until a client has logged in.
+    pub login_seconds_max: u64,
+    /// Minutes a client may say nothing before it is logged out; RFC 9051
+    /// section 5.4 asks for 30 at least.
+    pub silence_minutes_max: u64,
+    /// Seconds a client may take to read what it asked for.
+    pub write_seconds_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_000,
+            connections_per_address_max: 50,
+            line_octets_max: 64 * 1024,
+            literal_octets_max: 256 * 1024,
+            append_octets_max: 50 * 1024 * 1024,
+            login_failures_max: 3,
+            login_seconds_max: 120,
+            silence_minutes_max: 30,
+            write_seconds_max: 120,
+        }
+    }
+}
+
+/// Octets of a command, or of its literals, before the login.
+const STRANGER_OCTETS_MAX: usize = 8 * 1024;
+
+impl Config {
+    /// The bounds of a command.
+    pub(super) fn limits(&self, logged_in: bool) -> Limits {
+        if logged_in {
+            return Limits {
+                line_octets_max: self.line_octets_max,
+                literal_octets_max: self.literal_octets_max,
+                append_octets_max: self.append_octets_max,
+            };
+        }
+        let bounded = |octets: usize| octets.min(STRANGER_OCTETS_MAX);
+        Limits {
+            line_octets_max: bounded(self.line_octets_max),
+            literal_octets_max: bounded(self.literal_octets_max),
+            append_octets_max: bounded(self.literal_octets_max),
+        }
+    }
+
+    /// How long to wait for a command.
+    pub(super) fn patience(&self, logged_in: bool) -> Duration {
+        if logged_in {
+            Duration::from_secs(self.silence_minutes_max.saturating_mul(60))
+        } else {
+            Duration::from_secs(self.login_seconds_max)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Files of people and other programs: whole or not at all, with their mode.
+
+use std::os::unix::fs::PermissionsExt;
+use storage::files;
+
+#[test]
+fn a_file_is_replaced_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys/dkim/key.pem");
+    assert_eq!(files::read(&path, 100).unwrap(), None);
+    files::write_atomically(&path, b"secret", files::SECRET).unwrap();
+    assert_eq!(files::read(&path, 100).unwrap().as_deref(), Some(&b"secret"[..]));
+    files::write_atomically(&path, b"public", files::PUBLIC).unwrap();
+    assert_eq!(files::read_text(&path, 100).unwrap().as_deref(), Some("public"));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+    files::write_atomically(&path, b"secret", files::SECRET).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let above = path.parent().unwrap();
+    assert_eq!(std::fs::metadata(above).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(std::fs::read_dir(above).unwrap().count(), 1, "no temporary file stays");
+    assert_eq!(files::list(above, ".pem").unwrap(), [path.clone()]);
+    files::remove(&path).unwrap();
+    files::remove(&path).unwrap();
+    assert_eq!(files::list(above, "").unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(files::list(&folder.path().join("nothing"), "").unwrap(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn errors_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zone");
+    files::write_atomically(&path, b"\xff0123456789", files::PUBLIC).unwrap();
+    for error in [
+        files::read(&path, 10).unwrap_err(),
+        files::read_text(&path, 100).unwrap_err(),
+        files::write_atomically(&path.join("below"), b"", files::PUBLIC).unwrap_err(),
+        files::read(folder.path(), 10).unwrap_err(),
+    ] {
+        let name = folder.path().display().to_string();
+        assert!(error.to_string().contains(&name), "{error}");
+    }
+    assert_eq!(files::read(&path, 11).unwrap().map(|octets| octets.len()), Some(11));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
