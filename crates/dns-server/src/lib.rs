@@ -1,4 +1,5 @@
 //! The authoritative server and the resolver: bytes between sockets, storage and the rules of dns.
 
 pub mod authoritative;
+mod publish;
 pub mod resolver;

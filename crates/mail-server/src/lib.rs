@@ -5,3 +5,5 @@ pub mod authentication;
 pub mod imap;
 pub mod mailbox;
 mod octets;
+pub mod queue;
+pub mod smtp;

@@ -7,14 +7,14 @@ use super::deferred::Request;
 use dns::answer::{Answerer, Located, Query, Transport, Verdict};
 use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent};
-use net::batch::DatagramBatch;
+use net::batch::{DatagramBatch, LateReplies};
 use std::sync::Arc;
 
 /// Datagrams answered at once.
 pub(super) const DATAGRAMS_MAX: usize = 64;
 
 /// Answers until the shutdown is requested.
-pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch) {
+pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch, late: &Arc<LateReplies>) {
     let mut answerer = Answerer::new(shared.payload_octets_max);
     let mut queries = vec![Query::default(); DATAGRAMS_MAX];
     let mut verdicts = [Verdict::Drop; DATAGRAMS_MAX];
@@ -32,7 +32,7 @@ pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch) {
         if count == 0 {
             continue;
         }
-        answer(shared, &mut answerer, &mut batch, &mut queries[..count], &mut verdicts[..count]);
+        answer(shared, late, &mut answerer, &mut batch, &mut queries[..count], &mut verdicts[..count]);
         // What the system could not send is lost as on a wire; the client asks again.
         let _ = batch.send();
     }
@@ -40,6 +40,7 @@ pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch) {
 
 fn answer(
     shared: &Arc<Shared>,
+    late: &Arc<LateReplies>,
     answerer: &mut Answerer,
     batch: &mut DatagramBatch,
     queries: &mut [Query],
@@ -63,7 +64,7 @@ fn answer(
                 answerer.answer_located(&zones, located, incoming.octets, query, Transport::Datagram, reply.buffer())
             }
             (Verdict::Defer, _) => {
-                shared.defer(Request::datagram(&incoming));
+                shared.defer(Request::datagram(&incoming), late);
                 continue;
             }
             _ => answerer.answer(&zones, incoming.octets, query, *verdict, Transport::Datagram, reply.buffer()),

@@ -120,9 +120,7 @@ impl<R: Rng> Resolver<R> {
                 if exchange.minimised {
                     return self.tell_more(exchange);
                 }
-                let Some(iteration) = self.iterations.get_mut(&id) else { return };
-                iteration.chain.extend(chain);
-                self.succeed(now, id, Rcode::NOERROR, rrset, None);
+                self.succeed_after(now, id, Rcode::NOERROR, chain, rrset, None);
             }
             Says::Alias { chain, target } => {
                 self.keep_chain(now, rank, &chain);
@@ -143,18 +141,14 @@ impl<R: Rng> Resolver<R> {
                 if let Some(soa) = &soa {
                     self.cache.store_name_error(now, end_of(&chain, &exchange.name), soa);
                 }
-                let Some(iteration) = self.iterations.get_mut(&id) else { return };
-                iteration.chain.extend(chain);
-                self.succeed(now, id, Rcode::NXDOMAIN, Vec::new(), soa);
+                self.succeed_after(now, id, Rcode::NXDOMAIN, chain, Vec::new(), soa);
             }
             Says::NoData { chain, soa } => {
                 self.keep_chain(now, rank, &chain);
                 if let Some(soa) = &soa {
                     self.cache.store_no_data(now, end_of(&chain, &exchange.name), exchange.rtype, soa);
                 }
-                let Some(iteration) = self.iterations.get_mut(&id) else { return };
-                iteration.chain.extend(chain);
-                self.succeed(now, id, Rcode::NOERROR, Vec::new(), soa);
+                self.succeed_after(now, id, Rcode::NOERROR, chain, Vec::new(), soa);
             }
             Says::Referral { zone, servers, glue } => {
                 self.cache.store_delegation(now, &servers);

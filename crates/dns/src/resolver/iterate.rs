@@ -420,6 +420,25 @@ impl<R: Rng> Resolver<R> {
         });
     }
 
+    /// The end of the chain is known, and some more aliases that lead there.
+    pub(super) fn succeed_after(
+        &mut self,
+        now: Instant,
+        id: IterationId,
+        rcode: Rcode,
+        chain: Vec<Record>,
+        records: Vec<Record>,
+        soa: Option<Record>,
+    ) {
+        let Some(iteration) = self.iterations.get_mut(&id) else { return };
+        iteration.chain.extend(chain);
+        if iteration.chain.len() > self.config.limits.aliases_max {
+            let failure = iteration.limit("aliases_max");
+            return self.fail(now, id, failure);
+        }
+        self.succeed(now, id, rcode, records, soa);
+    }
+
     /// The end of the chain is known.
     pub(super) fn succeed(
         &mut self,

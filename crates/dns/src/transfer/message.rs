@@ -69,6 +69,13 @@ pub fn notified_serial(message: &[u8]) -> Option<u32> {
     soa(message).map(|soa| soa.serial)
 }
 
+/// The serial the requester of an IXFR has (RFC 1995 section 3).
+pub fn requested_serial(message: &[u8]) -> Option<u32> {
+    let message = Message::from_octets(message).ok()?;
+    let record = message.authority().ok()?.limit_to::<SoaData<ParsedName<_>>>().next()?.ok()?;
+    Soa::from_data(&compose(record.data())).map(|soa| soa.serial)
+}
+
 /// The SOA in the answer to a SOA query, where it is authoritative (RFC 1034
 /// section 4.3.5).
 pub fn soa_of_answer(message: &[u8], id: u16) -> Option<Soa> {

@@ -58,9 +58,15 @@ impl TxtCache {
 fn read(name: &str, found: Result<Vec<Vec<u8>>, LookupError>) -> Txt {
     let texts = match found {
         Ok(texts) => texts,
-        Err(LookupError::Temporary(error)) => return Txt::Error(Error::Dns(DnsError::Resolver(error.to_string()))),
-        Err(LookupError::NoName(_)) => return Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain))),
-        Err(LookupError::NoData(_)) => return Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NoError))),
+        Err(LookupError::Temporary(error)) => {
+            return Txt::Error(Error::Dns(DnsError::Resolver(error.to_string())));
+        }
+        Err(LookupError::NoName(_)) => {
+            return Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+        }
+        Err(LookupError::NoData(_)) => {
+            return Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NoError)));
+        }
     };
     if name.starts_with("_dmarc.") {
         first::<Dmarc>(&texts, |record| Txt::Dmarc(record.into()))

@@ -46,7 +46,8 @@ impl Lookup {
         mut read: impl FnMut(&RecordData) -> Option<T>,
     ) -> Result<Vec<T>, LookupError> {
         let no_name = || LookupError::NoName(name.to_owned());
-        let ascii = idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY).map_err(|_| no_name())?;
+        let ascii =
+            idna::domain_to_ascii_cow(name.as_bytes(), idna::AsciiDenyList::EMPTY).map_err(|_| no_name())?;
         let wire = Name::from_str(&ascii).map_err(|_| no_name())?;
         let found = self.resolver.resolve(&wire, rtype).await?;
         if found.rcode == Rcode::NXDOMAIN {
@@ -67,9 +68,7 @@ impl Lookup {
 
     pub(crate) async fn mx(&self, name: &str) -> Result<Vec<Exchange>, LookupError> {
         self.find(name, Rtype::MX, |data| match data {
-            RecordData::Mx(mx) => {
-                Some(Exchange { preference: mx.preference(), host: plain(mx.exchange()) })
-            }
+            RecordData::Mx(mx) => Some(Exchange { preference: mx.preference(), host: plain(mx.exchange()) }),
             _ => None,
         })
         .await

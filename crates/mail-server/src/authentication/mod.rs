@@ -9,9 +9,9 @@ mod cache;
 mod lookup;
 mod sign;
 mod spf;
-mod verify;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub(crate) use lookup::{Lookup, LookupError};
 pub use sign::{Algorithm, DkimKey, DkimKeyError, DkimSigner, generate_dkim};

@@ -11,8 +11,21 @@ use rustls::pki_types::pem::PemObject as _;
 
 /// Fields that are signed where they are there (RFC 6376 section 5.4.1).
 const SIGNED_FIELDS: [&str; 16] = [
-    "From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "Sender", "In-Reply-To", "References",
-    "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "List-Id", "List-Unsubscribe",
+    "From",
+    "To",
+    "Cc",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Reply-To",
+    "Sender",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "List-Id",
+    "List-Unsubscribe",
     "List-Unsubscribe-Post",
 ];
 
@@ -97,7 +110,8 @@ fn pem(label: &str, der: &[u8]) -> String {
 /// 3.6.1 with RFC 5280 section 4.1).
 fn subject_public_key_info(rsa_public_key: &[u8]) -> Vec<u8> {
     // AlgorithmIdentifier: rsaEncryption, NULL.
-    const ALGORITHM: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const ALGORITHM: [u8; 15] =
+        [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let bits = der(0x03, &[&[0], rsa_public_key].concat());
     der(0x30, &[&ALGORITHM[..], &bits].concat())
 }
@@ -165,11 +179,13 @@ fn load(key: &DkimKey) -> Result<Key, DkimKeyError> {
         selector: key.selector.clone(),
         reason,
     };
-    let der = PrivateKeyDer::from_pem_slice(key.private_pem.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
+    let der = PrivateKeyDer::from_pem_slice(key.private_pem.as_bytes())
+        .map_err(|error| unreadable(error.to_string()))?;
     if let PrivateKeyDer::Pkcs8(pkcs8) = &der
         && let Ok(ed25519) = Ed25519Key::from_pkcs8_maybe_unchecked_der(pkcs8.secret_pkcs8_der())
     {
-        let signer = Signer::from_key(ed25519).domain(&key.domain).selector(&key.selector).headers(SIGNED_FIELDS);
+        let signer =
+            Signer::from_key(ed25519).domain(&key.domain).selector(&key.selector).headers(SIGNED_FIELDS);
         return Ok(Key::Ed25519(signer));
     }
     let rsa = RsaKey::<Sha256>::from_key_der(der).map_err(|error| unreadable(error.to_string()))?;

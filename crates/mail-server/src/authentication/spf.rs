@@ -34,7 +34,13 @@ const PERMANENT: Stop = Stop(SpfResult::PermError);
 const TEMPORARY: Stop = Stop(SpfResult::TempError);
 
 impl<'a> SpfCheck<'a> {
-    pub(super) fn new(lookup: &'a Lookup, client: IpAddr, sender: &'a str, hello: &'a str, hostname: &'a str) -> Self {
+    pub(super) fn new(
+        lookup: &'a Lookup,
+        client: IpAddr,
+        sender: &'a str,
+        hello: &'a str,
+        hostname: &'a str,
+    ) -> Self {
         Self { lookup, client: client.to_canonical(), sender, hello, hostname, lookups: 0, voids: 0 }
     }
 
@@ -115,7 +121,10 @@ impl<'a> SpfCheck<'a> {
                 }
                 for exchange in exchanges {
                     let addresses = self.addresses(&exchange.host).await?;
-                    if addresses.into_iter().any(|address| is_within(self.client, address, *ip4_mask, *ip6_mask)) {
+                    if addresses
+                        .into_iter()
+                        .any(|address| is_within(self.client, address, *ip4_mask, *ip6_mask))
+                    {
                         return Ok(true);
                     }
                 }
@@ -178,8 +187,12 @@ impl<'a> SpfCheck<'a> {
         let mut validated = Vec::new();
         for name in self.lookup.ptr(self.client).await.unwrap_or_default().into_iter().take(NAMES_MAX) {
             let found: Vec<IpAddr> = match self.client {
-                IpAddr::V4(_) => self.lookup.ipv4(&name).await.unwrap_or_default().into_iter().map(IpAddr::V4).collect(),
-                IpAddr::V6(_) => self.lookup.ipv6(&name).await.unwrap_or_default().into_iter().map(IpAddr::V6).collect(),
+                IpAddr::V4(_) => {
+                    self.lookup.ipv4(&name).await.unwrap_or_default().into_iter().map(IpAddr::V4).collect()
+                }
+                IpAddr::V6(_) => {
+                    self.lookup.ipv6(&name).await.unwrap_or_default().into_iter().map(IpAddr::V6).collect()
+                }
             };
             if found.contains(&self.client) {
                 validated.push(name);
@@ -192,7 +205,10 @@ impl<'a> SpfCheck<'a> {
     async fn expand(&mut self, text: &Macro, domain: &str) -> Result<String, Stop> {
         let validated = if text.needs_ptr() {
             let names = self.validated_names().await;
-            let best = names.iter().find(|name| *name == domain).or_else(|| names.iter().find(|name| is_subdomain(name, domain)));
+            let best = names
+                .iter()
+                .find(|name| *name == domain)
+                .or_else(|| names.iter().find(|name| is_subdomain(name, domain)));
             best.or(names.first()).cloned().unwrap_or_else(|| "unknown".to_owned())
         } else {
             String::new()
@@ -215,8 +231,12 @@ impl<'a> SpfCheck<'a> {
 
 fn is_within(client: IpAddr, address: IpAddr, ip4_mask: u32, ip6_mask: u128) -> bool {
     match (client, address) {
-        (IpAddr::V4(client), IpAddr::V4(address)) => client.to_bits() & ip4_mask == address.to_bits() & ip4_mask,
-        (IpAddr::V6(client), IpAddr::V6(address)) => client.to_bits() & ip6_mask == address.to_bits() & ip6_mask,
+        (IpAddr::V4(client), IpAddr::V4(address)) => {
+            client.to_bits() & ip4_mask == address.to_bits() & ip4_mask
+        }
+        (IpAddr::V6(client), IpAddr::V6(address)) => {
+            client.to_bits() & ip6_mask == address.to_bits() & ip6_mask
+        }
         _ => false,
     }
 }

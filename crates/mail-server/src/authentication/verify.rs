@@ -99,14 +99,23 @@ impl Authentication {
         let spf_output = SpfOutput::new(spf_domain.clone()).with_result(spf);
         let results = AuthenticationResults::new(&self.hostname);
         let results = match arrival.from {
-            Path::Address(from) => {
-                results.with_spf_mailfrom_result(&spf_output, arrival.client, &from.to_string(), arrival.hello)
+            Path::Address(from) => results.with_spf_mailfrom_result(
+                &spf_output,
+                arrival.client,
+                &from.to_string(),
+                arrival.hello,
+            ),
+            Path::Null | Path::Postmaster => {
+                results.with_spf_ehlo_result(&spf_output, arrival.client, arrival.hello)
             }
-            Path::Null | Path::Postmaster => results.with_spf_ehlo_result(&spf_output, arrival.client, arrival.hello),
         };
         let Some(message) = AuthenticatedMessage::parse(arrival.message) else {
             let field = results.to_header().into_bytes();
-            return Verdict { disposition: Disposition::Deliver, field, summary: format!("spf={}", spf_word(spf)) };
+            return Verdict {
+                disposition: Disposition::Deliver,
+                field,
+                summary: format!("spf={}", spf_word(spf)),
+            };
         };
         let cache = TxtCache::default();
         let dkim = self.dkim(&message, &cache).await;
@@ -127,7 +136,9 @@ impl Authentication {
             summary = format!("{summary} dmarc={word}");
             disposition = match (dmarc.result(), dmarc.policy()) {
                 (DmarcResult::TempError(_), _) => Disposition::Defer,
-                (DmarcResult::Fail(_) | DmarcResult::None, Policy::Reject) => Disposition::Reject { domain: author },
+                (DmarcResult::Fail(_) | DmarcResult::None, Policy::Reject) => {
+                    Disposition::Reject { domain: author }
+                }
                 (DmarcResult::Fail(_) | DmarcResult::None, Policy::Quarantine) => Disposition::Quarantine,
                 _ => Disposition::Deliver,
             };
@@ -152,7 +163,11 @@ impl Authentication {
         (check.run(&domain).await, domain)
     }
 
-    async fn dkim<'x>(&self, message: &'x AuthenticatedMessage<'x>, cache: &'x TxtCache) -> Vec<DkimOutput<'x>> {
+    async fn dkim<'x>(
+        &self,
+        message: &'x AuthenticatedMessage<'x>,
+        cache: &'x TxtCache,
+    ) -> Vec<DkimOutput<'x>> {
         let mut output = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let evaluation: Evaluation<'x, _> = Parameters::new(message).with_txt_cache(cache);

@@ -1,9 +1,8 @@
 //! The hosts of the resolver's tests: a resolver, and name servers with zones
 //! from master files and the faults they are given.
 
-use bytes::Bytes;
 use dns::resolver::{
-    Answer, AskerId, Config, ExchangeId, FixedZone, Question, Resolver, RootHint, Step, Transport,
+    Answer, AskerId, Config, ExchangeId, Question, Resolver, RootHint, Step, Transport,
 };
 use dns::{Name, Record, RecordData};
 use domain::base::iana::{Class, Rcode, Rtype};
@@ -17,21 +16,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-pub const PORT: u16 = 53;
+pub(crate) const PORT: u16 = 53;
 
-pub fn ip(last: u8) -> IpAddr {
+pub(crate) fn ip(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
 }
 
-pub fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::bytes_from_str(text).expect("a name")
 }
 
-pub fn question(text: &str, rtype: Rtype) -> Question {
+pub(crate) fn question(text: &str, rtype: Rtype) -> Question {
     Question { name: name(text), rtype }
 }
 
-pub enum Host {
+pub(crate) enum Host {
     Resolver(Box<ResolverHost>),
     Server(Server),
     /// Sends what it is given, from whatever address.
@@ -79,16 +78,18 @@ impl Node for Host {
 }
 
 /// Drives the resolver: a random port for each exchange over UDP.
-pub struct ResolverHost {
-    pub resolver: Resolver<ChaCha12Rng>,
+pub(crate) struct ResolverHost {
+    pub(crate) resolver: Resolver<ChaCha12Rng>,
     address: IpAddr,
     rng: ChaCha12Rng,
-    pub ports: BTreeMap<u16, ExchangeId>,
+    pub(crate) ports: BTreeMap<u16, ExchangeId>,
     opening: BTreeMap<SocketAddr, (ExchangeId, Vec<u8>)>,
     streams: BTreeMap<StreamId, (ExchangeId, SocketAddr, Vec<u8>)>,
     out: VecDeque<Transmit>,
-    pub answers: Vec<Answer>,
-    pub steps: Vec<Step>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) steps: Vec<Step>,
+    /// Every query sent over UDP: its port, its id, its server.
+    pub(crate) sent: Vec<(u16, u16, SocketAddr)>,
 }
 
 impl ResolverHost {
@@ -140,6 +141,7 @@ impl ResolverHost {
             match transmit.transport {
                 Transport::Udp => {
                     self.ports.insert(port, transmit.exchange);
+                    self.sent.push((port, u16::from_be_bytes([octets[0], octets[1]]), to));
                     self.out.push_back(Transmit::Datagram { from, to, octets });
                 }
                 Transport::Tcp => {
@@ -163,7 +165,7 @@ fn unframed(received: &mut Vec<u8>) -> Option<Vec<u8>> {
 
 /// What is wrong with a server.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     Silent,
     /// Answers each query with this code.
@@ -185,15 +187,15 @@ pub enum Fault {
 }
 
 /// An authoritative server as RFC 1034 section 4.3.2 has it, without wildcards.
-pub struct Server {
+pub(crate) struct Server {
     zones: Vec<(Name, Vec<Record>)>,
-    pub fault: Fault,
-    pub queries: Vec<(Question, Transport)>,
+    pub(crate) fault: Fault,
+    pub(crate) queries: Vec<(Question, Transport)>,
     streams: BTreeMap<StreamId, (SocketAddr, SocketAddr, Vec<u8>)>,
     out: VecDeque<Transmit>,
 }
 
-pub fn records(origin: &str, text: &str) -> Vec<Record> {
+pub(crate) fn records(origin: &str, text: &str) -> Vec<Record> {
     let mut file = Zonefile::from(format!("$ORIGIN {origin}\n$TTL 3600\n{text}\n").as_str());
     file.set_default_class(Class::IN);
     let mut records = Vec::new();
@@ -206,9 +208,15 @@ pub fn records(origin: &str, text: &str) -> Vec<Record> {
 }
 
 impl Server {
-    pub fn new(zones: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(zones: &[(&str, &str)]) -> Self {
         let zones = zones.iter().map(|(apex, text)| (name(apex), records(apex, text))).collect();
         Self { zones, fault: Fault::None, queries: Vec::new(), streams: BTreeMap::new(), out: VecDeque::new() }
+    }
+
+    /// Serves a zone in place of the one it had, if any.
+    pub(crate) fn replace(&mut self, apex: &str, text: &str) {
+        self.zones.retain(|(present, _)| *present != name(apex));
+        self.zones.push((name(apex), records(apex, text)));
     }
 
     fn handle_stream(&mut self, stream: StreamId, event: StreamEvent) {
@@ -345,19 +353,19 @@ impl Default for Said {
 }
 
 /// A small Internet: a root, `test` and `com`, and some zones below.
-pub struct Internet {
-    pub simulation: Simulation<Host>,
-    pub resolver: NodeId,
-    pub servers: BTreeMap<&'static str, (NodeId, IpAddr)>,
+pub(crate) struct Internet {
+    pub(crate) simulation: Simulation<Host>,
+    pub(crate) resolver: NodeId,
+    pub(crate) servers: BTreeMap<&'static str, (NodeId, IpAddr)>,
     asked: u64,
 }
 
-pub const RESOLVER: u8 = 1;
-pub const SOA: &str = "@ SOA ns1 admin 1 7200 900 604800 300\n";
+pub(crate) const RESOLVER: u8 = 1;
+pub(crate) const SOA: &str = "@ SOA ns1 admin 1 7200 900 604800 300\n";
 
 impl Internet {
     /// `servers`: name, last octet of the address, zones.
-    pub fn new(
+    pub(crate) fn new(
         seed: u64,
         link: Link,
         configure: impl FnOnce(&mut Config),
@@ -383,6 +391,7 @@ impl Internet {
             out: VecDeque::new(),
             answers: Vec::new(),
             steps: Vec::new(),
+            sent: Vec::new(),
         };
         let resolver = simulation.add(&[ip(RESOLVER)], Host::Resolver(Box::new(host)));
         let servers = servers
@@ -396,11 +405,11 @@ impl Internet {
     }
 
     /// Root (10), com (20), test (30), utopia.test (40 and 41), crepes.test (50).
-    pub fn usual(seed: u64, link: Link) -> Self {
+    pub(crate) fn usual(seed: u64, link: Link) -> Self {
         Self::usual_with(seed, link, |_| {})
     }
 
-    pub fn usual_with(seed: u64, link: Link, configure: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn usual_with(seed: u64, link: Link, configure: impl FnOnce(&mut Config)) -> Self {
         Self::new(
             seed,
             link,
@@ -425,14 +434,14 @@ impl Internet {
         )
     }
 
-    pub fn host(&mut self) -> &ResolverHost {
+    pub(crate) fn host(&mut self) -> &ResolverHost {
         match self.simulation.node(self.resolver) {
             Host::Resolver(host) => host,
             _ => unreachable!("the resolver's node"),
         }
     }
 
-    pub fn with_server<T>(&mut self, name: &str, action: impl FnOnce(&mut Server) -> T) -> T {
+    pub(crate) fn with_server<T>(&mut self, name: &str, action: impl FnOnce(&mut Server) -> T) -> T {
         let id = self.servers[name].0;
         self.simulation.with(id, |host, _| match host {
             Host::Server(server) => action(server),
@@ -440,15 +449,15 @@ impl Internet {
         })
     }
 
-    pub fn queries(&mut self, name: &str) -> usize {
+    pub(crate) fn queries(&mut self, name: &str) -> usize {
         self.with_server(name, |server| server.queries.len())
     }
 
-    pub fn fault(&mut self, name: &str, fault: Fault) {
+    pub(crate) fn fault(&mut self, name: &str, fault: Fault) {
         self.with_server(name, |server| server.fault = fault);
     }
 
-    pub fn begin(&mut self, text: &str, rtype: Rtype) -> AskerId {
+    pub(crate) fn begin(&mut self, text: &str, rtype: Rtype) -> AskerId {
         let asker = AskerId(self.asked);
         self.asked += 1;
         self.simulation.with(self.resolver, |host, now| match host {
@@ -458,7 +467,7 @@ impl Internet {
         asker
     }
 
-    pub fn wait(&mut self, asker: AskerId) -> Answer {
+    pub(crate) fn wait(&mut self, asker: AskerId) -> Answer {
         let resolver = self.resolver;
         let of = move |simulation: &Simulation<Host>| match simulation.node(resolver) {
             Host::Resolver(host) => host.answers.iter().find(|answer| answer.asker == asker).cloned(),
@@ -470,13 +479,13 @@ impl Internet {
         of(&self.simulation).expect("an answer")
     }
 
-    pub fn ask(&mut self, text: &str, rtype: Rtype) -> Answer {
+    pub(crate) fn ask(&mut self, text: &str, rtype: Rtype) -> Answer {
         let asker = self.begin(text, rtype);
         self.wait(asker)
     }
 
     /// The addresses `text` resolves to.
-    pub fn addresses(&mut self, text: &str) -> Vec<String> {
+    pub(crate) fn addresses(&mut self, text: &str) -> Vec<String> {
         let answer = self.ask(text, Rtype::A);
         let trace = self.simulation.trace().to_string();
         let response = answer.result.unwrap_or_else(|failure| panic!("{failure}\n{trace}"));
@@ -499,11 +508,3 @@ const UTOPIA: &str = "@ SOA ns1 admin 1 7200 900 604800 300\n@ NS ns1\n@ NS ns2\
                       @ MX 10 www\n";
 const CREPES: &str = "@ SOA ns.utopia.test. admin 1 7200 900 604800 300\n@ NS ns.utopia.test.\nwww A 203.0.113.2\n\
                       back CNAME www.utopia.test.\n";
-
-pub fn zone(apex: &str, servers: &[SocketAddr], recursive: bool) -> FixedZone {
-    FixedZone { apex: name(apex), servers: servers.to_vec(), recursive }
-}
-
-pub fn to_bytes(octets: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(octets)
-}

@@ -1,0 +1,100 @@
+//! Where the mail of a domain goes: RFC 5321 section 5.1, RFC 7505.
+
+use crate::authentication::{Lookup, LookupError};
+use mail::address::Domain;
+use mail::smtp::{EnhancedCode, Reply};
+use rand::seq::SliceRandom as _;
+use std::net::IpAddr;
+
+/// Servers of one domain that are tried.
+const SERVERS_MAX: usize = 10;
+
+/// One server that takes a domain's mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Server {
+    /// Its name, for TLS and for DSNs.
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+}
+
+/// The servers for a domain, in the order to try them; or the reply that stands
+/// for their absence: 5yz when there is no hope, 4yz when it may change.
+pub(super) async fn servers(lookup: &Lookup, domain: &str, hostname: &str) -> Result<Vec<Server>, Reply> {
+    if domain.starts_with('[') {
+        let address = format!("a@{domain}").parse::<mail::address::Address>();
+        return match address.as_ref().map(mail::address::Address::domain) {
+            Ok(Domain::Literal(address)) => Ok(vec![Server { name: address.to_string(), address: *address }]),
+            _ => Err(Reply::new(550, EnhancedCode(5, 1, 2), format!("{domain} is no address"))),
+        };
+    }
+    let hosts = match lookup.mx(domain).await {
+        Ok(mut exchanges) => {
+            if let [only] = exchanges.as_slice()
+                && only.host.is_empty()
+            {
+                return Err(Reply::new(
+                    556,
+                    EnhancedCode(5, 1, 10),
+                    format!("{domain} takes no mail (null MX)"),
+                ));
+            }
+            exchanges.retain(|exchange| !exchange.host.is_empty());
+            // Equal ones share the load (shuffled first, then sorted stably).
+            exchanges.shuffle(&mut rand::rng());
+            exchanges.sort_by_key(|exchange| exchange.preference);
+            // Mail must only move towards better exchanges than this host.
+            if let Some(own) = exchanges.iter().find(|exchange| exchange.host.eq_ignore_ascii_case(hostname))
+            {
+                let preference = own.preference;
+                exchanges.retain(|exchange| exchange.preference < preference);
+                if exchanges.is_empty() {
+                    let text =
+                        format!("the mail for {domain} loops back to {hostname}, which does not serve it");
+                    return Err(Reply::new(554, EnhancedCode(5, 4, 6), text));
+                }
+            }
+            exchanges.into_iter().map(|exchange| exchange.host).collect()
+        }
+        // Section 5.1: without MX records the domain itself is the host.
+        Err(LookupError::NoData(_)) => vec![domain.to_owned()],
+        Err(LookupError::NoName(_)) => {
+            return Err(Reply::new(
+                550,
+                EnhancedCode(5, 1, 2),
+                format!("the domain {domain} does not exist"),
+            ));
+        }
+        Err(LookupError::Temporary(error)) => {
+            return Err(Reply::new(451, EnhancedCode(4, 4, 3), error.to_string()));
+        }
+    };
+    addresses(lookup, domain, hosts).await
+}
+
+async fn addresses(lookup: &Lookup, domain: &str, hosts: Vec<String>) -> Result<Vec<Server>, Reply> {
+    let mut servers = Vec::new();
+    let mut temporary = None;
+    for host in hosts {
+        let mut found = Vec::new();
+        match lookup.ipv6(&host).await {
+            Ok(addresses) => found.extend(addresses.into_iter().map(IpAddr::V6)),
+            Err(LookupError::Temporary(error)) => temporary = Some(error),
+            Err(_) => {}
+        }
+        match lookup.ipv4(&host).await {
+            Ok(addresses) => found.extend(addresses.into_iter().map(IpAddr::V4)),
+            Err(LookupError::Temporary(error)) => temporary = Some(error),
+            Err(_) => {}
+        }
+        servers.extend(found.into_iter().map(|address| Server { name: host.clone(), address }));
+        if servers.len() >= SERVERS_MAX {
+            servers.truncate(SERVERS_MAX);
+            break;
+        }
+    }
+    match temporary {
+        _ if !servers.is_empty() => Ok(servers),
+        Some(error) => Err(Reply::new(451, EnhancedCode(4, 4, 3), error.to_string())),
+        None => Err(Reply::new(550, EnhancedCode(5, 4, 4), format!("no server of {domain} has an address"))),
+    }
+}
