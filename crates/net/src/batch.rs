@@ -33,10 +33,12 @@
 //! ```
 #![expect(unsafe_code, reason = "recvmmsg and sendmmsg, which std does not offer")]
 
+mod late;
 mod layered;
 
 use crate::layer::Layers;
 use crate::message::{self, CONTROL_OCTETS, Control};
+pub use late::LateReplies;
 use layered::Layered;
 use libc::{c_int, c_uint, iovec, mmsghdr, sockaddr_storage, socklen_t};
 use socket2::SockRef;

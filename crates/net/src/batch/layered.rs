@@ -32,6 +32,10 @@ impl Layered {
         Self { layers, patience, incoming: DelayQueue::default(), outgoing: DelayQueue::default() }
     }
 
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
+    }
+
     /// How long to wait for the wire: until the next held datagram is due.
     fn wait(&self, now: Instant) -> Duration {
         let due = [self.incoming.next_due(), self.outgoing.next_due()].into_iter().flatten().min();
