@@ -45,10 +45,10 @@ pub enum Request {
     UserList,
     /// What waits in the mail queue.
     QueueList,
-    /// Tries a waiting message, or all of them, now.
+    /// Tries what waits for a domain, or everything, now.
     QueueRetry {
-        /// The message's id; all when absent.
-        id: Option<String>,
+        /// The destination domain; all when absent.
+        domain: Option<String>,
     },
     /// Takes a waiting message out of the queue.
     QueueRemove {

@@ -53,6 +53,9 @@ pub enum HostError {
     /// A DKIM key is of no use.
     #[error(transparent)]
     Dkim(#[from] mail_server::authentication::DkimKeyError),
+    /// IMAP did not start.
+    #[error(transparent)]
+    Imap(#[from] mail_server::imap::StartError),
     /// A service could not listen.
     #[error("{service} cannot listen on {address}: {source}; choose another address or stop what listens there")]
     Listen {

@@ -1,7 +1,6 @@
 //! A running host.
 
-use crate::control::Reply;
-use crate::{Configuration, HostError, certificate, control, requests};
+use crate::{Configuration, HostError, control, mail, requests, try_lines};
 use dns::{Publish, Resolve};
 use dns_server::authoritative::Server;
 use dns_server::resolver::Resolver;
@@ -11,15 +10,13 @@ use mail_server::accounts::Accounts;
 use mail_server::mailbox::Mailboxes;
 use mail_server::queue::Queue;
 use net::{Network, Shutdown};
-use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::Storage;
 use tokio::sync::Notify;
-use web::{Service, Status, TryLine};
+use web::{Service, Status};
 
 /// What a host is started from.
 pub struct Setup {
@@ -153,7 +150,7 @@ impl Host {
 impl Shared {
     pub(crate) fn status(&self) -> Status {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
-        let try_lines = try_lines(&domain, &self.services, &self.folder);
+        let try_lines = try_lines::of(&domain, &self.services, &self.folder);
         Status { domain: Some(domain), services: self.services.clone(), try_lines }
     }
 }
@@ -180,51 +177,68 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
     let dns = if configuration.dns.listen.is_empty() {
         None
     } else {
-        let server = Server::start(
-            &configuration.dns,
-            network.clone(),
-            storage.clone(),
-            reporter.clone(),
-            shutdown.clone(),
-        )
-        .await?;
-        services.add("dns", &["udp", "tcp"], server.local_addresses());
+        let (network, reporter) = (network.clone(), reporter.clone());
+        let server =
+            Server::start(&configuration.dns, network, storage.clone(), reporter, shutdown.clone()).await?;
+        services.add("dns", &["udp", "tcp"], server.local_addrs());
         Some(server)
     };
 
     let resolver = Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
     services.add("resolver", &["udp", "tcp"], resolver.addresses());
 
-    let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage.clone());
+    let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage);
     let accounts = Accounts::new(configuration.accounts.clone(), mailboxes.clone());
-    let queue = None;
+    let mail = mail::Mail {
+        configuration: &configuration,
+        folder: &folder,
+        network: &network,
+        accounts: &accounts,
+        mailboxes: &mailboxes,
+        resolver: Arc::new(resolver.clone()),
+        reporter: &reporter,
+        shutdown,
+    };
+    let queue = mail.start(&mut services).await?;
 
-    let shared = Arc::new_cyclic(|weak: &std::sync::Weak<Shared>| {
-        let _ = weak;
-        Shared {
-            name,
-            folder: folder.clone(),
-            reporter: reporter.clone(),
-            configuration: Mutex::new(configuration.clone()),
-            services: services.0,
-            dns,
-            resolver,
-            accounts,
-            mailboxes,
-            queue,
-            reload_wanted: Notify::new(),
-        }
+    let told = Arc::new(OnceLock::<Arc<Shared>>::new());
+    if !configuration.http.listen.is_empty() {
+        let told = told.clone();
+        // Until all is up the page is empty.
+        let status = Arc::new(move || told.get().map(|shared| shared.status()).unwrap_or_default());
+        let address = configuration.http.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let failed = |source| HostError::Listen { service: "http", address, source };
+        let addresses =
+            web::start(&configuration.http, &network, status, metrics, &reporter, shutdown).map_err(failed)?;
+        services.add("http", &["tcp"], &addresses);
+    }
+
+    let shared = Arc::new(Shared {
+        name,
+        folder,
+        reporter,
+        configuration: Mutex::new(configuration),
+        services: services.0,
+        dns,
+        resolver,
+        accounts,
+        mailboxes,
+        queue,
+        reload_wanted: Notify::new(),
     });
-    reporter.tell(HostEvent::Ready);
+    let _ = told.set(shared.clone());
+    let answering = shared.clone();
+    control::serve(&shared.folder, shutdown, move |request| requests::answer(answering.clone(), request))?;
+    shared.reporter.tell(HostEvent::Ready);
     Ok(shared)
 }
 
 /// Gathers what listens where.
 #[derive(Default)]
-struct Services(Vec<Service>);
+pub(crate) struct Services(Vec<Service>);
 
 impl Services {
-    fn add(&mut self, name: &str, transports: &[&str], addresses: &[SocketAddr]) {
+    pub(crate) fn add(&mut self, name: &str, transports: &[&str], addresses: &[SocketAddr]) {
         for address in addresses {
             for transport in transports {
                 self.0.push(Service {

@@ -6,10 +6,12 @@ mod configuration;
 pub mod control;
 mod error;
 mod host;
+mod mail;
 mod ports;
 mod provision;
 mod requests;
 mod systemd;
+mod try_lines;
 mod zone;
 
 pub use certificate::ca_file;

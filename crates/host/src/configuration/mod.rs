@@ -43,6 +43,9 @@ pub struct Configuration {
     /// Reading mail.
     #[serde(default)]
     pub imap: mail_server::imap::Config,
+    /// Who may log in.
+    #[serde(default)]
+    pub accounts: mail_server::accounts::Config,
     /// What one mail account may use.
     #[serde(default)]
     pub mailboxes: mail_server::mailbox::Config,
@@ -75,6 +78,7 @@ impl Configuration {
             smtp: mail_server::smtp::Config::default(),
             queue: mail_server::queue::Config::default(),
             imap: mail_server::imap::Config::default(),
+            accounts: mail_server::accounts::Config::default(),
             mailboxes: mail_server::mailbox::Config::default(),
             http: web::Config::default(),
         }
@@ -120,6 +124,9 @@ impl Configuration {
         }
         for key in &mut self.dns.keys {
             key.secret_file = folder.join(&key.secret_file);
+        }
+        for key in &mut self.smtp.dkim {
+            key.key_file = folder.join(&key.key_file);
         }
         self
     }
