@@ -93,7 +93,9 @@ pub fn verify(keys: &Keys, message: &mut Vec<u8>, now_seconds: u64) -> Verified 
         Ok(Some(transaction)) => Verified::Signed(Box::new(Signer { sequence: transaction.into() })),
         Err(error) => {
             let built = error.build_message(&parsed, MessageBuilder::new_vec());
-            Verified::Rejected(built.map(AdditionalBuilder::finish).unwrap_or_default())
+            let mut reply = built.map(AdditionalBuilder::finish).unwrap_or_default();
+            name_bad_signature(&mut reply);
+            Verified::Rejected(reply)
         }
     };
     *message = parsed.into_octets();
@@ -104,6 +106,15 @@ pub fn verify(keys: &Keys, message: &mut Vec<u8>, now_seconds: u64) -> Verified 
         message.truncate(end);
     }
     verified
+}
+
+/// `domain` 0.12.3 calls a signature that does not match FORMERR (1); RFC 8945
+/// section 5.2.2 calls it BADSIG (16). The error stands before the empty "other
+/// data" at the end of the reply.
+fn name_bad_signature(reply: &mut [u8]) {
+    if let Some(end @ [0, 1, 0, 0]) = reply.last_chunk_mut::<4>() {
+        end[1] = 16;
+    }
 }
 
 fn message_end(message: &[u8]) -> Option<usize> {
@@ -245,17 +256,17 @@ mod tests {
         let other = key("transfer.test", "hmac-sha256", "b3RoZXIgb3RoZXIgb3RoZXI=").unwrap();
         let rcode = |request: &[u8], now| {
             match verify(&keys(&ours), &mut request.to_vec(), now) {
-                Verified::Rejected(reply) => reply[3] & 15,
+                Verified::Rejected(reply) => (reply[3] & 15, reply[reply.len() - 3]),
                 other => panic!("{other:?}"),
             }
         };
         let (forged, _) = Checker::sign(QUERY.to_vec(), other, 1_000_000).unwrap();
-        assert_eq!(rcode(&forged, 1_000_000), 9, "BADSIG is NOTAUTH");
+        assert_eq!(rcode(&forged, 1_000_000), (9, 16), "BADSIG is NOTAUTH");
         let (late, _) = Checker::sign(QUERY.to_vec(), ours.clone(), 1_000_000).unwrap();
-        assert_eq!(rcode(&late, 1_000_301), 9, "BADTIME is NOTAUTH");
+        assert_eq!(rcode(&late, 1_000_301).0, 9, "BADTIME is NOTAUTH");
         let mut broken = late.clone();
         broken[14] ^= 1;
-        assert_eq!(rcode(&broken, 1_000_000), 9);
+        assert_eq!(rcode(&broken, 1_000_000), (9, 16));
         assert!(matches!(verify(&keys(&ours), &mut QUERY.to_vec(), 0), Verified::Unsigned));
     }
 

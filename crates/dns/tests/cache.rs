@@ -29,13 +29,8 @@ fn soa(apex: &Name, ttl: u32, minimum: u32) -> Record {
     record(apex, ttl, data)
 }
 
-const RANKS: [Rank; 5] = [
-    Rank::Additional,
-    Rank::Referral,
-    Rank::Answer,
-    Rank::AuthoritativeAuthority,
-    Rank::AuthoritativeAnswer,
-];
+const RANKS: [Rank; 5] =
+    [Rank::Additional, Rank::Referral, Rank::Answer, Rank::AuthoritativeAuthority, Rank::AuthoritativeAnswer];
 
 /// What happens to a cache.
 #[derive(Debug, Clone)]
@@ -48,13 +43,14 @@ enum Deed {
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let ttl = prop_oneof![0..20_u32, Just(200_000), Just(u32::MAX)];
-    let deed = prop_oneof![
-        (0..4_u8, 0..RANKS.len(), ttl.clone(), any::<u8>())
-            .prop_map(|(name, rank, ttl, last)| Deed::Store { name, rank, ttl, last }),
-        (0..4_u8, ttl.clone(), ttl).prop_map(|(name, ttl, minimum)| Deed::Deny { name, ttl, minimum }),
-        (0..15_000_u64).prop_map(|milliseconds| Deed::Pass { milliseconds }),
-        (0..4_u8).prop_map(|name| Deed::Find { name }),
-    ];
+    let deed =
+        prop_oneof![
+            (0..4_u8, 0..RANKS.len(), ttl.clone(), any::<u8>())
+                .prop_map(|(name, rank, ttl, last)| Deed::Store { name, rank, ttl, last }),
+            (0..4_u8, ttl.clone(), ttl).prop_map(|(name, ttl, minimum)| Deed::Deny { name, ttl, minimum }),
+            (0..15_000_u64).prop_map(|milliseconds| Deed::Pass { milliseconds }),
+            (0..4_u8).prop_map(|name| Deed::Find { name }),
+        ];
     prop::collection::vec(deed, 0..120)
 }
 
@@ -127,7 +123,7 @@ proptest! {
     #[test]
     fn stays_within_its_octets_and_never_mixes_names_up(
         octets_max in 0..20_000_usize,
-        stores in prop::collection::vec((0..500_u16, 1..200_usize), 0..400),
+        stores in prop::collection::vec((0..500_u16, 1..200_usize), 0..150),
     ) {
         let now = Instant::now();
         let mut cache = Cache::new(Bounds { octets_max, ..Bounds::default() });

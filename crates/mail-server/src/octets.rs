@@ -25,7 +25,7 @@ impl Writer {
 
     /// Numbers near zero on both sides stay short.
     pub(crate) fn signed(&mut self, number: i64) -> &mut Self {
-        self.number(((number << 1) ^ (number >> 63)) as u64)
+        self.number(((number << 1) ^ (number >> 63)).cast_unsigned())
     }
 
     pub(crate) fn octets(&mut self, octets: &[u8]) -> &mut Self {
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn signed(&mut self) -> Option<i64> {
         let number = self.long()?;
-        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+        Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -152,8 +152,10 @@ impl Datagrams {
     }
 
     async fn take(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let taken: Taken =
-            self.udp.async_io(Interest::READABLE | Interest::ERROR, || message::receive(self.udp.as_fd(), buffer)).await?;
+        let taken: Taken = self
+            .udp
+            .async_io(Interest::READABLE | Interest::ERROR, || message::receive(self.udp.as_fd(), buffer))
+            .await?;
         let local = match taken.destination {
             Some(ip) => SocketAddr::new(ip, self.local.port()),
             None => self.local,

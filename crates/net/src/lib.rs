@@ -41,7 +41,7 @@ pub use impairment::{Conditions, Impairment};
 pub use inherited::Inherited;
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
 pub use listener::{ListenOptions, Listener};
-pub use network::Network;
+pub use network::{Network, system_addresses};
 pub use shutdown::{Hold, Shutdown};
 pub use stream::{Stream, TlsFacts};
 pub use timeouts::{Phase, Timeouts, within};

@@ -166,6 +166,12 @@ impl Network {
     }
 }
 
+/// The addresses of `HOST:PORT` as the machine's own resolver knows them, for
+/// commands a person types; services ask `dns::Resolve`.
+pub async fn system_addresses(target: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host(target).await?.collect())
+}
+
 fn bind_datagrams(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {

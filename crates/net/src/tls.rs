@@ -7,11 +7,13 @@ mod authority;
 mod opportunistic;
 
 pub use authority::{Authority, Issued};
+// So that whoever holds settings need not depend on rustls itself.
+pub use rustls::{ClientConfig, ServerConfig};
 
+use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 
 /// Why a certificate, key or setting is of no use.
@@ -63,8 +65,9 @@ pub fn client_config_opportunistic() -> Result<Arc<ClientConfig>, TlsError> {
 /// Settings of a client that trusts the given roots only.
 pub fn client_config_verified(roots_pem: &str) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for root in certificates(roots_pem)? {
-        roots.add(root)?;
+    // A bundle of a system may hold one that is too odd to be read.
+    if let (0, _) = roots.add_parsable_certificates(certificates(roots_pem)?) {
+        return Err(TlsError::NoCertificate);
     }
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

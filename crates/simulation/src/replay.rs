@@ -34,6 +34,9 @@ mod tests {
         });
         let message = failed.expect_err("seed 7 fails");
         let message = message.downcast_ref::<String>().expect("a message");
-        assert!(message.contains("SIMULATION_SEED=7 cargo test --package some-package some::test"), "{message}");
+        assert!(
+            message.contains("SIMULATION_SEED=7 cargo test --package some-package some::test"),
+            "{message}"
+        );
     }
 }

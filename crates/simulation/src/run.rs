@@ -249,19 +249,22 @@ impl<N: Node> Simulation<N> {
         }
         let octets = if let StreamEvent::Octets(octets) = &event { octets.len() } else { 0 };
         end.closed = event == StreamEvent::Closed;
-        let (from, to, after, peer_end) = (end.local, end.peer, end.arrives_after, end.peer_end);
-        self.tell(&format!("{from} > {to} stream {}", if octets > 0 { format!("{octets}") } else { "close".into() }));
+        let (from, to, after, opposite) = (end.local, end.peer, end.arrives_after, end.opposite);
+        self.tell(&format!(
+            "{from} > {to} stream {}",
+            if octets > 0 { format!("{octets}") } else { "close".into() }
+        ));
         let Some(&node) = self.places.get(&to.ip()) else { return };
         if let Some(arrives) = self.arrival(from.ip(), to.ip(), octets) {
             let arrives = arrives.max(after);
             if let Some(end) = self.streams.end_mut(stream) {
                 end.arrives_after = arrives;
             }
-            self.plan(arrives, Happening::Stream { node, stream: peer_end, event });
+            self.plan(arrives, Happening::Stream { node, stream: opposite, event });
         } else {
             let at = self.now + RETRANSMISSION * (1 << ATTEMPTS_MAX);
             let near = self.places.get(&from.ip()).copied();
-            for (node, stream) in [(near, stream), (Some(node), peer_end)] {
+            for (node, stream) in [(near, stream), (Some(node), opposite)] {
                 if let Some(node) = node {
                     self.plan(at, Happening::Stream { node, stream, event: StreamEvent::Broken });
                 }

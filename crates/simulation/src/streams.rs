@@ -15,7 +15,7 @@ pub const ATTEMPTS_MAX: u32 = 8;
 pub(crate) struct End {
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
-    pub(crate) peer_end: StreamId,
+    pub(crate) opposite: StreamId,
     /// Nothing sent later arrives earlier than this.
     pub(crate) arrives_after: Instant,
     /// Whether this end said that it sends no more.
@@ -34,8 +34,7 @@ impl Streams {
     pub(crate) fn open(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> (StreamId, StreamId) {
         let (ours, theirs) = (StreamId(self.next), StreamId(self.next + 1));
         self.next += 2;
-        let end =
-            |local, peer, peer_end| End { local, peer, peer_end, arrives_after: now, closed: false };
+        let end = |local, peer, opposite| End { local, peer, opposite, arrives_after: now, closed: false };
         self.ends.insert(ours, end(from, to, theirs));
         self.ends.insert(theirs, end(to, from, ours));
         (ours, theirs)

@@ -30,7 +30,7 @@ fn open(folder: &Path) -> Storage {
 }
 
 fn content(number: u64) -> Bytes {
-    format!("{number:0>width$}", width = if number % 3 == 0 { 300 } else { 30 }).into()
+    format!("{number:0>width$}", width = if number.is_multiple_of(3) { 300 } else { 30 }).into()
 }
 
 /// The child: never ends by itself.
@@ -128,7 +128,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         for (number, id) in &first {
             assert_eq!(storage.content(*id).await.unwrap(), content(*number));
         }
-        let kept = first.iter().filter(|(number, _)| number % 3 == 0).count();
+        let kept = first.iter().filter(|(number, _)| number.is_multiple_of(3)).count();
         assert_eq!(blobs(folder.path()), kept, "one file each, nothing half written");
     }
 }

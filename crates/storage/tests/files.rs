@@ -18,7 +18,7 @@ fn a_file_is_replaced_whole() {
     let above = path.parent().unwrap();
     assert_eq!(std::fs::metadata(above).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(std::fs::read_dir(above).unwrap().count(), 1, "no temporary file stays");
-    assert_eq!(files::list(above, ".pem").unwrap(), [path.clone()]);
+    assert_eq!(files::list(above, ".pem").unwrap(), std::slice::from_ref(&path));
     files::remove(&path).unwrap();
     files::remove(&path).unwrap();
     assert_eq!(files::list(above, "").unwrap(), Vec::<std::path::PathBuf>::new());

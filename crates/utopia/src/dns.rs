@@ -16,7 +16,9 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
     /// Asks a name server, or resolves from the root and shows each step
-    #[command(after_help = "Examples:\n  utopia dns query www.example.org\n  utopia dns query example.org MX --trace\n  utopia dns query utopia.test SOA --server 127.0.0.1:5300\n  utopia dns query 192.0.2.1")]
+    #[command(
+        after_help = "Examples:\n  utopia dns query www.example.org\n  utopia dns query example.org MX --trace\n  utopia dns query utopia.test SOA --server 127.0.0.1:5300\n  utopia dns query 192.0.2.1"
+    )]
     Query(QueryArgs),
 }
 
@@ -133,7 +135,10 @@ async fn trace(args: &QueryArgs, question: Question, roots: &[SocketAddr]) -> Ex
             ExitCode::SUCCESS
         }
         Err(error) if args.json => {
-            println!("{}", json!({ "question": print::question_json(&question), "error": error.to_string(), "steps": steps }));
+            println!(
+                "{}",
+                json!({ "question": print::question_json(&question), "error": error.to_string(), "steps": steps })
+            );
             ExitCode::FAILURE
         }
         Err(error) => fail(args, &question, &error.to_string()),
@@ -152,12 +157,9 @@ fn fail(args: &QueryArgs, question: &Question, error: &str) -> ExitCode {
 /// Name and type; an address stands for its name in `in-addr.arpa` or `ip6.arpa`.
 fn question(args: &QueryArgs) -> Result<Question, String> {
     let rtype = match &args.rtype {
-        Some(rtype) => Some(
-            rtype
-                .to_ascii_uppercase()
-                .parse::<Rtype>()
-                .map_err(|_| format!("{rtype:?} is no record type; try A, AAAA, MX, NS, TXT, SOA, SRV, PTR or TYPE65"))?,
-        ),
+        Some(rtype) => Some(rtype.to_ascii_uppercase().parse::<Rtype>().map_err(|_| {
+            format!("{rtype:?} is no record type; try A, AAAA, MX, NS, TXT, SOA, SRV, PTR or TYPE65")
+        })?),
         None => None,
     };
     if let Ok(address) = args.name.parse::<IpAddr>() {
@@ -181,7 +183,9 @@ fn first_name_server(port: u16) -> Result<SocketAddr, String> {
     let path = "/etc/resolv.conf";
     let missing = "name a server with --server ADDRESS, or resolve from the root with --trace";
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}; {missing}"))?;
-    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let first = servers.filter_map(|server| server.trim().parse().ok()).next();
-    first.map(|address| SocketAddr::new(address, port)).ok_or_else(|| format!("{path} names no server; {missing}"))
+    let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let first = servers.find_map(|server| server.trim().parse().ok());
+    first
+        .map(|address| SocketAddr::new(address, port))
+        .ok_or_else(|| format!("{path} names no server; {missing}"))
 }

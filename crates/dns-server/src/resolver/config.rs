@@ -161,11 +161,11 @@ pub(super) struct Prefix {
 
 impl Prefix {
     fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
+        let (address, bits): (IpAddr, Option<u32>) = match text.split_once('/') {
             Some((address, bits)) => (address.parse().ok()?, Some(bits.parse().ok()?)),
             None => (text.parse().ok()?, None),
         };
-        let bits_max = if let IpAddr::V4(_) = address { 32 } else { 128 };
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(bits_max);
         (bits <= bits_max).then_some(Self { address, bits })
     }

@@ -151,7 +151,8 @@ impl Engine {
             return;
         }
         self.reporter.tell_with(Detail::Message, || {
-            let records = answer.result.iter().flat_map(|response| response.answer.iter().chain(&response.authority));
+            let records =
+                answer.result.iter().flat_map(|response| response.answer.iter().chain(&response.authority));
             let ttl_seconds = records.map(|record| record.ttl().as_secs()).min().unwrap_or(0);
             DnsEvent::CacheHit { question: answer.question.to_string(), ttl_seconds }
         });
@@ -160,7 +161,9 @@ impl Engine {
     fn tell_response(&self, query: &StubQuery, ends: Ends, answer: &Answer) {
         self.reporter.tell_with(Detail::Message, || {
             let (kind, records) = match &answer.result {
-                Ok(response) if response.rcode == Rcode::NXDOMAIN => (ResponseKind::NameError, &response.answer),
+                Ok(response) if response.rcode == Rcode::NXDOMAIN => {
+                    (ResponseKind::NameError, &response.answer)
+                }
                 Ok(response) if response.answer.is_empty() => (ResponseKind::NoData, &response.answer),
                 Ok(response) => (ResponseKind::Answer, &response.answer),
                 Err(_) => (ResponseKind::Failure, &Vec::new()),
@@ -178,10 +181,9 @@ impl Engine {
 
     fn tell_step(&self, step: &Step) {
         match &step.what {
-            Happening::TimedOut { .. } | Happening::Unreachable => self.reporter.tell(DnsEvent::TimedOut {
-                server: step.server,
-                question: step.question.to_string(),
-            }),
+            Happening::TimedOut { .. } | Happening::Unreachable => self
+                .reporter
+                .tell(DnsEvent::TimedOut { server: step.server, question: step.question.to_string() }),
             _ => tracing::trace!(?step, "resolving"),
         }
     }

@@ -46,7 +46,9 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A socket could not be opened.
-    #[error("the resolver cannot listen on {address}: {source}; choose another address or stop what listens there")]
+    #[error(
+        "the resolver cannot listen on {address}: {source}; choose another address or stop what listens there"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -86,8 +86,7 @@ impl Drop for Upstream {
 
 /// A socket with a random port.
 pub(super) fn open(network: &Network, to: SocketAddr) -> io::Result<Datagrams> {
-    let any: IpAddr =
-        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = network.source().filter(|source| source.is_ipv4() == to.is_ipv4()).unwrap_or(any);
     for _ in 0..PORT_TRIES_MAX {
         let port = rand::rng().random_range(PORTS);

@@ -14,7 +14,7 @@ pub(crate) use bounded::Bounded;
 use crate::{Name, Record, RecordData};
 use bytes::Bytes;
 use domain::base::iana::Rtype;
-use domain::base::{Ttl, ToName};
+use domain::base::{ToName, Ttl};
 use std::time::{Duration, Instant};
 
 /// How far data is trusted, least first (RFC 2181 section 5.4.1).
@@ -277,6 +277,3 @@ fn sane_ttl(ttl: Ttl) -> u32 {
 fn owned(name: &Name) -> Name {
     name.to_name::<Bytes>()
 }
-
-#[cfg(test)]
-mod tests;

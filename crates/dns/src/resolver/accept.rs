@@ -52,8 +52,8 @@ pub fn fit(octets: &[u8], id: u16, name: &Name, rtype: Rtype, exact_case: bool) 
         return Fit::Fits;
     }
     let Ok(question) = message.sole_question() else { return Fit::Mismatch };
-    let same_name = question.qname() == name
-        && (!exact_case || question.qname().to_string() == name.to_string());
+    let same_name =
+        question.qname() == name && (!exact_case || question.qname().to_string() == name.to_string());
     if !same_name || question.qtype() != rtype || question.qclass() != Class::IN {
         return Fit::Mismatch;
     }

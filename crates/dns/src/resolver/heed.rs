@@ -1,10 +1,10 @@
 //! What a reply, or its absence, means for the iteration that waits for it.
 
+use super::Resolver;
 use super::accept::{self, Fit, Says};
 use super::cut::server_names;
 use super::exchange::{Exchange, ExchangeId, Transport};
 use super::step::Happening;
-use super::Resolver;
 use crate::cache::Rank;
 use crate::{Name, Record, RecordData, ResolveError};
 use bytes::Bytes;
@@ -50,12 +50,11 @@ impl<R: Rng> Resolver<R> {
         if exchange.transport == Transport::Udp {
             self.servers.answered(now, exchange.to, elapsed);
         }
-        match accept::read(&Bytes::copy_from_slice(octets)) {
-            Some(reply) => self.heed_reply(now, &exchange, reply),
-            None => {
-                self.tell_exchange(iteration, &exchange, Happening::Malformed);
-                self.discard(&exchange, Rcode::FORMERR);
-            }
+        if let Some(reply) = accept::read(&Bytes::copy_from_slice(octets)) {
+            self.heed_reply(now, &exchange, reply);
+        } else {
+            self.tell_exchange(iteration, &exchange, Happening::Malformed);
+            self.discard(&exchange, Rcode::FORMERR);
         }
         self.ready.push_back(iteration);
     }
@@ -66,7 +65,7 @@ impl<R: Rng> Resolver<R> {
         let Some(iteration) = self.iterations.get_mut(&exchange.iteration) else { return };
         iteration.exchange = None;
         if exchange.minimised {
-            iteration.minimised -= 1;
+            iteration.minimised = iteration.minimised.saturating_sub(1);
         }
         self.ask(now, exchange.iteration, exchange.to, transport);
     }
@@ -82,12 +81,12 @@ impl<R: Rng> Resolver<R> {
         let Some(iteration) = self.iterations.get_mut(&exchange.iteration) else { return };
         iteration.exchange = None;
         if exchange.minimised {
-            iteration.minimised -= 1;
+            iteration.minimised = iteration.minimised.saturating_sub(1);
         }
-        if let Some(cut) = &mut iteration.cut {
-            if unreachable || exchange.transport == Transport::Tcp {
-                cut.address_mut(exchange.to).for_each(|address| address.useless = true);
-            }
+        if let Some(cut) = &mut iteration.cut
+            && (unreachable || exchange.transport == Transport::Tcp)
+        {
+            cut.address_mut(exchange.to).for_each(|address| address.useless = true);
         }
         self.ready.push_back(exchange.iteration);
     }
@@ -107,7 +106,8 @@ impl<R: Rng> Resolver<R> {
         let (zone, recursive) = (cut.zone.clone(), cut.recursive);
         let rcode = reply.rcode;
         let rank = if reply.authoritative { Rank::AuthoritativeAnswer } else { Rank::Answer };
-        let root_glue = (exchange.name.is_root() && exchange.rtype == Rtype::NS).then(|| reply.additional.clone());
+        let root_glue =
+            (exchange.name.is_root() && exchange.rtype == Rtype::NS).then(|| reply.additional.clone());
         let says = accept::interpret(reply, &zone, &exchange.name, exchange.rtype, recursive);
         self.tell_reply(now, exchange, rcode, &says);
         match says {
@@ -173,10 +173,10 @@ impl<R: Rng> Resolver<R> {
         if misunderstood && exchange.edns {
             // Once more without EDNS (RFC 6891 section 7).
             self.servers.mark_plain(now, exchange.to);
-            if let Some(iteration) = self.iterations.get_mut(&exchange.iteration) {
-                if exchange.minimised {
-                    iteration.minimised -= 1;
-                }
+            if let Some(iteration) = self.iterations.get_mut(&exchange.iteration)
+                && exchange.minimised
+            {
+                iteration.minimised = iteration.minimised.saturating_sub(1);
             }
             return self.ask(now, exchange.iteration, exchange.to, exchange.transport);
         }

@@ -1,22 +1,20 @@
 //! One question's way from the root, or the deepest zone known, to its answer
 //! (RFC 1034 section 5.3.3).
 
-use super::cut::{Cut, NameServer, addresses, server_names};
+use super::cut::Cut;
 use super::exchange::{Exchange, ExchangeId, Transport, mix_case};
 use super::step::{Happening, Step};
 use super::waiting::Asker;
 use super::{Answer, Limits, Question, Resolver, Response, Timer};
-use crate::cache::{Found, Rank};
+use crate::cache::Found;
 use crate::{Name, Record, RecordData, ResolveError};
 use domain::base::iana::{Rcode, Rtype};
 use rand_core::Rng;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Names asked for label by label before the whole name is (RFC 9156 section 2.3).
 const MINIMISED_MAX: u8 = 6;
-/// How often the root servers are asked for at most.
-const PRIMED_FOR: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct IterationId(pub(super) u64);
@@ -82,7 +80,7 @@ impl Iteration {
         self.minimised = MINIMISED_MAX;
     }
 
-    fn limit(&self, limit: &'static str) -> ResolveError {
+    pub(super) fn limit(&self, limit: &'static str) -> ResolveError {
         ResolveError::LimitReached { name: self.question.name.to_string(), limit }
     }
 }
@@ -192,72 +190,6 @@ impl<R: Rng> Resolver<R> {
         true
     }
 
-    /// The deepest zone known that `name` is in.
-    fn find_cut(&mut self, now: Instant, name: &Name, rtype: Rtype) -> Cut {
-        // A DS RRset is the parent's (RFC 4035 section 3.1.4.1).
-        let above = usize::from(rtype == Rtype::DS && !name.is_root());
-        for zone in name.iter_suffixes().skip(above) {
-            if let Some(fixed) = self.config.zones.iter().find(|fixed| fixed.apex == zone) {
-                return Cut::fixed(zone, &[(None, fixed.servers.clone())], fixed.recursive);
-            }
-            if let Some(records) = self.cache.delegation(now, &zone) {
-                let cut = self.cut_of(now, zone, &records, &[], true);
-                if cut.is_usable() {
-                    return cut;
-                }
-            }
-        }
-        self.prime(now);
-        let hints: Vec<_> =
-            self.config.root_hints.iter().map(|h| (Some(h.name.clone()), h.addresses.clone())).collect();
-        let mut cut = Cut::fixed(Name::root_bytes(), &hints, false);
-        for server in &mut cut.servers {
-            server.addresses.retain(|a| self.config.speaks(a.socket.ip()));
-        }
-        cut
-    }
-
-    /// Asks a root hint for the root servers of today (RFC 8109).
-    fn prime(&mut self, now: Instant) {
-        let recently = self.primed.is_some_and(|at| now.saturating_duration_since(at) < PRIMED_FOR);
-        let question = Question { name: Name::root_bytes(), rtype: Rtype::NS };
-        if !self.config.prime || recently || self.waiting.iteration(&question).is_some() {
-            return;
-        }
-        self.primed = Some(now);
-        let iteration = Iteration::new(question, now, &self.config.limits);
-        self.begin(iteration, Asker::Cache);
-    }
-
-    /// The cut of an NS RRset: addresses from the glue, else from the cache.
-    pub(super) fn cut_of(
-        &mut self,
-        now: Instant,
-        zone: Name,
-        servers: &[Record],
-        glue: &[Record],
-        cached: bool,
-    ) -> Cut {
-        let limits = self.config.limits.clone();
-        let names: Vec<Name> = server_names(servers).take(limits.servers_per_zone_max).cloned().collect();
-        let mut cut = Cut { zone, servers: Vec::new(), recursive: false, cached, side_quests: 0 };
-        for name in names {
-            let mut found: Vec<_> = addresses(glue, Some(&name)).collect();
-            if found.is_empty() {
-                for rtype in [Rtype::A, Rtype::AAAA] {
-                    let records = self.cache.rrset(now, &name, rtype, Rank::Additional).unwrap_or_default();
-                    found.extend(addresses(&records, None));
-                }
-            }
-            found.retain(|ip| self.config.speaks(*ip));
-            found.truncate(limits.addresses_per_server_max);
-            cut.servers.push(NameServer { name: Some(name.clone()), addresses: Vec::new(), looked_up: false });
-            let port = self.config.upstream_port;
-            cut.learn(&name, found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
-        }
-        cut
-    }
-
     fn next(&mut self, now: Instant, id: IterationId) -> Next {
         let tries_max = self.config.limits.tries_per_address_max;
         let side_quests_max = self.config.limits.side_quests_per_zone_max;
@@ -289,64 +221,6 @@ impl<R: Rng> Resolver<R> {
             }
         }
         if names.is_empty() { Next::NobodyLeft } else { Next::LookUp(names) }
-    }
-
-    /// Looks the address of a server up, for `parent`. False when that cannot help.
-    fn side_quest(&mut self, now: Instant, parent: IterationId, name: Name) -> bool {
-        let limits = &self.config.limits;
-        let rtype = if self.config.ipv4 { Rtype::A } else { Rtype::AAAA };
-        let question = Question { name, rtype };
-        if let Some(known) = self.waiting.iteration(&question) {
-            let askers_max = limits.askers_per_iteration_max;
-            if self.depends(known, parent) || !self.waiting.join(known, Asker::Iteration(parent), askers_max) {
-                return false;
-            }
-            if let Some(parent) = self.iterations.get_mut(&parent) {
-                parent.waits_for.push(known);
-            }
-            return true;
-        }
-        let full = self.iterations.len() >= limits.iterations_max;
-        let Some(lender) = self.iterations.get_mut(&parent) else { return false };
-        let lent = lender.queries_left / 2;
-        if full || lent == 0 || lender.depth >= limits.depth_max {
-            lender.failure = Some(lender.limit(if full {
-                "iterations_max"
-            } else if lent == 0 {
-                "queries_max"
-            } else {
-                "depth_max"
-            }));
-            return false;
-        }
-        lender.queries_left -= lent;
-        let (depth, deadline) = (lender.depth + 1, lender.deadline);
-        let mut iteration = Iteration::new(question, now, limits);
-        iteration.lender = Some(parent);
-        iteration.queries_left = lent;
-        iteration.depth = depth;
-        iteration.deadline = deadline;
-        let child = self.begin(iteration, Asker::Iteration(parent));
-        if let Some(parent) = self.iterations.get_mut(&parent) {
-            parent.waits_for.push(child);
-        }
-        true
-    }
-
-    /// Whether `iteration` waits, itself or through others, for `other`.
-    fn depends(&self, iteration: IterationId, other: IterationId) -> bool {
-        let mut seen = Vec::new();
-        let mut look_at = vec![iteration];
-        while let Some(id) = look_at.pop() {
-            if id == other {
-                return true;
-            }
-            if !seen.contains(&id) {
-                seen.push(id);
-                look_at.extend(self.iterations.get(&id).into_iter().flat_map(|i| &i.waits_for));
-            }
-        }
-        false
     }
 
     /// Sends the query to `server`.
@@ -491,33 +365,12 @@ impl<R: Rng> Resolver<R> {
                     let (question, result) = (iteration.question.clone(), result.clone());
                     self.answers.push_back(Answer { asker, question, result, from_cache: false });
                 }
-                Asker::Iteration(parent) => self.return_from_side_quest(parent, id, &iteration.question, &result),
+                Asker::Iteration(parent) => {
+                    self.return_from_side_quest(parent, id, &iteration.question, &result);
+                }
                 Asker::Cache => {}
             }
         }
-    }
-
-    fn return_from_side_quest(
-        &mut self,
-        parent: IterationId,
-        child: IterationId,
-        question: &Question,
-        result: &Result<Response, ResolveError>,
-    ) {
-        let addresses_max = self.config.limits.addresses_per_server_max;
-        let Some(iteration) = self.iterations.get_mut(&parent) else { return };
-        iteration.waits_for.retain(|waited| *waited != child);
-        match result {
-            Ok(response) => {
-                let found = addresses(&response.answer, None).take(addresses_max);
-                let sockets = found.map(|ip| SocketAddr::new(ip, self.config.upstream_port)).collect();
-                if let Some(cut) = &mut iteration.cut {
-                    cut.learn(&question.name, sockets);
-                }
-            }
-            Err(failure) => iteration.failure = Some(failure.clone()),
-        }
-        self.ready.push_back(parent);
     }
 
     /// Ends an exchange and its timer.

@@ -6,7 +6,10 @@
 //! to be done (`poll_…`). It never reads a clock: every call is told the time.
 //!
 //! - `accept`: what of a reply is believed, and what it says
-//! - `iterate`: one question's way from the root to its answer
+//! - `iterate`: one question's way to its answer
+//! - `descend`: where to begin: the deepest zone known that a name is in
+//! - `side_quest`: the addresses of servers that came without glue
+//! - `heed`: what a reply, or its absence, means for the iteration
 //! - `cut`: the servers of one zone, as an iteration works through them
 //! - `servers`: which server is quick, slow, lame
 //! - `exchange`: one query and the reply it waits for
@@ -17,10 +20,12 @@
 mod accept;
 mod config;
 mod cut;
+mod descend;
 mod exchange;
 mod heed;
 mod iterate;
 mod servers;
+mod side_quest;
 mod special;
 mod step;
 pub mod stub;
@@ -201,7 +206,8 @@ impl<R: Rng> Resolver<R> {
         }
         let full = |limit| ResolveError::LimitReached { name: question.name.to_string(), limit };
         if let Some(iteration) = self.waiting.iteration(&question) {
-            if self.waiting.join(iteration, Asker::Client(asker), self.config.limits.askers_per_iteration_max) {
+            if self.waiting.join(iteration, Asker::Client(asker), self.config.limits.askers_per_iteration_max)
+            {
                 self.counters.joined += 1;
             } else {
                 let result = Err(full("askers_per_iteration_max"));

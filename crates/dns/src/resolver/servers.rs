@@ -51,13 +51,8 @@ impl Servers {
     }
 
     fn change(&mut self, now: Instant, address: SocketAddr, change: impl FnOnce(&mut Server)) {
-        let unknown = Server {
-            srtt: UNKNOWN_RTT,
-            variation: Duration::ZERO,
-            timeouts: 0,
-            plain: false,
-            learnt: now,
-        };
+        let unknown =
+            Server { srtt: UNKNOWN_RTT, variation: Duration::ZERO, timeouts: 0, plain: false, learnt: now };
         let mut server = self.server(now, address).cloned().unwrap_or(unknown);
         server.learnt = now;
         change(&mut server);
@@ -69,7 +64,7 @@ impl Servers {
     pub(super) fn timeout(&self, now: Instant, address: SocketAddr) -> Duration {
         let Some(server) = self.server(now, address) else { return UNKNOWN_RTT };
         let patience = server.srtt + 4 * server.variation;
-        let growth = 1.5_f64.powi(server.timeouts.min(10) as i32);
+        let growth = 1.5_f64.powf(f64::from(server.timeouts.min(10)));
         patience.max(TIMEOUT_MIN).mul_f64(growth).min(TIMEOUT_MAX)
     }
 

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The answer for a special-use name, if it is one.
 pub(super) fn answer(question: &Question) -> Option<Response> {
-    let top = question.name.iter().filter(|label| !label.is_root()).last()?;
+    let top = question.name.iter().rfind(|label| !label.is_root())?;
     let top = top.as_slice();
     if top.eq_ignore_ascii_case(b"localhost") {
         // RFC 6761 section 6.3.

@@ -53,9 +53,9 @@ pub fn read(octets: &[u8]) -> Result<StubQuery, Unanswerable> {
     // Every record must be readable, or the OPT record may hide behind a broken one.
     let counts = message.header_counts();
     let additional = message.additional().map_err(|_| refuse(Rcode::FORMERR))?;
-    let opts = additional.into_iter().try_fold(0, |opts, record| {
-        record.map(|record| opts + usize::from(record.rtype() == Rtype::OPT))
-    });
+    let opts = additional
+        .into_iter()
+        .try_fold(0, |opts, record| record.map(|record| opts + usize::from(record.rtype() == Rtype::OPT)));
     if counts.ancount() > 0 || counts.nscount() > 0 || opts.is_err() || opts.is_ok_and(|opts| opts > 1) {
         return Err(refuse(Rcode::FORMERR));
     }
@@ -102,8 +102,7 @@ impl StubQuery {
                 // RFC 8482 section 4.2.
                 let text = |text: &'static [u8]| CharStr::from_octets(Bytes::from_static(text)).ok();
                 let data = RecordData::Hinfo(Hinfo::new(text(b"RFC8482")?, text(b"")?));
-                let record =
-                    Record::new(self.question.name.clone(), Class::IN, Ttl::from_secs(3_600), data);
+                let record = Record::new(self.question.name.clone(), Class::IN, Ttl::from_secs(3_600), data);
                 let answer = vec![record];
                 Some(self.response(
                     &Response { rcode: Rcode::NOERROR, answer, authority: Vec::new() },

@@ -1,6 +1,7 @@
 //! Every bound on the work and the memory, exceeded.
 
-use crate::network::{Fault, Internet, SOA, Server};
+use crate::network::{Internet, SOA};
+use crate::server::{Fault, Server};
 use dns::ResolveError;
 use domain::base::iana::Rtype;
 use simulation::Link;
@@ -77,8 +78,9 @@ fn side_quests_within_side_quests_end() {
 #[test]
 fn one_question_sends_no_more_than_its_queries() {
     for queries_max in [1, 2, 3, 10] {
-        let mut internet =
-            Internet::usual_with(6, Link { loss: 0.9, ..Link::default() }, |c| c.limits.queries_max = queries_max);
+        let mut internet = Internet::usual_with(6, Link { loss: 0.9, ..Link::default() }, |c| {
+            c.limits.queries_max = queries_max;
+        });
         let _ = internet.ask("away.utopia.test.", Rtype::A);
         assert!(internet.host().resolver.counters().queries <= u64::from(queries_max));
     }

@@ -1,6 +1,7 @@
 //! What is remembered, and for how long.
 
-use crate::network::{Fault, Internet};
+use crate::network::Internet;
+use crate::server::Fault;
 use domain::base::iana::{Rcode, Rtype};
 use simulation::Link;
 use std::time::Duration;
@@ -99,7 +100,8 @@ fn a_zone_that_moved_is_found_again_through_its_parent() {
         internet.fault(server, Fault::Silent);
     }
     internet.with_server("test", |server| {
-        server.replace("test.", "@ SOA ns.nic admin 2 7200 900 604800 300\nutopia NS new\nnew A 192.0.2.50\n");
+        server
+            .replace("test.", "@ SOA ns.nic admin 2 7200 900 604800 300\nutopia NS new\nnew A 192.0.2.50\n");
     });
     internet.with_server("crepes", |server| {
         server.replace("utopia.test.", "@ SOA ns admin 2 7200 900 604800 300\nwww A 203.0.113.77\n");
@@ -118,7 +120,8 @@ fn a_delegation_ends_with_its_ttl_whatever_the_child_says() {
     let mut internet = Internet::usual(8, Link::default());
     internet.ask("utopia.test.", Rtype::NS).result.expect("an answer");
     internet.with_server("test", |server| {
-        server.replace("test.", "@ SOA ns.nic admin 2 7200 900 604800 300\n@ NS ns.nic\nns.nic A 192.0.2.30\n");
+        server
+            .replace("test.", "@ SOA ns.nic admin 2 7200 900 604800 300\n@ NS ns.nic\nns.nic A 192.0.2.30\n");
     });
     // The child goes on saying that it is delegated; the parent's TTL is an hour.
     for _ in 0..14 {

@@ -1,6 +1,7 @@
 //! The way from the root to an answer.
 
-use crate::network::{Fault, Internet};
+use crate::network::Internet;
+use crate::server::Fault;
 use dns::resolver::Transport;
 use domain::base::iana::{Rcode, Rtype};
 use simulation::Link;

@@ -5,4 +5,5 @@ mod bounds;
 mod caching;
 mod iteration;
 mod network;
+mod server;
 mod trust;

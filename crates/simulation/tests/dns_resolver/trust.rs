@@ -1,6 +1,7 @@
 //! Who is believed, and about what.
 
-use crate::network::{Fault, Host, Internet, PORT, RESOLVER, ip, question, records};
+use crate::network::{Host, Internet, PORT, RESOLVER, ip, question};
+use crate::server::{Fault, records};
 use dns::Name;
 use dns::resolver::{Question, Transport};
 use domain::base::MessageBuilder;
@@ -30,7 +31,8 @@ fn forged(id: u16, asked: &Question) -> Vec<u8> {
 /// An internet whose zone's servers are slow, with a question just sent to one
 /// of them: its port, its id, the server.
 fn waiting(seed: u64) -> (Internet, NodeId, (u16, u16, SocketAddr)) {
-    let mut internet = Internet::usual_with(seed, Link::default(), |config| config.qname_minimisation = false);
+    let mut internet =
+        Internet::usual_with(seed, Link::default(), |config| config.qname_minimisation = false);
     let wire = internet.simulation.add(&[ip(200)], Host::Wire(VecDeque::new()));
     for server in [40, 41] {
         let slow = Link { delay: Duration::from_millis(150), ..Link::default() };
@@ -115,7 +117,8 @@ fn somebody_who_guesses_sends_the_question_over_tcp() {
 
 #[test]
 fn records_out_of_bailiwick_are_not_kept() {
-    let foreign = format!("www.crepes.test. 86400 A {FORGED}\nns.nic.test. 86400 A {FORGED}\ntest. 86400 NS evil.com.");
+    let foreign =
+        format!("www.crepes.test. 86400 A {FORGED}\nns.nic.test. 86400 A {FORGED}\ntest. 86400 NS evil.com.");
     for adds in [Fault::Adds as fn(Vec<dns::Record>) -> Fault, Fault::AddsAnswer] {
         let mut internet = Internet::usual(5, Link::default());
         for server in ["utopia", "utopia2"] {
@@ -166,10 +169,12 @@ fn an_alias_out_of_the_zone_is_looked_up_where_it_belongs() {
 fn letters_case_must_be_repeated_when_mixed() {
     let mut internet = Internet::usual_with(9, Link::default(), |config| config.mixed_case = true);
     assert_eq!(internet.addresses("www.utopia.test."), ["203.0.113.1"]);
-    let names: Vec<Name> = internet.with_server("root", |s| s.queries.iter().map(|(q, _)| q.name.clone()).collect());
+    let names: Vec<Name> =
+        internet.with_server("root", |s| s.queries.iter().map(|(q, _)| q.name.clone()).collect());
     assert_eq!(names[0], Name::bytes_from_str("test.").expect("a name"));
     let mixed = ["root", "test", "utopia", "utopia2"].iter().any(|server| {
-        let asked = internet.with_server(server, |s| s.queries.iter().map(|(q, _)| q.name.to_string()).collect::<String>());
+        let asked = internet
+            .with_server(server, |s| s.queries.iter().map(|(q, _)| q.name.to_string()).collect::<String>());
         asked.chars().any(|letter| letter.is_ascii_uppercase())
     });
     assert!(mixed);

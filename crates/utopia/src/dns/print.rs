@@ -12,7 +12,8 @@ use std::time::Duration;
 
 /// The records, one line each, in columns.
 fn records(records: &[Record], indent: &str) -> String {
-    let owners: Vec<String> = records.iter().map(|record| record.owner().fmt_with_dot().to_string()).collect();
+    let owners: Vec<String> =
+        records.iter().map(|record| record.owner().fmt_with_dot().to_string()).collect();
     let width = owners.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for (record, owner) in records.iter().zip(owners) {
@@ -190,7 +191,7 @@ pub(super) fn step_json(step: &Step) -> Option<Value> {
     };
     let mut object = json!({
         "server": step.server.to_string(),
-        "server_name": step.server_name.as_ref().map(|name| name.fmt_with_dot().to_string()),
+        "server_name": step.server_name.as_ref().filter(|name| !name.is_root()).map(|name| name.fmt_with_dot().to_string()),
         "zone": step.zone.fmt_with_dot().to_string(),
         "question": question_json(&step.question),
         "transport": transport(step.transport),

@@ -282,7 +282,7 @@ async fn run(operations: Vec<Operation>) {
             }
         }
     }
-    let mut contents = HashMap::new();
+    let mut contents = BTreeSet::new();
     for (id, model) in MAILBOXES.into_iter().zip(&model.mailboxes) {
         let messages = store.messages(ALICE, id, vec![1..=u32::MAX]).await.unwrap();
         for (message, model) in messages.iter().zip(model.messages.values()) {
@@ -291,7 +291,7 @@ async fn run(operations: Vec<Operation>) {
                 store.summary(ALICE, message.email).await.unwrap().envelope.subject,
                 Some(model.content.to_string().into_bytes())
             );
-            contents.insert(message.content, ());
+            contents.insert(message.content);
         }
     }
     // Nothing of this touched anybody else, and with the last copy all goes.
@@ -300,7 +300,7 @@ async fn run(operations: Vec<Operation>) {
         store.remove(ALICE, id, vec![1..=u32::MAX]).await.unwrap();
     }
     assert_eq!(store.usage(ALICE).await.unwrap().octets, 0);
-    for content in contents.into_keys() {
+    for content in contents {
         assert!(store.storage().content(content).await.is_err());
     }
     for table in [
