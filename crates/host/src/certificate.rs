@@ -23,7 +23,10 @@ pub fn ca_file(folder: &Path) -> std::path::PathBuf {
 }
 
 /// The TLS settings of the host's servers.
-pub(crate) fn server_config(configuration: &Configuration, folder: &Path) -> Result<Arc<ServerConfig>, HostError> {
+pub(crate) fn server_config(
+    configuration: &Configuration,
+    folder: &Path,
+) -> Result<Arc<ServerConfig>, HostError> {
     let (chain, key) = match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
         (Some(chain), Some(key)) => (required(chain)?, required(key)?),
         _ => local(&configuration.domain, folder)?,
@@ -49,7 +52,8 @@ pub(crate) fn authority(folder: &Path) -> Result<Authority, HostError> {
 fn local(domain: &str, folder: &Path) -> Result<(String, String), HostError> {
     let (chain_file, key_file) = (folder.join("tls/certificate.pem"), folder.join("secrets/tls-key.pem"));
     let now = SystemTime::now();
-    let files = (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
+    let files =
+        (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
     if let (Some(chain), Some(key)) = files
         && ends(&chain).is_some_and(|ends| ends > now + RENEW_BEFORE)
         // After a crash between the two writes they may not fit together.
@@ -90,7 +94,8 @@ mod tests {
         let file = folder.path().join("tls/certificate.pem");
         let (_, rest) = first.0.split_once('\n').expect("a first line");
         let soon = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 3600;
-        files::write_atomically(&file, format!("{ENDS}{soon}\n{rest}").as_bytes(), files::PUBLIC).expect("written");
+        files::write_atomically(&file, format!("{ENDS}{soon}\n{rest}").as_bytes(), files::PUBLIC)
+            .expect("written");
         let renewed = local("utopia.test", folder.path()).expect("a certificate");
         assert_ne!(renewed.0, first.0);
         let authority = authority(folder.path()).expect("the CA");

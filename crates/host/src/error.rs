@@ -22,7 +22,9 @@ pub enum HostError {
         file: PathBuf,
     },
     /// No port for a service.
-    #[error("no port up to {last} can be had for {service}; stop what listens there, or name addresses yourself")]
+    #[error(
+        "no port up to {last} can be had for {service}; stop what listens there, or name addresses yourself"
+    )]
     NoPort {
         /// The service.
         service: &'static str,
@@ -57,7 +59,9 @@ pub enum HostError {
     #[error(transparent)]
     Imap(#[from] mail_server::imap::StartError),
     /// A service could not listen.
-    #[error("{service} cannot listen on {address}: {source}; choose another address or stop what listens there")]
+    #[error(
+        "{service} cannot listen on {address}: {source}; choose another address or stop what listens there"
+    )]
     Listen {
         /// The service.
         service: &'static str,

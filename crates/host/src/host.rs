@@ -184,7 +184,8 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         Some(server)
     };
 
-    let resolver = Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
+    let resolver =
+        Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
     services.add("resolver", &["udp", "tcp"], resolver.addresses());
 
     let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage);
@@ -206,10 +207,11 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         let told = told.clone();
         // Until all is up the page is empty.
         let status = Arc::new(move || told.get().map(|shared| shared.status()).unwrap_or_default());
-        let address = configuration.http.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let address =
+            configuration.http.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let failed = |source| HostError::Listen { service: "http", address, source };
-        let addresses =
-            web::start(&configuration.http, &network, status, metrics, &reporter, shutdown).map_err(failed)?;
+        let addresses = web::start(&configuration.http, &network, status, metrics, &reporter, shutdown)
+            .map_err(failed)?;
         services.add("http", &["tcp"], &addresses);
     }
 

@@ -19,8 +19,6 @@ pub use configuration::{Configuration, ConfigurationError, TlsConfig, reference}
 pub use error::HostError;
 pub use host::{Host, Setup};
 pub use ports::Ports;
-pub use provision::{
-    Provisioned, configuration_file, new_password, provision_domain, provision_loopback,
-};
+pub use provision::{Provisioned, configuration_file, new_password, provision_domain, provision_loopback};
 pub use requests::offline;
 pub use systemd::{notify_ready, notify_reloading, notify_stopping};

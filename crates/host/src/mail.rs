@@ -7,10 +7,10 @@ use dns::Resolve;
 use event::{Reporter, SocketEvent};
 use mail_server::accounts::Accounts;
 use mail_server::authentication::{DkimKey, DkimSigner};
+use mail_server::imap;
 use mail_server::mailbox::Mailboxes;
 use mail_server::queue::{self, Queue};
 use mail_server::smtp::{self, Directory, Face};
-use mail_server::imap;
 use net::{ListenOptions, Network, Shutdown, tls};
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +53,8 @@ impl Mail<'_> {
         services: &mut Services,
     ) -> Result<Queue, HostError> {
         let config = &self.configuration.smtp;
-        let hostname = config.hostname.clone().unwrap_or_else(|| format!("mail.{}", self.configuration.domain));
+        let hostname =
+            config.hostname.clone().unwrap_or_else(|| format!("mail.{}", self.configuration.domain));
         let mut domains = vec![self.configuration.domain.clone()];
         domains.extend(config.more_domains.iter().cloned());
         let directory = Directory::new(&domains, self.accounts.clone());

@@ -55,13 +55,19 @@ impl Ports {
         let mut taken = BTreeSet::new();
         let mut ports = [0; WANTED.len()];
         for (port, wanted) in ports.iter_mut().zip(WANTED) {
-            let candidates = std::iter::once(wanted.standard).chain(wanted.otherwise..wanted.otherwise + TRIES_MAX);
+            let candidates =
+                std::iter::once(wanted.standard).chain(wanted.otherwise..wanted.otherwise + TRIES_MAX);
             *port = candidates
                 .filter(|candidate| !taken.contains(candidate))
                 .find(|candidate| {
-                    addresses.iter().all(|address| is_open(network, SocketAddr::new(*address, *candidate), wanted.udp))
+                    addresses
+                        .iter()
+                        .all(|address| is_open(network, SocketAddr::new(*address, *candidate), wanted.udp))
                 })
-                .ok_or_else(|| HostError::NoPort { service: wanted.service, last: wanted.otherwise + TRIES_MAX - 1 })?;
+                .ok_or_else(|| HostError::NoPort {
+                    service: wanted.service,
+                    last: wanted.otherwise + TRIES_MAX - 1,
+                })?;
             taken.insert(*port);
         }
         Ok(Self(ports))
@@ -108,7 +114,8 @@ mod tests {
 
     #[tokio::test]
     async fn two_services_never_share_a_port() {
-        let ports = Ports::choose(&Network::new(), &[IpAddr::V4(Ipv4Addr::new(127, 77, 1, 2))]).expect("ports");
+        let ports =
+            Ports::choose(&Network::new(), &[IpAddr::V4(Ipv4Addr::new(127, 77, 1, 2))]).expect("ports");
         assert_ne!(ports.of("dns"), ports.of("resolver"));
     }
 }

@@ -76,7 +76,11 @@ pub async fn provision_loopback(folder: &Path) -> Result<Provisioned, HostError>
 ///
 /// # Errors
 /// When there is a domain in the folder already, or it cannot be written.
-pub async fn provision_domain(domain: &str, addresses: &[IpAddr], folder: &Path) -> Result<Provisioned, HostError> {
+pub async fn provision_domain(
+    domain: &str,
+    addresses: &[IpAddr],
+    folder: &Path,
+) -> Result<Provisioned, HostError> {
     let local = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let plan = Plan {
         domain,
@@ -130,7 +134,9 @@ async fn provision(plan: &Plan<'_>, folder: &Path) -> Result<Provisioned, HostEr
         domain: plan.domain.to_owned(),
         users,
         moved: plan.ports.moved().collect(),
-        name_servers: ["ns1", "ns2"].map(|name| (format!("{name}.{}", plan.domain), plan.public.to_vec())).to_vec(),
+        name_servers: ["ns1", "ns2"]
+            .map(|name| (format!("{name}.{}", plan.domain), plan.public.to_vec()))
+            .to_vec(),
         configuration_file: file,
     })
 }
@@ -183,7 +189,8 @@ fn base64(octets: &[u8]) -> String {
 fn configuration_text(plan: &Plan<'_>) -> String {
     let listen = |addresses: &[IpAddr], service: &str| {
         let port = plan.ports.of(service);
-        let all: Vec<_> = addresses.iter().map(|address| format!("\"{}\"", SocketAddr::new(*address, port))).collect();
+        let all: Vec<_> =
+            addresses.iter().map(|address| format!("\"{}\"", SocketAddr::new(*address, port))).collect();
         format!("[{}]", all.join(", "))
     };
     let domain = plan.domain;
@@ -216,7 +223,10 @@ fn configuration_text(plan: &Plan<'_>) -> String {
         listen(plan.listen, "submissions"),
     );
     for selector in ["rsa", "ed25519"] {
-        let _ = write!(text, "[[smtp.dkim]]\nselector = \"{selector}\"\nkey_file = \"secrets/dkim-{selector}.pem\"\n\n");
+        let _ = write!(
+            text,
+            "[[smtp.dkim]]\nselector = \"{selector}\"\nkey_file = \"secrets/dkim-{selector}.pem\"\n\n"
+        );
     }
     let _ = write!(
         text,

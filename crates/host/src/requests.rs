@@ -17,10 +17,12 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
             shared.reload_wanted.notify_one();
             Ok(Value::Null)
         }
-        Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => match &shared.queue {
-            Some(queue) => about_queue(queue, request).await,
-            None => Err(HostError::Refused("this host sends no mail".to_owned())),
-        },
+        Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
+            match &shared.queue {
+                Some(queue) => about_queue(queue, request).await,
+                None => Err(HostError::Refused("this host sends no mail".to_owned())),
+            }
+        }
         Request::UserAdd { .. }
         | Request::UserPassword { .. }
         | Request::UserRemove { .. }
@@ -62,7 +64,9 @@ async fn about_queue(queue: &Queue, request: Request) -> Result<Value, HostError
             Ok(Value::Null)
         }
         Request::QueueRemove { id } => {
-            let unknown = || HostError::Refused(format!("no message {id} waits; `utopia mail queue list` shows what does"));
+            let unknown = || {
+                HostError::Refused(format!("no message {id} waits; `utopia mail queue list` shows what does"))
+            };
             let queue_id = QueueId::parse(&id).ok_or_else(unknown)?;
             if queue.remove(queue_id).await? { Ok(Value::Null) } else { Err(unknown()) }
         }

@@ -7,7 +7,8 @@ use web::{Service, TryLine};
 
 /// Lines for the services of a domain.
 pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLine> {
-    let find = |name: &str| services.iter().find(|service| service.name == name).map(|service| service.address);
+    let find =
+        |name: &str| services.iter().find(|service| service.name == name).map(|service| service.address);
     let ca = std::path::absolute(ca_file(folder)).unwrap_or_else(|_| ca_file(folder));
     let mut lines = Vec::new();
     let mut add = |what: &str, line: String| lines.push(TryLine { what: what.to_owned(), line });
@@ -35,10 +36,16 @@ pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLi
                 ca.display()
             ),
         );
-        add("Settings for a mail program: IMAP", format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()));
+        add(
+            "Settings for a mail program: IMAP",
+            format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()),
+        );
     }
     if let Some(address) = find("submissions") {
-        add("Settings for a mail program: SMTP", format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()));
+        add(
+            "Settings for a mail program: SMTP",
+            format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()),
+        );
     }
     if let Some(address) = find("http") {
         add("This page", format!("http://{address}/"));
@@ -48,5 +55,9 @@ pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLi
 
 /// An address as dig wants it.
 fn at(address: SocketAddr) -> String {
-    if address.port() == 53 { format!("@{}", address.ip()) } else { format!("@{} -p {}", address.ip(), address.port()) }
+    if address.port() == 53 {
+        format!("@{}", address.ip())
+    } else {
+        format!("@{} -p {}", address.ip(), address.port())
+    }
 }

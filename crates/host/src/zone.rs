@@ -57,7 +57,8 @@ pub(crate) fn text(plan: &Plan<'_>) -> String {
 
 /// A text as one or more character strings of at most 255 octets each.
 fn strings(text: &str) -> String {
-    let chunks: Vec<_> = text.as_bytes().chunks(255).map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect();
+    let chunks: Vec<_> =
+        text.as_bytes().chunks(255).map(|chunk| String::from_utf8_lossy(chunk).into_owned()).collect();
     chunks.iter().map(|chunk| format!("\"{chunk}\"")).collect::<Vec<_>>().join(" ")
 }
 

@@ -69,7 +69,11 @@ impl Reader {
             let line = self.line().await?;
             if let Some(result) = line.strip_prefix(&tag) {
                 let result = result.trim();
-                return if result.starts_with("OK") { Ok(responses) } else { Err(io::Error::other(result.to_owned())) };
+                return if result.starts_with("OK") {
+                    Ok(responses)
+                } else {
+                    Err(io::Error::other(result.to_owned()))
+                };
             }
             let literal = match literal_octets(&line) {
                 Some(octets) => Some(self.literal(octets).await?),

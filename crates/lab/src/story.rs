@@ -83,12 +83,26 @@ impl Story {
 
     /// Draws what happened since, until the wire is quiet.
     pub async fn settle(&mut self) {
+        for arrow in self.gather().await {
+            self.draw(arrow);
+        }
+    }
+
+    /// Takes what happened since, until the wire is quiet, without drawing it.
+    pub async fn gather(&mut self) -> Vec<Arrow> {
+        let mut gathered = Vec::new();
         while let Ok(Some(arrow)) = tokio::time::timeout(QUIET, self.arrows.recv()).await {
             if (self.interesting)(&arrow) {
-                self.print(&Line::Arrow(&arrow), || arrow.line(self.telling.width));
-                self.recent.push(arrow);
+                gathered.push(arrow);
             }
         }
+        gathered
+    }
+
+    /// Draws an arrow as part of the current step.
+    pub fn draw(&mut self, arrow: Arrow) {
+        self.print(&Line::Arrow(&arrow), || arrow.line(self.telling.width));
+        self.recent.push(arrow);
     }
 
     /// Adds words to the current step.
@@ -109,7 +123,9 @@ impl Story {
         if !holds {
             self.failed += 1;
         }
-        self.print(&Line::Check { text, holds }, || format!("   {} {text}", if holds { "✓" } else { "✗ NOT:" }));
+        self.print(&Line::Check { text, holds }, || {
+            format!("   {} {text}", if holds { "✓" } else { "✗ NOT:" })
+        });
     }
 
     /// Ends the story. Returns whether all checks held.

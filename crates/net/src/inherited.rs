@@ -36,14 +36,16 @@ impl Inherited {
     /// The listening socket bound to `address`.
     pub(crate) fn take_listener(&self, address: SocketAddr) -> Option<TcpListener> {
         let listeners = &mut self.sockets.lock().unwrap_or_else(PoisonError::into_inner).listeners;
-        let index = listeners.iter().position(|listener| listener.local_addr().is_ok_and(|have| have == address))?;
+        let index =
+            listeners.iter().position(|listener| listener.local_addr().is_ok_and(|have| have == address))?;
         Some(listeners.swap_remove(index))
     }
 
     /// The datagram socket bound to `address`.
     pub(crate) fn take_datagrams(&self, address: SocketAddr) -> Option<UdpSocket> {
         let datagrams = &mut self.sockets.lock().unwrap_or_else(PoisonError::into_inner).datagrams;
-        let index = datagrams.iter().position(|socket| socket.local_addr().is_ok_and(|have| have == address))?;
+        let index =
+            datagrams.iter().position(|socket| socket.local_addr().is_ok_and(|have| have == address))?;
         Some(datagrams.swap_remove(index))
     }
 }

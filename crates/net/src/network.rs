@@ -29,7 +29,12 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { source: None, reporter: Reporter::silent(), layers: Layers::default(), inherited: Inherited::default() }
+        Self {
+            source: None,
+            reporter: Reporter::silent(),
+            layers: Layers::default(),
+            inherited: Inherited::default(),
+        }
     }
 }
 

@@ -52,8 +52,7 @@ enum Command {
     #[command(subcommand)]
     Mail(mail::Command),
     /// Sockets: the lecture's client and server, and a better netcat.
-    #[command(subcommand)]
-    Socket(socket::SocketCommand),
+    Socket(socket::SocketArguments),
     /// The configuration: check it, print its reference.
     #[command(subcommand)]
     Config(config::Command),
@@ -75,7 +74,7 @@ fn main() -> ExitCode {
             Command::User(command) => user::run(command).await,
             Command::Dns(command) => dns::run(command).await,
             Command::Mail(command) => mail::run(command).await,
-            Command::Socket(command) => socket::run(command).await,
+            Command::Socket(arguments) => socket::run(arguments).await,
             Command::Config(command) => config::run(&command),
         }
     });

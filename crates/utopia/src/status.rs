@@ -52,7 +52,10 @@ pub(crate) async fn ask(data: &Data, request: &Request) -> Result<serde_json::Va
     let folder = data.folder();
     match control::ask(folder, request).await {
         Ok(Some(reply)) => reply,
-        Ok(None) => Err(format!("nothing runs on {}; start it with `utopia up`, or name another --data", folder.display())),
+        Ok(None) => Err(format!(
+            "nothing runs on {}; start it with `utopia up`, or name another --data",
+            folder.display()
+        )),
         Err(error) => Err(format!("the program that runs on {} does not answer: {error}", folder.display())),
     }
 }
@@ -61,7 +64,8 @@ pub(crate) async fn ask(data: &Data, request: &Request) -> Result<serde_json::Va
 pub(crate) fn table(status: &Status) -> String {
     use std::fmt::Write;
     let mut out = String::new();
-    let host_width = status.services.iter().filter_map(|s| s.host.as_ref()).map(String::len).max().unwrap_or(0);
+    let host_width =
+        status.services.iter().filter_map(|s| s.host.as_ref()).map(String::len).max().unwrap_or(0);
     for service in &status.services {
         let host = service.host.as_deref().unwrap_or_default();
         let pad = if host_width > 0 { format!("{host:<host_width$}  ") } else { String::new() };

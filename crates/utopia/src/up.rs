@@ -4,7 +4,7 @@ use crate::out::{self, Data};
 use crate::{logging, status};
 use event::metrics::Metrics;
 use event::{Detail, Stream};
-use host::{Configuration, Host, HostError, Inherited, Provisioned, Setup};
+use host::{Configuration, Host, HostError, Provisioned, Setup};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,10 +55,9 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
         name: configuration.domain.clone(),
         folder: folder.to_owned(),
         configuration,
-        network: net::Network::new(),
+        network: net::Network::new().inheriting(net::Inherited::from_environment()),
         stream,
         metrics,
-        inherited: Inherited::from_environment(),
     })
     .await?;
     host::notify_ready();
@@ -84,4 +83,56 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+/// Reads the configuration again; what is wrong is said, and the old one stays.
+async fn reload(host: &Host, file: &Path) {
+    host::notify_reloading();
+    match Configuration::read(file) {
+        Ok(configuration) => {
+            if let Err(error) = host.reload(configuration).await {
+                eprintln!("utopia: the configuration stays as it was: {error}");
+            }
+        }
+        Err(error) => eprintln!("utopia: the configuration stays as it was: {error}"),
+    }
+    host::notify_ready();
+}
+
+/// Single messages are logged only where the log asks for them.
+fn log_detail() -> Detail {
+    if tracing::enabled!(tracing::Level::DEBUG) { Detail::Message } else { Detail::Summary }
+}
+
+/// What a person wants to know when all is up.
+fn told(host: &Host, folder: &Path, provisioned: Option<&Provisioned>) -> String {
+    use std::fmt::Write;
+    let shown = host.status();
+    let mut out =
+        format!("\n{} is up.\n\n{}", shown.domain.as_deref().unwrap_or_default(), status::table(&shown));
+    if let Some(provisioned) = provisioned {
+        if !provisioned.moved.is_empty() {
+            let moved: Vec<_> = provisioned
+                .moved
+                .iter()
+                .map(|(service, standard, chosen)| format!("{service} {chosen} instead of {standard}"))
+                .collect();
+            let _ = write!(out, "\nStandard ports that could not be had: {}.\n", moved.join(", "));
+        }
+        out.push_str("\nUsers, told this once:\n");
+        for (address, password) in &provisioned.users {
+            let _ = writeln!(out, "  {address}  {password}");
+        }
+    }
+    out.push_str("\nTry it:\n");
+    for line in &shown.try_lines {
+        let _ = writeln!(out, "  {}\n    {}", line.what, line.line);
+    }
+    let _ = writeln!(
+        out,
+        "\nConfiguration: {}. Certificates are signed by {}.\nStop with Ctrl-C.\n",
+        host::configuration_file(folder).display(),
+        host::ca_file(folder).display()
+    );
+    out
 }

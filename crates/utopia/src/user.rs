@@ -67,7 +67,9 @@ impl WithPassword {
 pub(crate) async fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Add(user) => set(&user, |address, password| Request::UserAdd { address, password }).await,
-        Command::Passwd(user) => set(&user, |address, password| Request::UserPassword { address, password }).await,
+        Command::Passwd(user) => {
+            set(&user, |address, password| Request::UserPassword { address, password }).await
+        }
         Command::List { data, json } => list(&data, json).await,
         Command::Remove { address, data } => ask(&data, Request::UserRemove { address }).await.map(drop),
     };
@@ -103,6 +105,8 @@ async fn ask(data: &Data, request: Request) -> Result<serde_json::Value, String>
     match host::control::ask(data.folder(), &request).await {
         Ok(Some(reply)) => reply,
         Ok(None) => host::offline(data.folder(), request).await.map_err(|error| error.to_string()),
-        Err(error) => Err(format!("the program that runs on {} does not answer: {error}", data.folder().display())),
+        Err(error) => {
+            Err(format!("the program that runs on {} does not answer: {error}", data.folder().display()))
+        }
     }
 }

@@ -89,7 +89,8 @@ impl Configuration {
     /// # Errors
     /// When the file cannot be read or is wrong; see [`Configuration::parse`].
     pub fn read(file: &Path) -> Result<Self, ConfigurationError> {
-        let failed = |reason: String| ConfigurationError { file: file.display().to_string(), line: None, reason };
+        let failed =
+            |reason: String| ConfigurationError { file: file.display().to_string(), line: None, reason };
         match storage::files::read_text(file, FILE_OCTETS_MAX) {
             Ok(Some(text)) => Self::parse(&text, file),
             Ok(None) => Err(failed("there is no such file; `utopia init DOMAIN` writes one".to_owned())),
@@ -101,7 +102,10 @@ impl Configuration {
     /// blame and why.
     fn check(&self) -> Result<(), (&'static str, String)> {
         if dns::master::name(&self.domain).is_none_or(|name| name.label_count() < 2) {
-            return Err(("domain", format!("{:?} is no domain name; write one like example.org", self.domain)));
+            return Err((
+                "domain",
+                format!("{:?} is no domain name; write one like example.org", self.domain),
+            ));
         }
         if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
             return Err(("certificate_file", "give certificate_file and key_file, or neither".to_owned()));

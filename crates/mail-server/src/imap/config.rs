@@ -61,7 +61,9 @@ impl Config {
     /// Every address with its use of TLS.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let starttls = self.listen.iter().map(|&address| Endpoint { address, implicit_tls: false });
-        starttls.chain(self.listen_tls.iter().map(|&address| Endpoint { address, implicit_tls: true })).collect()
+        starttls
+            .chain(self.listen_tls.iter().map(|&address| Endpoint { address, implicit_tls: true }))
+            .collect()
     }
 
     /// The bounds of a command.
