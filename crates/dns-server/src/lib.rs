@@ -3,3 +3,4 @@
 pub mod authoritative;
 mod publish;
 pub mod resolver;
+pub mod update_client;

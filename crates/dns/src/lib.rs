@@ -14,6 +14,7 @@ pub mod resolver;
 pub mod transfer;
 pub mod tsig;
 pub mod update;
+pub mod update_request;
 pub mod zone;
 
 pub use publish::{Change, Publish, PublishError};

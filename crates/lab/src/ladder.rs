@@ -75,9 +75,9 @@ impl Ladder {
                     lost: true,
                 });
             }
-            Event::Mail(event @ (MailEvent::Command { from, to, .. } | MailEvent::Reply { from, to, .. })) => {
-                (*from, *to, "SMTP", event.to_string())
-            }
+            Event::Mail(
+                event @ (MailEvent::Command { from, to, .. } | MailEvent::Reply { from, to, .. }),
+            ) => (*from, *to, "SMTP", event.to_string()),
             Event::Mail(MailEvent::Data { from, to, octets, lines }) => {
                 (*from, *to, "SMTP", format!("{} … ({octets} octets)", lines.join(" / ")))
             }

@@ -1,1 +1,64 @@
-//! The small Internet: many hosts, scenarios, ladder diagrams.
+//! The small Internet: many hosts on loopback addresses, each started from the
+//! same kind of configuration as a real domain, and scenarios that tell how the
+//! protocols work, every message an arrow between hosts.
+
+mod internet;
+mod ladder;
+mod reader;
+mod scenario;
+mod story;
+mod topology;
+
+pub use internet::{Internet, PASSWORD};
+pub use ladder::{Arrow, Ladder, Names};
+pub use reader::Reader;
+pub use scenario::{Scenario, run};
+pub use story::{Story, Telling};
+pub use topology::{HostPlan, Ports, Topology, TopologyError};
+
+/// Why the lab could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The topology is wrong.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// A host did not start.
+    #[error("{host} did not start: {error}")]
+    Start {
+        /// The host.
+        host: String,
+        /// Why.
+        error: host::HostError,
+    },
+    /// A host failed.
+    #[error(transparent)]
+    Host(#[from] host::HostError),
+    /// A data folder failed.
+    #[error(transparent)]
+    Storage(#[from] storage::StorageError),
+    /// A host could not be talked to.
+    #[error("{what}: {source}")]
+    Network {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A message could not be submitted.
+    #[error("submission: {0}")]
+    Submission(String),
+    /// A dynamic update failed.
+    #[error("update: {0}")]
+    Update(#[from] dns_server::update_client::SendError),
+    /// A look-up failed.
+    #[error("look-up: {0}")]
+    Lookup(#[from] dns_server::resolver::AskError),
+}
+
+impl LabError {
+    /// Adds what was tried to an I/O error.
+    pub(crate) fn network(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Network { what, source }
+    }
+}

@@ -3,7 +3,7 @@
 
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::layer::{Layer, Layers};
-use crate::{Datagrams, Ends, ListenOptions, Listener, Phase, Role, Stream, within};
+use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, within};
 use event::Reporter;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -24,11 +24,17 @@ pub struct Network {
     source: Option<IpAddr>,
     reporter: Reporter,
     layers: Layers,
+    inherited: Inherited,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { source: None, reporter: Reporter::silent(), layers: Layers::default() }
+        Self {
+            source: None,
+            reporter: Reporter::silent(),
+            layers: Layers::default(),
+            inherited: Inherited::default(),
+        }
     }
 }
 
@@ -54,6 +60,11 @@ impl Network {
         Self { layers: self.layers.with(Arc::new(layer)), ..self }
     }
 
+    /// Takes sockets that were handed over before it opens any of its own.
+    pub fn inheriting(self, inherited: Inherited) -> Self {
+        Self { inherited, ..self }
+    }
+
     /// The address outgoing connections leave from, where one is set.
     pub fn source(&self) -> Option<IpAddr> {
         self.source
@@ -61,6 +72,9 @@ impl Network {
 
     /// Listens for TCP connections.
     pub fn listen(&self, options: &ListenOptions) -> io::Result<Listener> {
+        if let Some(listener) = self.inherited.take_listener(options.address) {
+            return self.adopt_listener(listener, options);
+        }
         let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
         if options.address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -101,6 +115,9 @@ impl Network {
     /// A datagram socket bound to `address`; port 0 lets the system choose one
     /// at random.
     pub fn datagrams(&self, address: SocketAddr) -> io::Result<Datagrams> {
+        if let Some(socket) = self.inherited.take_datagrams(address) {
+            return self.adopt_datagrams(socket);
+        }
         self.adopt_datagrams(bind_datagrams(address, false)?.into())
     }
 
@@ -124,6 +141,13 @@ impl Network {
     pub fn datagram_batches(&self, options: &BatchOptions) -> io::Result<Vec<DatagramBatch>> {
         let mut address = options.address;
         let mut batches = Vec::with_capacity(options.sockets);
+        if let Some(socket) = self.inherited.take_datagrams(address) {
+            // One socket was handed over: the threads share it.
+            for _ in 0..options.sockets.max(1) {
+                batches.push(self.adopt_datagram_batch(socket.try_clone()?, options)?);
+            }
+            return Ok(batches);
+        }
         for _ in 0..options.sockets.max(1) {
             let socket = bind_datagrams(address, true)?;
             address = socket.local_addr()?.as_socket().unwrap_or(address);

@@ -35,7 +35,8 @@ pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Body, OptRco
                 }
             }
             Found::Cut(cut) => {
-                let of_cut = cut.rrset(query.rtype).filter(|_| query.rtype == Rtype::DS && *cut.key == *name.octets());
+                let of_cut =
+                    cut.rrset(query.rtype).filter(|_| query.rtype == Rtype::DS && *cut.key == *name.octets());
                 match (of_cut, cut.rrset(Rtype::NS)) {
                     (Some(rrset), _) => {
                         renderer.rrset(Section::Answer, Owner::Name(&target), rrset, rrset.ttl);

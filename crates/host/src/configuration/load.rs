@@ -77,7 +77,9 @@ fn explain(message: &str) -> String {
 /// The line that sets `key`, for errors found after reading.
 fn line_of_key(text: &str, key: &str) -> Option<usize> {
     text.lines()
-        .position(|line| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')))
+        .position(|line| {
+            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        })
         .map(|index| index + 1)
 }
 

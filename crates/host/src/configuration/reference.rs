@@ -58,9 +58,9 @@ fn below<'a>(root: &'a Value, property: &'a Value) -> Option<(&'a Value, bool)> 
 
 /// Follows `$ref`, also inside of `anyOf` with null (an optional value).
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let target = schema["$ref"].as_str().or_else(|| {
-        schema["anyOf"].as_array()?.iter().find_map(|choice| choice["$ref"].as_str())
-    });
+    let target = schema["$ref"]
+        .as_str()
+        .or_else(|| schema["anyOf"].as_array()?.iter().find_map(|choice| choice["$ref"].as_str()));
     match target.and_then(|target| root.pointer(target.trim_start_matches('#'))) {
         Some(found) => found,
         None => schema,
@@ -80,7 +80,8 @@ fn describe(root: &Value, property: &Value) -> String {
 fn kind(root: &Value, property: &Value) -> String {
     let schema = resolve(root, property);
     if let Some(choices) = schema["enum"].as_array() {
-        let words: Vec<_> = choices.iter().filter(|choice| !choice.is_null()).map(|choice| format!("`{choice}`")).collect();
+        let words: Vec<_> =
+            choices.iter().filter(|choice| !choice.is_null()).map(|choice| format!("`{choice}`")).collect();
         return words.join(" or ");
     }
     if let Some(choices) = schema["oneOf"].as_array() {
@@ -95,7 +96,9 @@ fn kind(root: &Value, property: &Value) -> String {
     }
     let name = match &schema["type"] {
         Value::String(name) => name.as_str(),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or("value"),
+        Value::Array(names) => {
+            names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or("value")
+        }
         _ => "value",
     };
     match name {

@@ -1,14 +1,20 @@
 //! The `[imap]` section of the configuration: how much a client may take.
 
+use super::Endpoint;
 use mail::imap::framer::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How much a client of IMAP may take.
+/// Where mail is read, and how much a client may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where users read mail after STARTTLS, usually port 143.
+    pub listen: Vec<SocketAddr>,
+    /// Where users read mail under TLS from the first octet, usually port 993.
+    pub listen_tls: Vec<SocketAddr>,
     /// Connections open at once; further ones wait.
     pub connections_max: usize,
     /// Connections open at once from one address; further ones are closed.
@@ -33,6 +39,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            listen: Vec::new(),
+            listen_tls: Vec::new(),
             connections_max: 1_000,
             connections_per_address_max: 50,
             line_octets_max: 64 * 1024,
@@ -50,6 +58,14 @@ impl Default for Config {
 const STRANGER_OCTETS_MAX: usize = 8 * 1024;
 
 impl Config {
+    /// Every address with its use of TLS.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let starttls = self.listen.iter().map(|&address| Endpoint { address, implicit_tls: false });
+        starttls
+            .chain(self.listen_tls.iter().map(|&address| Endpoint { address, implicit_tls: true }))
+            .collect()
+    }
+
     /// The bounds of a command.
     pub(super) fn limits(&self, logged_in: bool) -> Limits {
         if logged_in {

@@ -1,13 +1,32 @@
 //! The `[smtp]` section of the configuration.
 
+use super::Face;
 use mail::smtp::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// How mail is taken from other hosts and from users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where mail from other hosts is taken (MX), e.g. `["192.0.2.25:25"]`.
+    pub listen: Vec<SocketAddr>,
+    /// Where users send mail after STARTTLS and a login, usually port 587.
+    pub listen_submission: Vec<SocketAddr>,
+    /// Where users send mail under TLS from the first octet, usually port 465.
+    pub listen_submissions: Vec<SocketAddr>,
+    /// What this host calls itself in SMTP; `mail.` and the domain unless given.
+    pub hostname: Option<String>,
+    /// Domains whose mail ends here beside the host's own.
+    pub more_domains: Vec<String>,
+    /// Keys with which users' mail is signed (DKIM, RFC 6376).
+    pub dkim: Vec<DkimConfig>,
+    /// Connections open at once, for each address; further ones wait.
+    pub connections_max: usize,
+    /// Connections open at once from one address; further ones are closed.
+    pub connections_per_address_max: usize,
     /// Octets of a message; announced with SIZE.
     pub message_octets_max: usize,
     /// Octets of a line of a message.
@@ -31,10 +50,28 @@ pub struct Config {
     pub enforce_dmarc: bool,
 }
 
+/// A DKIM key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DkimConfig {
+    /// The selector: the public key stands at `selector._domainkey` in the zone.
+    pub selector: String,
+    /// The file with the private key as PEM, mode 0600.
+    pub key_file: PathBuf,
+}
+
 impl Default for Config {
     fn default() -> Self {
         let limits = Limits::default();
         Self {
+            listen: Vec::new(),
+            listen_submission: Vec::new(),
+            listen_submissions: Vec::new(),
+            hostname: None,
+            more_domains: Vec::new(),
+            dkim: Vec::new(),
+            connections_max: 1_000,
+            connections_per_address_max: 50,
             message_octets_max: limits.message_octets_max,
             text_line_octets_max: limits.text_line_octets_max,
             recipients_max: limits.recipients_max,
@@ -49,6 +86,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Every address with what it is for.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Face, SocketAddr)> {
+        let faces = [
+            (Face::Exchange, &self.listen),
+            (Face::Submission, &self.listen_submission),
+            (Face::Submissions, &self.listen_submissions),
+        ];
+        faces.into_iter().flat_map(|(face, addresses)| addresses.iter().map(move |address| (face, *address)))
+    }
+
     pub(super) fn limits(&self) -> Limits {
         Limits {
             message_octets_max: self.message_octets_max,

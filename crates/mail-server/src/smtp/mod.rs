@@ -17,7 +17,7 @@ mod login;
 mod message;
 mod session;
 
-pub use config::Config;
+pub use config::{Config, DkimConfig};
 pub use directory::Directory;
 pub(crate) use header::date;
 

@@ -1,0 +1,115 @@
+//! The host's certificate: the one the configuration names, or one that the
+//! local CA in the data folder issues and renews in time.
+
+use crate::{Configuration, HostError};
+use net::tls::{self, Authority};
+use rustls::ServerConfig;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use storage::files;
+
+/// Certificates are renewed when they end within this time.
+const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The largest PEM file, in octets.
+const PEM_OCTETS_MAX: u64 = 1024 * 1024;
+/// The comment above a certificate of our own that says when it ends, in seconds
+/// since 1970.
+const ENDS: &str = "# ends ";
+
+/// Where the local CA's certificate is, for those who shall trust it.
+pub fn ca_file(folder: &Path) -> std::path::PathBuf {
+    folder.join("tls/ca.pem")
+}
+
+/// The TLS settings of the host's servers.
+pub(crate) fn server_config(
+    configuration: &Configuration,
+    folder: &Path,
+) -> Result<Arc<ServerConfig>, HostError> {
+    let (chain, key) = match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
+        (Some(chain), Some(key)) => (required(chain)?, required(key)?),
+        _ => local(&configuration.domain, folder)?,
+    };
+    Ok(tls::server_config(&chain, &key)?)
+}
+
+/// The local CA of a data folder; made on first use.
+pub(crate) fn authority(folder: &Path) -> Result<Authority, HostError> {
+    let (cert_file, key_file) = (ca_file(folder), folder.join("secrets/ca-key.pem"));
+    let files = (files::read_text(&cert_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
+    if let (Some(cert), Some(key)) = files {
+        return Ok(Authority::load(&cert, &key)?);
+    }
+    let authority = Authority::create("Utopia local CA", SystemTime::now())?;
+    // The key first: a certificate without its key would be of no use.
+    files::write_atomically(&key_file, authority.key_pem().as_bytes(), files::SECRET)?;
+    files::write_atomically(&cert_file, authority.cert_pem().as_bytes(), files::PUBLIC)?;
+    Ok(authority)
+}
+
+/// The certificate and key that the local CA issued, renewed where it must be.
+fn local(domain: &str, folder: &Path) -> Result<(String, String), HostError> {
+    let (chain_file, key_file) = (folder.join("tls/certificate.pem"), folder.join("secrets/tls-key.pem"));
+    let now = SystemTime::now();
+    let files =
+        (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
+    if let (Some(chain), Some(key)) = files
+        && ends(&chain).is_some_and(|ends| ends > now + RENEW_BEFORE)
+        // After a crash between the two writes they may not fit together.
+        && tls::server_config(&chain, &key).is_ok()
+    {
+        return Ok((chain, key));
+    }
+    let mail = format!("mail.{domain}");
+    let names = [mail.as_str(), domain, "localhost", "127.0.0.1", "::1"];
+    let issued = authority(folder)?.issue(&names, now)?;
+    let ends = issued.not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let chain = format!("{ENDS}{ends}\n{}", issued.cert_chain_pem);
+    files::write_atomically(&key_file, issued.key_pem.as_bytes(), files::SECRET)?;
+    files::write_atomically(&chain_file, chain.as_bytes(), files::PUBLIC)?;
+    Ok((chain, issued.key_pem))
+}
+
+/// When a certificate of our own ends.
+fn ends(chain: &str) -> Option<SystemTime> {
+    let seconds = chain.lines().next()?.strip_prefix(ENDS)?.parse().ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+fn required(file: &Path) -> Result<String, HostError> {
+    files::read_text(file, PEM_OCTETS_MAX)?.ok_or_else(|| HostError::NoFile { file: file.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_kept_until_it_is_about_to_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = local("utopia.test", folder.path()).expect("a certificate");
+        assert_eq!(local("utopia.test", folder.path()).expect("a certificate"), first);
+
+        let file = folder.path().join("tls/certificate.pem");
+        let (_, rest) = first.0.split_once('\n').expect("a first line");
+        let soon = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 3600;
+        files::write_atomically(&file, format!("{ENDS}{soon}\n{rest}").as_bytes(), files::PUBLIC)
+            .expect("written");
+        let renewed = local("utopia.test", folder.path()).expect("a certificate");
+        assert_ne!(renewed.0, first.0);
+        let authority = authority(folder.path()).expect("the CA");
+        assert!(renewed.0.contains(authority.cert_pem().trim()), "the CA stays");
+    }
+
+    #[test]
+    fn keys_are_their_owners_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        local("utopia.test", folder.path()).expect("a certificate");
+        for file in ["secrets/ca-key.pem", "secrets/tls-key.pem"] {
+            let mode = std::fs::metadata(folder.path().join(file)).expect("the file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Why a host could not be set up or started.
+
+use crate::ConfigurationError;
+use std::path::PathBuf;
+
+/// Why a host could not be set up or started.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// A file that the configuration names is not there.
+    #[error("{}: there is no such file, but the configuration names it", file.display())]
+    NoFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// There is a domain in the folder already.
+    #[error("{} is there already; nothing was changed. Choose another --data, or remove it first", file.display())]
+    Exists {
+        /// The file found.
+        file: PathBuf,
+    },
+    /// No port for a service.
+    #[error(
+        "no port up to {last} can be had for {service}; stop what listens there, or name addresses yourself"
+    )]
+    NoPort {
+        /// The service.
+        service: &'static str,
+        /// The last port tried.
+        last: u16,
+    },
+    /// What was asked for cannot be done while nothing runs.
+    #[error("nothing runs on this folder; start it with `utopia up`")]
+    NotRunning,
+    /// What was asked for is not part of this host.
+    #[error("{0}")]
+    Refused(String),
+    /// Durable state failed.
+    #[error(transparent)]
+    Storage(#[from] storage::StorageError),
+    /// Certificates or keys are of no use.
+    #[error("TLS: {0}")]
+    Tls(#[from] net::tls::TlsError),
+    /// The authoritative server did not start.
+    #[error("dns: {0}")]
+    Dns(#[from] dns_server::authoritative::ServerError),
+    /// The resolver did not start.
+    #[error("resolver: {0}")]
+    Resolver(#[from] dns_server::resolver::StartError),
+    /// A user's account could not be changed.
+    #[error(transparent)]
+    Account(#[from] mail_server::accounts::AccountError),
+    /// A DKIM key is of no use.
+    #[error(transparent)]
+    Dkim(#[from] mail_server::authentication::DkimKeyError),
+    /// IMAP did not start.
+    #[error(transparent)]
+    Imap(#[from] mail_server::imap::StartError),
+    /// A service could not listen.
+    #[error(
+        "{service} cannot listen on {address}: {source}; choose another address or stop what listens there"
+    )]
+    Listen {
+        /// The service.
+        service: &'static str,
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system failed us.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

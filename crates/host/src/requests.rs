@@ -1,0 +1,75 @@
+//! Answers what the command line asks.
+
+use crate::control::{Reply, Request};
+use crate::host::Shared;
+use crate::{Configuration, HostError, configuration_file};
+use mail_server::accounts::Accounts;
+use mail_server::queue::{Queue, QueueId};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Answers a request to a running host.
+pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
+    let answered = match request {
+        Request::Status => serde_json::to_value(shared.status()).map_err(|error| HostError::Io(error.into())),
+        Request::Reload => {
+            shared.reload_wanted.notify_one();
+            Ok(Value::Null)
+        }
+        Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
+            match &shared.queue {
+                Some(queue) => about_queue(queue, request).await,
+                None => Err(HostError::Refused("this host sends no mail".to_owned())),
+            }
+        }
+        Request::UserAdd { .. }
+        | Request::UserPassword { .. }
+        | Request::UserRemove { .. }
+        | Request::UserList => about_users(&shared.accounts, request).await,
+    };
+    answered.map_err(|error| error.to_string())
+}
+
+/// Does what was asked in a data folder on which nothing runs.
+///
+/// # Errors
+/// When something does run there, or the request is about running things.
+pub async fn offline(folder: &Path, request: Request) -> Result<Value, HostError> {
+    let configuration = Configuration::read(&configuration_file(folder))?.within(folder);
+    let storage = storage::Storage::open(&configuration.storage, folder, event::Reporter::silent())?;
+    about_users(&crate::host::accounts(&configuration, storage), request).await
+}
+
+async fn about_users(accounts: &Accounts, request: Request) -> Result<Value, HostError> {
+    match request {
+        Request::UserAdd { address, password } => {
+            accounts.create(&address, &password).await?;
+        }
+        Request::UserPassword { address, password } => accounts.set_password(&address, &password).await?,
+        Request::UserRemove { address } => accounts.remove(&address).await?,
+        Request::UserList => {
+            let users = accounts.list().await?;
+            return Ok(json!(users.into_iter().map(|account| account.address).collect::<Vec<_>>()));
+        }
+        _ => return Err(HostError::NotRunning),
+    }
+    Ok(Value::Null)
+}
+
+async fn about_queue(queue: &Queue, request: Request) -> Result<Value, HostError> {
+    match request {
+        Request::QueueRetry { domain } => {
+            queue.retry_now(domain.as_deref());
+            Ok(Value::Null)
+        }
+        Request::QueueRemove { id } => {
+            let unknown = || {
+                HostError::Refused(format!("no message {id} waits; `utopia mail queue list` shows what does"))
+            };
+            let queue_id = QueueId::parse(&id).ok_or_else(unknown)?;
+            if queue.remove(queue_id).await? { Ok(Value::Null) } else { Err(unknown()) }
+        }
+        _ => serde_json::to_value(queue.list().await?).map_err(|error| HostError::Io(error.into())),
+    }
+}

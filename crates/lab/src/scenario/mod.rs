@@ -1,0 +1,111 @@
+//! The scenarios: what each tells, and how it is run.
+
+mod alice_to_bob;
+mod register;
+mod resolve;
+mod smtp;
+mod sockets;
+
+use crate::ladder::Arrow;
+use crate::story::{Story, Telling};
+use crate::{Internet, LabError};
+use dns::Name;
+use dns::resolver::Question;
+use dns_server::resolver::{AskOptions, Exchanged, ask};
+use domain::base::iana::Rtype;
+use std::path::Path;
+
+/// A story that the lab can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// A UDP and a TCP service, and their clients.
+    Sockets,
+    /// A client speaks SMTP by hand.
+    Smtp,
+    /// Alice's mail to Bob, in six steps; then Bob's server is down for a while.
+    AliceToBob,
+    /// A name is resolved, again from the cache, and after it expired.
+    Resolve,
+    /// Network Utopia registers its name and can be found.
+    Register,
+}
+
+impl Scenario {
+    /// All scenarios.
+    pub const ALL: [Self; 5] = [Self::Sockets, Self::Smtp, Self::AliceToBob, Self::Resolve, Self::Register];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sockets => "sockets",
+            Self::Smtp => "smtp",
+            Self::AliceToBob => "alice-to-bob",
+            Self::Resolve => "resolve",
+            Self::Register => "register",
+        }
+    }
+
+    /// What it tells, in one line.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Sockets => "a UDP and a TCP service, and their clients",
+            Self::Smtp => "a client speaks SMTP by hand",
+            Self::AliceToBob => "Alice's mail to Bob, step by step, even while his server is down",
+            Self::Resolve => "how a name is looked up, again from the cache, and after it expired",
+            Self::Register => "a start-up registers its name and can be found",
+        }
+    }
+
+    /// Messages that belong into the story.
+    fn interesting(self) -> fn(&Arrow) -> bool {
+        match self {
+            Self::Sockets => |arrow| matches!(arrow.protocol, "UDP" | "TCP"),
+            Self::Smtp => |arrow| arrow.protocol == "SMTP",
+            Self::AliceToBob => |arrow| matches!(arrow.protocol, "SMTP" | "IMAP" | "DNS"),
+            Self::Resolve | Self::Register => |arrow| arrow.protocol == "DNS",
+        }
+    }
+}
+
+/// Starts the Internet in `folder`, tells the scenario and switches everything
+/// off. Returns whether all its checks held.
+///
+/// # Errors
+/// When a host does not start or cannot be talked to.
+pub async fn run(scenario: Scenario, seed: u64, telling: Telling, folder: &Path) -> Result<bool, LabError> {
+    let (mut internet, arrows) = Internet::start(folder, Vec::new()).await?;
+    let mut story = Story::begin(scenario.name(), seed, telling, arrows, scenario.interesting());
+    let told = match scenario {
+        Scenario::Sockets => sockets::tell(&mut story, &internet).await,
+        Scenario::Smtp => smtp::tell(&mut story, &internet).await,
+        Scenario::AliceToBob => alice_to_bob::tell(&mut story, &mut internet).await,
+        Scenario::Resolve => resolve::tell(&mut story, &internet).await,
+        Scenario::Register => register::tell(&mut story, &internet).await,
+    };
+    internet.stop().await;
+    let passed = story.end().await;
+    told.map(|()| passed)
+}
+
+/// Asks a resolver of the lab as a stub on `host` does.
+async fn look_up(
+    internet: &Internet,
+    host: &str,
+    resolver: &str,
+    name: &str,
+    rtype: Rtype,
+) -> Result<Exchanged, LabError> {
+    let server = internet.at(resolver, internet.topology().ports.dns);
+    let question = Question { name: name_of(name), rtype };
+    Ok(ask(&internet.network(host), server, &question, AskOptions::default()).await?)
+}
+
+/// A name that stands in this program.
+fn name_of(text: &str) -> Name {
+    dns::master::name(text).unwrap_or_else(Name::root_bytes)
+}
+
+/// Whether a message went from one host to another.
+fn is_between(arrow: &Arrow, from: &str, to: &str) -> bool {
+    arrow.from == from && arrow.to == to
+}

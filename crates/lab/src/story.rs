@@ -1,0 +1,152 @@
+//! A scenario as it is told: steps in words, every message as an arrow, and
+//! checks that decide how it ends.
+
+use crate::ladder::Arrow;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How long the wire must be silent before a step counts as told.
+const QUIET: Duration = Duration::from_millis(60);
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line<'a> {
+    Scenario { name: &'a str, seed: u64 },
+    Step { number: usize, text: &'a str },
+    Arrow(&'a Arrow),
+    Check { text: &'a str, holds: bool },
+    End { passed: bool, checks: usize, failed: usize, seconds: f64 },
+}
+
+/// How a scenario is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling {
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// The terminal's width in columns.
+    pub width: usize,
+}
+
+/// Tells one scenario.
+#[derive(Debug)]
+pub struct Story {
+    telling: Telling,
+    arrows: mpsc::Receiver<Arrow>,
+    /// What of the wire belongs into this story.
+    interesting: fn(&Arrow) -> bool,
+    began: Instant,
+    steps: usize,
+    checks: usize,
+    failed: usize,
+    /// The arrows of the current step, for its checks.
+    recent: Vec<Arrow>,
+}
+
+impl Story {
+    /// Begins the story.
+    pub fn begin(
+        name: &str,
+        seed: u64,
+        telling: Telling,
+        arrows: mpsc::Receiver<Arrow>,
+        interesting: fn(&Arrow) -> bool,
+    ) -> Self {
+        let story = Self {
+            telling,
+            arrows,
+            interesting,
+            began: Instant::now(),
+            steps: 0,
+            checks: 0,
+            failed: 0,
+            recent: Vec::new(),
+        };
+        story.print(&Line::Scenario { name, seed }, || format!("{name} (seed {seed})"));
+        story
+    }
+
+    /// Begins a step: what is about to happen, in words. Messages of the start of
+    /// the hosts, before the first step, are not part of the story.
+    pub async fn step(&mut self, text: &str) {
+        if self.steps == 0 {
+            while self.arrows.try_recv().is_ok() {}
+        } else {
+            self.settle().await;
+        }
+        self.recent.clear();
+        self.steps += 1;
+        let number = self.steps;
+        self.print(&Line::Step { number, text }, || format!("\n{number}. {text}"));
+    }
+
+    /// Draws what happened since, until the wire is quiet.
+    pub async fn settle(&mut self) {
+        for arrow in self.gather().await {
+            self.draw(arrow);
+        }
+    }
+
+    /// Takes what happened since, until the wire is quiet, without drawing it.
+    pub async fn gather(&mut self) -> Vec<Arrow> {
+        let mut gathered = Vec::new();
+        while let Ok(Some(arrow)) = tokio::time::timeout(QUIET, self.arrows.recv()).await {
+            if (self.interesting)(&arrow) {
+                gathered.push(arrow);
+            }
+        }
+        gathered
+    }
+
+    /// Draws an arrow as part of the current step.
+    pub fn draw(&mut self, arrow: Arrow) {
+        self.print(&Line::Arrow(&arrow), || arrow.line(self.telling.width));
+        self.recent.push(arrow);
+    }
+
+    /// Adds words to the current step.
+    pub fn say(&self, text: &str) {
+        if !self.telling.json {
+            println!("   {text}");
+        }
+    }
+
+    /// The messages of the current step so far.
+    pub fn messages(&self) -> &[Arrow] {
+        &self.recent
+    }
+
+    /// Checks that something holds; the story ends well only if all checks do.
+    pub fn check(&mut self, text: &str, holds: bool) {
+        self.checks += 1;
+        if !holds {
+            self.failed += 1;
+        }
+        self.print(&Line::Check { text, holds }, || {
+            format!("   {} {text}", if holds { "✓" } else { "✗ NOT:" })
+        });
+    }
+
+    /// Ends the story. Returns whether all checks held.
+    pub async fn end(mut self) -> bool {
+        self.settle().await;
+        let (checks, failed) = (self.checks, self.failed);
+        // A story without checks would prove nothing.
+        let passed = failed == 0 && checks > 0;
+        let seconds = self.began.elapsed().as_secs_f64();
+        self.print(&Line::End { passed, checks, failed, seconds }, || {
+            let verdict = if passed { "all as it should be" } else { "something is wrong" };
+            format!("\n{verdict}: {} of {checks} checks hold, {seconds:.1} s", checks - failed)
+        });
+        passed
+    }
+
+    fn print(&self, line: &Line<'_>, text: impl FnOnce() -> String) {
+        if self.telling.json {
+            println!("{}", serde_json::to_string(line).unwrap_or_default());
+        } else {
+            println!("{}", text());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `utopia lab`: one scenario told step by step, or the whole small Internet
+//! kept running for foreign clients.
+
+use crate::{logging, out, status};
+use clap::ValueEnum;
+use lab::{Internet, PASSWORD, Scenario, Telling, run as tell};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Columns when the terminal does not say.
+const WIDTH: usize = 150;
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  utopia lab alice-to-bob\n  utopia lab resolve --json\n  utopia lab up --data lab-data"
+)]
+pub(crate) struct Arguments {
+    /// The scenario, or `up` to keep everything running.
+    #[arg(value_name = "SCENARIO|up")]
+    what: What,
+    /// The seed of everything random; the same seed, the same run.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// The folder of the hosts' data, kept; a temporary one unless given.
+    #[arg(long, value_name = "DIR")]
+    data: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// A UDP and a TCP service, and their clients.
+    Sockets,
+    /// A client speaks SMTP by hand.
+    Smtp,
+    /// Alice's mail to Bob, step by step, even while his server is down.
+    AliceToBob,
+    /// How a name is looked up, again from the cache, and after it expired.
+    Resolve,
+    /// A start-up registers its name and can be found.
+    Register,
+    /// All of it, to be used.
+    Up,
+}
+
+impl What {
+    fn scenario(self) -> Option<Scenario> {
+        match self {
+            Self::Sockets => Some(Scenario::Sockets),
+            Self::Smtp => Some(Scenario::Smtp),
+            Self::AliceToBob => Some(Scenario::AliceToBob),
+            Self::Resolve => Some(Scenario::Resolve),
+            Self::Register => Some(Scenario::Register),
+            Self::Up => None,
+        }
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    logging::start(if arguments.what == What::Up { "info" } else { "error" });
+    let temporary;
+    let folder = match &arguments.data {
+        Some(folder) => folder.as_path(),
+        None => match tempfile::tempdir() {
+            Ok(made) => {
+                temporary = made;
+                temporary.path()
+            }
+            Err(error) => return out::failed(&format!("no temporary folder: {error}; name one with --data")),
+        },
+    };
+    match arguments.what.scenario() {
+        Some(scenario) => {
+            let width =
+                std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
+            let telling = Telling { json: arguments.json, width };
+            match tell(scenario, arguments.seed, telling, folder).await {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => out::failed(&error.to_string()),
+            }
+        }
+        None => match up(folder).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => out::failed(&reason),
+        },
+    }
+}
+
+/// Keeps the whole Internet running until a signal comes.
+async fn up(folder: &Path) -> Result<(), String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let log = event::log::Log::new(event::Detail::Summary);
+    let (internet, mut arrows) =
+        Internet::start(folder, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
+    let shown = internet.status();
+    let shutdown = net::Shutdown::new();
+    let answer = shown.clone();
+    host::control::serve(folder, &shutdown, move |request| {
+        let reply = match request {
+            host::control::Request::Status => {
+                serde_json::to_value(&answer).map_err(|error| error.to_string())
+            }
+            _ => Err("the lab only tells its status; stop it with Ctrl-C".to_owned()),
+        };
+        async move { reply }
+    })
+    .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let ports = internet.topology().ports;
+    let resolver = internet.address("resolver.utopia.test");
+    let mail = internet.address("mail.utopia.test");
+    println!(
+        "\nThe small Internet is up; its folder is {}.\n\n{}\nTry it:\n  \
+         dig @{resolver} -p {} mail.crepes.test\n  \
+         utopia dns query gaia.cs.university.edu --trace --root {}:{} --port {}\n  \
+         swaks --server {mail} --port {} --tls --auth PLAIN --auth-user alice@utopia.test --auth-password {PASSWORD} \
+         --from alice@utopia.test --to bob@crepes.test\n\n\
+         The users alice@utopia.test and bob@crepes.test have the password {PASSWORD}; the CA is {}.\n\
+         Stop with Ctrl-C.\n",
+        folder.display(),
+        status::table(&shown),
+        ports.dns,
+        internet.address("a.root-servers.net"),
+        ports.dns,
+        ports.dns,
+        ports.submission,
+        folder.join("ca.pem").display()
+    );
+    loop {
+        tokio::select! {
+            // Nobody draws them here; they must not pile up.
+            Some(_) = arrows.recv() => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    internet.stop().await;
+    shutdown.finish(std::time::Duration::from_secs(5)).await;
+    Ok(())
+}

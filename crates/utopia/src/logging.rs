@@ -1,0 +1,9 @@
+//! The log on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log. `UTOPIA_LOG` sets what is logged, e.g. `debug`.
+pub(crate) fn start(standard: &str) {
+    let filter = EnvFilter::try_from_env("UTOPIA_LOG").unwrap_or_else(|_| EnvFilter::new(standard));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,0 +1,234 @@
+//! `utopia mail`: send a message, look after the queue.
+
+use crate::out::{self, Data};
+use crate::status;
+use ::mail::address::Address;
+use clap::Subcommand;
+use host::control::Request;
+use mail_server::smtp::client::{Security, Submission, Target, submit};
+use net::{Network, tls};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The largest message read from standard input, in octets.
+const MESSAGE_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Submit a message, read from standard input: header, blank line, body.
+    ///
+    /// Example: printf 'Subject: Hello\n\nHi Bob\n' | utopia mail send --from alice@utopia.test --to bob@utopia.test --password-file p
+    Send(Send),
+    /// Mail that waits to be sent.
+    #[command(subcommand)]
+    Queue(Queue),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Send {
+    /// The sender, who logs in.
+    #[arg(long, value_name = "ADDRESS")]
+    from: String,
+    /// A recipient; repeat it for several.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    to: Vec<String>,
+    /// The file with the sender's password on its first line.
+    #[arg(long, value_name = "FILE")]
+    password_file: PathBuf,
+    /// The submission server; the domain's own that runs on --data unless given.
+    #[arg(long, value_name = "ADDR:PORT")]
+    server: Option<SocketAddr>,
+    /// The CA whose certificates the server may have; the data folder's unless given.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    #[command(flatten)]
+    data: Data,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Queue {
+    /// What waits, and why.
+    ///
+    /// Example: utopia mail queue list --json
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// One JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try what waits for a domain, or everything, now.
+    ///
+    /// Example: utopia mail queue retry example.org
+    Retry {
+        /// The destination domain.
+        domain: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Take a message out of the queue; its sender is not told.
+    ///
+    /// Example: utopia mail queue remove 00C0FFEE00C0FFEE
+    Remove {
+        /// The message's id, as `list` shows it.
+        id: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+pub(crate) async fn run(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Send(send) => send.run().await,
+        Command::Queue(Queue::List { data, json }) => list(&data, json).await,
+        Command::Queue(Queue::Retry { domain, data }) => {
+            status::ask(&data, &Request::QueueRetry { domain }).await.map(drop)
+        }
+        Command::Queue(Queue::Remove { id, data }) => {
+            status::ask(&data, &Request::QueueRemove { id }).await.map(drop)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => out::failed(&reason),
+    }
+}
+
+impl Send {
+    async fn run(self) -> Result<(), String> {
+        let read = |file: &PathBuf| {
+            std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+        };
+        let password = read(&self.password_file)?.lines().next().unwrap_or_default().to_owned();
+        let ca = read(&self.ca.clone().unwrap_or_else(|| host::ca_file(self.data.folder())))?;
+        let tls = tls::client_config_verified(&ca).map_err(|error| error.to_string())?;
+        let address = |text: &str| {
+            text.parse::<Address>().map_err(|error| format!("{text:?} is no mail address: {error}"))
+        };
+        let from = address(&self.from)?;
+        let recipients = self.to.iter().map(|to| address(to)).collect::<Result<Vec<_>, _>>()?;
+        let server = match self.server {
+            Some(server) => server,
+            None => submissions(&self.data).await?,
+        };
+
+        let mut text = Vec::new();
+        std::io::stdin()
+            .lock()
+            .take(MESSAGE_OCTETS_MAX + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| format!("standard input: {error}"))?;
+        if text.len() as u64 > MESSAGE_OCTETS_MAX {
+            return Err(format!("the message has more than {MESSAGE_OCTETS_MAX} octets"));
+        }
+        let target = Target {
+            address: server,
+            name: server.ip().to_string(),
+            hostname: "localhost".to_owned(),
+            security: Security::Tls(tls),
+            connect_patience: Duration::from_secs(30),
+            reply_patience: Duration::from_secs(300),
+        };
+        let submission = Submission {
+            login: Some((self.from.clone(), password)),
+            from: Some(from),
+            recipients,
+            message: message(&text, &self.from, &self.to).into(),
+        };
+        let replies = submit(&Network::new(), target, submission).await.map_err(|error| error.to_string())?;
+        let mut refused = false;
+        for (to, reply) in self.to.iter().zip(&replies) {
+            println!("{to}: {reply}");
+            refused |= !reply.is_positive();
+        }
+        if refused { Err("not all recipients were accepted".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// The message with CRLF line ends, and the fields a person would not type.
+fn message(text: &[u8], from: &str, to: &[String]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text).replace("\r\n", "\n");
+    let (header, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let has = |field: &str| {
+        header
+            .lines()
+            .any(|line| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case(field)))
+    };
+    let mut out = String::new();
+    if !has("From") {
+        out.push_str(&format!("From: {from}\n"));
+    }
+    if !has("To") {
+        out.push_str(&format!("To: {}\n", to.join(", ")));
+    }
+    out.push_str(header.trim_end_matches('\n'));
+    out.push_str("\n\n");
+    out.push_str(body);
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    out.replace('\n', "\r\n").into_bytes()
+}
+
+/// Where the running domain takes mail from its users.
+async fn submissions(data: &Data) -> Result<SocketAddr, String> {
+    let status = status::ask(data, &Request::Status).await?;
+    let status: web::Status = serde_json::from_value(status).map_err(|error| error.to_string())?;
+    let service = status.services.into_iter().find(|service| service.name == "submissions");
+    service
+        .map(|service| service.address)
+        .ok_or_else(|| "no submissions service runs there; name a --server".to_owned())
+}
+
+async fn list(data: &Data, json: bool) -> Result<(), String> {
+    let waiting = status::ask(data, &Request::QueueList).await?;
+    if json {
+        println!("{waiting}");
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let empty = Vec::new();
+    let waiting = waiting.as_array().unwrap_or(&empty);
+    if waiting.is_empty() {
+        println!("nothing waits");
+    }
+    for entry in waiting {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let number = |key: &str| entry[key].as_u64().unwrap_or_default();
+        let next = number("next").saturating_sub(now);
+        println!(
+            "{}  {} -> {}  {} octets, {} tries, next in {next} s  {}",
+            text("id"),
+            text("from"),
+            text("domain"),
+            number("octets"),
+            number("attempts"),
+            text("reason")
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_gets_the_fields_it_lacks_and_crlf() {
+        let made = message(b"Subject: Hello\n\nHi Bob", "a@utopia.test", &["b@utopia.test".to_owned()]);
+        let made = String::from_utf8(made).expect("text");
+        assert_eq!(made, "From: a@utopia.test\r\nTo: b@utopia.test\r\nSubject: Hello\r\n\r\nHi Bob\r\n");
+    }
+
+    #[test]
+    fn a_message_keeps_the_fields_it_has() {
+        let made = message(b"from: x@utopia.test\r\nTo: y@utopia.test\r\n\r\nHi\r\n", "a@utopia.test", &[]);
+        assert_eq!(
+            String::from_utf8(made).expect("text"),
+            "from: x@utopia.test\r\nTo: y@utopia.test\r\n\r\nHi\r\n"
+        );
+    }
+}

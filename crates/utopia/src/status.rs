@@ -1,0 +1,75 @@
+//! `utopia status` and `utopia reload`: ask the running host.
+
+use crate::out::{self, Data};
+use host::control::{self, Request};
+use std::process::ExitCode;
+use web::Status;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  utopia status --data utopia-data --json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: Data,
+    /// One JSON object: {"services":[{"name":"dns","transport":"udp","address":"127.0.0.1:5300"},…]}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  utopia reload")]
+pub(crate) struct ReloadArguments {
+    #[command(flatten)]
+    data: Data,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let value = match ask(&arguments.data, &Request::Status).await {
+        Ok(value) => value,
+        Err(reason) => return out::failed(&reason),
+    };
+    if arguments.json {
+        println!("{value}");
+        return ExitCode::SUCCESS;
+    }
+    match serde_json::from_value::<Status>(value) {
+        Ok(status) => {
+            print!("{}", table(&status));
+            ExitCode::SUCCESS
+        }
+        Err(error) => out::failed(&format!("the running program is of another version: {error}")),
+    }
+}
+
+pub(crate) async fn reload(arguments: ReloadArguments) -> ExitCode {
+    match ask(&arguments.data, &Request::Reload).await {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(reason) => out::failed(&reason),
+    }
+}
+
+/// Asks the host on this folder; an error is for the person.
+pub(crate) async fn ask(data: &Data, request: &Request) -> Result<serde_json::Value, String> {
+    let folder = data.folder();
+    match control::ask(folder, request).await {
+        Ok(Some(reply)) => reply,
+        Ok(None) => Err(format!(
+            "nothing runs on {}; start it with `utopia up`, or name another --data",
+            folder.display()
+        )),
+        Err(error) => Err(format!("the program that runs on {} does not answer: {error}", folder.display())),
+    }
+}
+
+/// What runs where, for a terminal.
+pub(crate) fn table(status: &Status) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let host_width =
+        status.services.iter().filter_map(|s| s.host.as_ref()).map(String::len).max().unwrap_or(0);
+    for service in &status.services {
+        let host = service.host.as_deref().unwrap_or_default();
+        let pad = if host_width > 0 { format!("{host:<host_width$}  ") } else { String::new() };
+        let _ = writeln!(out, "  {pad}{:<12} {:<4} {}", service.name, service.transport, service.address);
+    }
+    out
+}

@@ -1,0 +1,138 @@
+//! `utopia up`: runs the domain until it is told to stop.
+
+use crate::out::{self, Data};
+use crate::{logging, status};
+use event::metrics::Metrics;
+use event::{Detail, Stream};
+use host::{Configuration, Host, HostError, Provisioned, Setup};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long what was promised may take to finish.
+const FINISH_PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  utopia up --data utopia-data")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    data: Data,
+    /// The configuration; `utopia.toml` in the data folder unless given.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    logging::start("info");
+    match up(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => out::failed(&error.to_string()),
+    }
+}
+
+async fn up(arguments: &Arguments) -> Result<(), HostError> {
+    let folder = arguments.data.folder();
+    let file = arguments.config.clone().unwrap_or_else(|| host::configuration_file(folder));
+    // Signals are caught before anything runs, so that none is lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let provisioned = if arguments.config.is_none() && !file.exists() {
+        Some(host::provision_loopback(folder).await?)
+    } else {
+        None
+    };
+    let configuration = Configuration::read(&file)?;
+
+    let stream = Stream::new();
+    let metrics = Arc::new(Metrics::new());
+    stream.observe(metrics.clone());
+    stream.observe(Arc::new(event::log::Log::new(log_detail())));
+    let host = Host::start(Setup {
+        name: configuration.domain.clone(),
+        folder: folder.to_owned(),
+        configuration,
+        network: net::Network::new().inheriting(net::Inherited::from_environment()),
+        stream,
+        metrics,
+    })
+    .await?;
+    host::notify_ready();
+    print!("{}", told(&host, folder, provisioned.as_ref()));
+
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&host, &file).await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = host.reload_requested() => reload(&host, &file).await,
+        }
+    }
+    eprintln!("utopia: finishing what was promised, at most {} s", FINISH_PATIENCE.as_secs());
+    host::notify_stopping();
+    let stop = host.stop(FINISH_PATIENCE);
+    tokio::select! {
+        finished = stop => if !finished {
+            eprintln!("utopia: not everything could be finished in time; what waits is in the queue");
+        },
+        // A second signal means now.
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Reads the configuration again; what is wrong is said, and the old one stays.
+async fn reload(host: &Host, file: &Path) {
+    host::notify_reloading();
+    match Configuration::read(file) {
+        Ok(configuration) => {
+            if let Err(error) = host.reload(configuration).await {
+                eprintln!("utopia: the configuration stays as it was: {error}");
+            }
+        }
+        Err(error) => eprintln!("utopia: the configuration stays as it was: {error}"),
+    }
+    host::notify_ready();
+}
+
+/// Single messages are logged only where the log asks for them.
+fn log_detail() -> Detail {
+    if tracing::enabled!(tracing::Level::DEBUG) { Detail::Message } else { Detail::Summary }
+}
+
+/// What a person wants to know when all is up.
+fn told(host: &Host, folder: &Path, provisioned: Option<&Provisioned>) -> String {
+    use std::fmt::Write;
+    let shown = host.status();
+    let mut out =
+        format!("\n{} is up.\n\n{}", shown.domain.as_deref().unwrap_or_default(), status::table(&shown));
+    if let Some(provisioned) = provisioned {
+        if !provisioned.moved.is_empty() {
+            let moved: Vec<_> = provisioned
+                .moved
+                .iter()
+                .map(|(service, standard, chosen)| format!("{service} {chosen} instead of {standard}"))
+                .collect();
+            let _ = write!(out, "\nStandard ports that could not be had: {}.\n", moved.join(", "));
+        }
+        out.push_str("\nUsers, told this once:\n");
+        for (address, password) in &provisioned.users {
+            let _ = writeln!(out, "  {address}  {password}");
+        }
+    }
+    out.push_str("\nTry it:\n");
+    for line in &shown.try_lines {
+        let _ = writeln!(out, "  {}\n    {}", line.what, line.line);
+    }
+    let _ = writeln!(
+        out,
+        "\nConfiguration: {}. Certificates are signed by {}.\nStop with Ctrl-C.\n",
+        host::configuration_file(folder).display(),
+        host::ca_file(folder).display()
+    );
+    out
+}
