@@ -59,9 +59,9 @@ mod tests {
             assert!(update.apply(&mut draft).expect("applied"));
             draft.finish().expect("a zone")
         };
-        let added = apply(&[Change::Add(record.clone())], zone());
-        assert_eq!(added.records(), 4);
-        assert_eq!(apply(&[Change::Delete(record.clone())], added.clone()).records(), 3);
-        assert_eq!(apply(&[Change::DeleteRrset(record.owner().clone(), Rtype::A)], added).records(), 3);
+        let added = || apply(&[Change::Add(record.clone())], zone());
+        assert_eq!(added().records(), 4);
+        assert_eq!(apply(&[Change::Delete(record.clone())], added()).records(), 3);
+        assert_eq!(apply(&[Change::DeleteRrset(record.owner().clone(), Rtype::A)], added()).records(), 3);
     }
 }
