@@ -49,7 +49,9 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
     for (_, server) in &servers {
         server.threads.iter().for_each(|thread| pin(thread, "0"));
     }
-    for (load, queries) in [("names that exist", shuffled(existing)), ("names that do not exist", shuffled(missing))] {
+    for (load, queries) in
+        [("names that exist", shuffled(existing)), ("names that do not exist", shuffled(missing))]
+    {
         let mut rates: BTreeMap<&'static str, f64> = BTreeMap::new();
         let mut efficiencies: BTreeMap<&'static str, f64> = BTreeMap::new();
         for _ in 0..ROUNDS {
@@ -93,24 +95,33 @@ fn query(host: &str, id: u16) -> Vec<u8> {
 
 /// A fixed order without locality: caches must not see neighbours.
 fn shuffled(queries: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut order: Vec<(u64, Vec<u8>)> =
-        queries.into_iter().enumerate().map(|(n, query)| ((n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15), query)).collect();
+    let mut order: Vec<(u64, Vec<u8>)> = queries
+        .into_iter()
+        .enumerate()
+        .map(|(n, query)| ((n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15), query))
+        .collect();
     order.sort_by_key(|(at, _)| *at);
     order.into_iter().map(|(_, query)| query).collect()
 }
 
 async fn start_ours(zone: &str, folder: &Path, shutdown: &Shutdown) -> io::Result<SocketAddr> {
     let reporter = event::Reporter::silent();
-    let storage = storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone())
-        .map_err(io::Error::other)?;
+    let storage =
+        storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone())
+            .map_err(io::Error::other)?;
     let config = Config {
         listen: vec![([127, 0, 0, 1], 0).into()],
         threads: 1,
-        zones: vec![ZoneConfig { name: "bench.test".to_owned(), text: Some(zone.to_owned()), ..ZoneConfig::default() }],
+        zones: vec![ZoneConfig {
+            name: "bench.test".to_owned(),
+            text: Some(zone.to_owned()),
+            ..ZoneConfig::default()
+        }],
         ..Config::default()
     };
-    let server =
-        Server::start(&config, Network::new(), storage, reporter, shutdown.clone()).await.map_err(io::Error::other)?;
+    let server = Server::start(&config, Network::new(), storage, reporter, shutdown.clone())
+        .await
+        .map_err(io::Error::other)?;
     server.local_addrs().first().copied().ok_or_else(|| io::Error::other("the server does not listen"))
 }
 
@@ -187,8 +198,10 @@ struct Load {
 /// Keeps [`WINDOW`] queries on their way, in batches: each answer is replied to
 /// with the next query.
 fn blast(server: &Measured, queries: &[Vec<u8>]) -> io::Result<Load> {
-    let options = BatchOptions { patience: Duration::from_millis(50), ..BatchOptions::at(([127, 0, 0, 1], 0).into()) };
-    let mut batch = Network::new().datagram_batches(&options)?.pop().ok_or_else(|| io::Error::other("no socket"))?;
+    let options =
+        BatchOptions { patience: Duration::from_millis(50), ..BatchOptions::at(([127, 0, 0, 1], 0).into()) };
+    let mut batch =
+        Network::new().datagram_batches(&options)?.pop().ok_or_else(|| io::Error::other("no socket"))?;
     let first = batch.late_replies()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut next = queries.iter().cycle();
@@ -214,7 +227,11 @@ fn blast(server: &Measured, queries: &[Vec<u8>]) -> io::Result<Load> {
         }
         batch.send()?;
     }
-    Ok(Load { answered, seconds: start.elapsed().as_secs_f64(), cpu_seconds: server.cpu_seconds() - cpu_start })
+    Ok(Load {
+        answered,
+        seconds: start.elapsed().as_secs_f64(),
+        cpu_seconds: server.cpu_seconds() - cpu_start,
+    })
 }
 
 /// NSD with one server process, on a configuration of its own.

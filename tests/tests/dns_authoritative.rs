@@ -42,7 +42,8 @@ impl Site {
     async fn start_in(folder: &Path, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let reporter = event::Reporter::silent();
         let storage =
-            storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone()).unwrap();
+            storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone())
+                .unwrap();
         let mut config = Config {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             threads: 1,
@@ -55,7 +56,8 @@ impl Site {
         };
         change(&mut config, folder);
         let shutdown = Shutdown::new();
-        let server = Server::start(&config, Network::new(), storage, reporter, shutdown.clone()).await.unwrap();
+        let server =
+            Server::start(&config, Network::new(), storage, reporter, shutdown.clone()).await.unwrap();
         Self { server, shutdown, _folder: None }
     }
 
@@ -69,7 +71,11 @@ impl Site {
 }
 
 async fn dig(address: SocketAddr, arguments: &[&str]) -> String {
-    run("dig", &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat()).await
+    run(
+        "dig",
+        &[&["@127.0.0.1", "-p", &address.port().to_string(), "+tries=2", "+time=2"], arguments].concat(),
+    )
+    .await
 }
 
 async fn run(program: &str, arguments: &[&str]) -> String {
@@ -106,7 +112,8 @@ const SECRET: &str = "dXRvcGlhIHV0b3BpYSB1dG9waWEgdXRvcGlhIQ==";
 fn with_key(config: &mut Config, folder: &Path) {
     let secret_file = folder.join("secret");
     std::fs::write(&secret_file, SECRET).unwrap();
-    config.keys = vec![KeyConfig { name: "tests".to_owned(), algorithm: "hmac-sha256".to_owned(), secret_file }];
+    config.keys =
+        vec![KeyConfig { name: "tests".to_owned(), algorithm: "hmac-sha256".to_owned(), secret_file }];
     config.zones[0].allow_transfer = vec!["key:tests".to_owned()];
     config.zones[0].allow_update = vec!["tests".to_owned()];
 }
@@ -147,7 +154,8 @@ async fn kdig_transfers_the_zone_with_a_key_only() {
     assert!(transfer.contains("ns.child.utopia.test.") && transfer.contains("a wildcard"), "{transfer}");
     let refused = kdig(&["utopia.test", "AXFR"]).await;
     assert!(refused.contains("REFUSED"), "{refused}");
-    let forged = kdig(&["-y", "hmac-sha256:tests:d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=", "utopia.test", "AXFR"]).await;
+    let forged =
+        kdig(&["-y", "hmac-sha256:tests:d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=", "utopia.test", "AXFR"]).await;
     assert!(forged.contains("BADSIG") || forged.contains("NOTAUTH"), "{forged}");
     for transport in ["+notcp", "+tcp"] {
         let signed = kdig(&["-y", &key, transport, "+short", "mail.utopia.test"]).await;
@@ -172,7 +180,12 @@ async fn nsupdate_changes_the_zone_and_a_restart_keeps_it() {
     assert_eq!(dig(site.address(), &["+short", "new.utopia.test"]).await, "192.0.2.99\n");
     let soa = dig(site.address(), &["+short", "utopia.test", "SOA"]).await;
     assert!(soa.contains(" 2 3600 "), "the second update changed nothing: {soa}");
-    let unmet = nsupdate(site.address(), &["-y", &key], "prereq nxdomain web.utopia.test\nupdate delete web.utopia.test").await;
+    let unmet = nsupdate(
+        site.address(),
+        &["-y", &key],
+        "prereq nxdomain web.utopia.test\nupdate delete web.utopia.test",
+    )
+    .await;
     assert!(unmet.contains("YXDOMAIN"), "{unmet}");
     let unsigned = nsupdate(site.address(), &[], "update add bad.utopia.test 60 A 192.0.2.66").await;
     assert!(unsigned.contains("REFUSED"), "{unsigned}");
@@ -210,11 +223,17 @@ async fn our_secondary_follows_our_primary_and_survives_it() {
         };
     };
     let secondary = Site::start_in(folder.path(), as_secondary).await;
-    until("the zone is transferred", async || dig(second, &["+short", "mail.utopia.test"]).await == "192.0.2.25\n").await;
+    until("the zone is transferred", async || {
+        dig(second, &["+short", "mail.utopia.test"]).await == "192.0.2.25\n"
+    })
+    .await;
     let key = format!("hmac-sha256:tests:{SECRET}");
     let said = nsupdate(address, &["-y", &key], "update add new.utopia.test 60 A 192.0.2.99").await;
     assert!(said.contains("NOERROR"), "{said}");
-    until("NOTIFY brings the change", async || dig(second, &["+short", "new.utopia.test"]).await == "192.0.2.99\n").await;
+    until("NOTIFY brings the change", async || {
+        dig(second, &["+short", "new.utopia.test"]).await == "192.0.2.99\n"
+    })
+    .await;
     primary.stop().await;
     secondary.stop().await;
     let secondary = Site::start_in(folder.path(), as_secondary).await;

@@ -21,7 +21,9 @@ impl Publish for Server {
             };
             outcome.map_err(|failure| match failure {
                 UpdateFailure::Refused(Rcode::NOTAUTH) => PublishError::NotPrimary { zone: name() },
-                UpdateFailure::Refused(rcode) => PublishError::Refused { zone: name(), reason: explain(rcode) },
+                UpdateFailure::Refused(rcode) => {
+                    PublishError::Refused { zone: name(), reason: explain(rcode) }
+                }
                 UpdateFailure::Storage(reason) => PublishError::Storage { zone: name(), reason },
             })
         })

@@ -157,7 +157,8 @@ impl<'a> Reader<'a> {
                 label => length += label + 1,
             }
         }
-        let owner = Name::from_octets(Bytes::copy_from_slice(self.take(length + 1)?)).map_err(|_| JournalError::Damaged)?;
+        let owner = Name::from_octets(Bytes::copy_from_slice(self.take(length + 1)?))
+            .map_err(|_| JournalError::Damaged)?;
         let rtype = Rtype::from_int(self.u16()?);
         let ttl = self.u32()?;
         let length = self.u16()? as usize;

@@ -34,7 +34,9 @@ pub enum KeyError {
     #[error("the secret is not base64")]
     Secret,
     /// The secret is too short.
-    #[error("the secret has {0} octets, at least {SECRET_OCTETS_MIN} are needed; make one with `openssl rand -base64 32`")]
+    #[error(
+        "the secret has {0} octets, at least {SECRET_OCTETS_MIN} are needed; make one with `openssl rand -base64 32`"
+    )]
     Short(usize),
 }
 
@@ -254,11 +256,9 @@ mod tests {
     fn wrong_signatures_are_rejected() {
         let ours = key("transfer.test", "hmac-sha256", SECRET).unwrap();
         let other = key("transfer.test", "hmac-sha256", "b3RoZXIgb3RoZXIgb3RoZXI=").unwrap();
-        let rcode = |request: &[u8], now| {
-            match verify(&keys(&ours), &mut request.to_vec(), now) {
-                Verified::Rejected(reply) => (reply[3] & 15, reply[reply.len() - 3]),
-                other => panic!("{other:?}"),
-            }
+        let rcode = |request: &[u8], now| match verify(&keys(&ours), &mut request.to_vec(), now) {
+            Verified::Rejected(reply) => (reply[3] & 15, reply[reply.len() - 3]),
+            other => panic!("{other:?}"),
         };
         let (forged, _) = Checker::sign(QUERY.to_vec(), other, 1_000_000).unwrap();
         assert_eq!(rcode(&forged, 1_000_000), (9, 16), "BADSIG is NOTAUTH");

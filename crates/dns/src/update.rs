@@ -1,6 +1,8 @@
 //! Dynamic update (RFC 2136): reading a request, its prerequisites, its changes.
 
-use crate::zone::{Draft, Key, RRSET_OCTETS_MAX, Rrset, Soa, WireRecord, compose, same_data, serial_is_newer};
+use crate::zone::{
+    Draft, Key, RRSET_OCTETS_MAX, Rrset, Soa, WireRecord, compose, same_data, serial_is_newer,
+};
 use crate::{Change, Name};
 use bytes::Bytes;
 use domain::base::iana::{Class, Rcode, Rtype};
@@ -64,7 +66,9 @@ impl Update {
         let zone = Key::from_wire(name.as_slice()).ok_or(Rcode::FORMERR)?;
         let (_, prerequisites, changes, _) = message.sections().map_err(|_| Rcode::FORMERR)?;
         let items = |section: domain::base::message::RecordSection<'_, Bytes>| {
-            section.map(|record| Item::read(&record.map_err(|_| Rcode::FORMERR)?)).collect::<Result<Vec<_>, _>>()
+            section
+                .map(|record| Item::read(&record.map_err(|_| Rcode::FORMERR)?))
+                .collect::<Result<Vec<_>, _>>()
         };
         Ok(Self { zone, prerequisites: items(prerequisites)?, changes: items(changes)? })
     }
@@ -133,7 +137,10 @@ impl Update {
                 (Class::NONE, _, None) if exists => return Err(Rcode::YXRRSET),
                 (Class::NONE, _, None) => {}
                 (Class::IN, _, Some(data)) => {
-                    match expected.iter_mut().find(|(known, _)| known.key == item.key && known.rtype == item.rtype) {
+                    match expected
+                        .iter_mut()
+                        .find(|(known, _)| known.key == item.key && known.rtype == item.rtype)
+                    {
                         Some((_, all)) => all.push(data),
                         None => expected.push((item, vec![data])),
                     }
@@ -196,9 +203,15 @@ impl Item {
             (Class::IN, Some(data)) => self.add(draft, data, is_apex),
             (Class::ANY, None) if self.rtype == Rtype::ANY => {
                 let kept = |rtype| is_apex && matches!(rtype, Rtype::SOA | Rtype::NS);
-                let types: Vec<Rtype> =
-                    draft.rrsets(&self.key).iter().map(|rrset| rrset.rtype).filter(|rtype| !kept(*rtype)).collect();
-                Ok(types.into_iter().fold(false, |changed, rtype| draft.delete_rrset(&self.key, rtype) || changed))
+                let types: Vec<Rtype> = draft
+                    .rrsets(&self.key)
+                    .iter()
+                    .map(|rrset| rrset.rtype)
+                    .filter(|rtype| !kept(*rtype))
+                    .collect();
+                Ok(types
+                    .into_iter()
+                    .fold(false, |changed, rtype| draft.delete_rrset(&self.key, rtype) || changed))
             }
             (Class::ANY, None) => {
                 let kept = is_apex && matches!(self.rtype, Rtype::SOA | Rtype::NS);
@@ -219,7 +232,9 @@ impl Item {
         let record =
             WireRecord { owner: self.owner.clone(), rtype: self.rtype, ttl: self.ttl, data: data.into() };
         if self.rtype == Rtype::SOA {
-            let (Some(old), Some(new), true) = (draft.soa(), Soa::from_data(data), is_apex) else { return Ok(false) };
+            let (Some(old), Some(new), true) = (draft.soa(), Soa::from_data(data), is_apex) else {
+                return Ok(false);
+            };
             if !serial_is_newer(new.serial, old.serial) {
                 return Ok(false);
             }
@@ -231,9 +246,9 @@ impl Item {
             if others.any(|rtype| !matches!(rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC)) {
                 return Ok(false);
             }
-            let same = draft
-                .rrset(&self.key, Rtype::CNAME)
-                .is_some_and(|rrset| rrset.ttl == self.ttl && rrset.data.iter().all(|known| **known == *data));
+            let same = draft.rrset(&self.key, Rtype::CNAME).is_some_and(|rrset| {
+                rrset.ttl == self.ttl && rrset.data.iter().all(|known| **known == *data)
+            });
             if same {
                 return Ok(false);
             }

@@ -77,7 +77,8 @@ struct Answer {
 
 impl Model {
     fn of(&self, path: &[&str], rtype: Rtype) -> Vec<String> {
-        let records = self.0.iter().filter(|(owner, _)| owner.as_slice() == path).flat_map(|(_, records)| records);
+        let records =
+            self.0.iter().filter(|(owner, _)| owner.as_slice() == path).flat_map(|(_, records)| records);
         records.filter(|data| data.rtype() == rtype).map(Data::text).collect()
     }
 
@@ -102,7 +103,8 @@ impl Model {
     }
 
     fn hosts(&self, path: &[&str], rtype: Rtype) -> Vec<Path> {
-        let records = self.0.iter().filter(|(owner, _)| owner.as_slice() == path).flat_map(|(_, records)| records);
+        let records =
+            self.0.iter().filter(|(owner, _)| owner.as_slice() == path).flat_map(|(_, records)| records);
         records.filter(|data| data.rtype() == rtype).filter_map(|data| data.host().cloned()).collect()
     }
 
@@ -140,11 +142,20 @@ impl Model {
                 encloser
             };
             let found = self.lines(&node, rtype, &name(&at));
-            let aliases: Vec<Path> = self.0.get(&node).into_iter().flatten().filter_map(|data| match data {
-                Data::Cname(target) => Some(target.clone()),
-                _ => None,
-            }).collect();
-            if found.is_empty() && let (Some(target), false) = (aliases.first(), rtype == Rtype::DS && self.cut(&at).is_some()) {
+            let aliases: Vec<Path> = self
+                .0
+                .get(&node)
+                .into_iter()
+                .flatten()
+                .filter_map(|data| match data {
+                    Data::Cname(target) => Some(target.clone()),
+                    _ => None,
+                })
+                .collect();
+            if found.is_empty()
+                && let (Some(target), false) =
+                    (aliases.first(), rtype == Rtype::DS && self.cut(&at).is_some())
+            {
                 answer.sections[0].extend(self.lines(&node, Rtype::CNAME, &name(&at)));
                 at.clone_from(target);
                 continue;
@@ -248,15 +259,19 @@ fn zone(records: &Records) -> Arc<Zone> {
     Arc::new(Zone::new(apex, SEED, std::iter::once(soa()).chain(all)).unwrap())
 }
 
-const TYPES: [Rtype; 7] =
-    [Rtype::A, Rtype::TXT, Rtype::NS, Rtype::CNAME, Rtype::MX, Rtype::DS, Rtype::AAAA];
+const TYPES: [Rtype; 7] = [Rtype::A, Rtype::TXT, Rtype::NS, Rtype::CNAME, Rtype::MX, Rtype::DS, Rtype::AAAA];
 
 fn compare(zone: &Arc<Zone>, records: &Records, questions: &[Path]) {
     let model = Model(records.clone());
     let known = records.keys().flat_map(|owner| (0..=owner.len()).map(|labels| owner[..labels].to_vec()));
     for question in known.chain(questions.iter().cloned()) {
         for rtype in TYPES {
-            assert_eq!(ask(zone, &name(&question), rtype), model.ask(&question, rtype), "{} {rtype}", name(&question));
+            assert_eq!(
+                ask(zone, &name(&question), rtype),
+                model.ask(&question, rtype),
+                "{} {rtype}",
+                name(&question)
+            );
         }
     }
 }
@@ -347,11 +362,16 @@ proptest! {
 fn answers_too_large_for_a_datagram_are_truncated() {
     let mut text = "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\na A 192.0.2.1\n".to_owned();
     for n in 0..60 {
-        text += &format!("big A 192.0.2.{n}\nmx MX {n} host{n}\nhost{n} A 192.0.3.{n}\ncut NS host{n}.cut\nhost{n}.cut A 192.0.4.{n}\n");
+        text += &format!(
+            "big A 192.0.2.{n}\nmx MX {n} host{n}\nhost{n} A 192.0.3.{n}\ncut NS host{n}.cut\nhost{n}.cut A 192.0.4.{n}\n"
+        );
     }
     let apex = dns::master::name("z.test").unwrap();
     let (zone, findings) = dns::master::load(&text, &apex, SEED).unwrap();
-    assert!(findings.is_empty() || findings.iter().all(|finding| finding.severity == dns::master::Severity::Warning));
+    assert!(
+        findings.is_empty()
+            || findings.iter().all(|finding| finding.severity == dns::master::Severity::Warning)
+    );
     let mut zones = Zones::new(SEED);
     zones.insert(Arc::new(zone));
     let ask = |owner: &str, rtype: Rtype, payload: Option<u16>| {

@@ -125,7 +125,10 @@ fn names_the_wildcard_does_not_stand_for() {
     assert!(below_existing.rcode == Rcode::NXDOMAIN && soa(&below_existing));
     let delegated = ask("host.subdel.example.", Rtype::A);
     assert!(!delegated.authoritative && delegated.rcode == Rcode::NOERROR);
-    assert_eq!(delegated.sections[1], ["subdel.example NS ns.example.com.", "subdel.example NS ns.example.net."]);
+    assert_eq!(
+        delegated.sections[1],
+        ["subdel.example NS ns.example.com.", "subdel.example NS ns.example.net."]
+    );
     let below_wildcard = ask("ghost.*.example.", Rtype::MX);
     assert!(below_wildcard.rcode == Rcode::NXDOMAIN && soa(&below_wildcard));
     let non_terminal = ask("_tcp.host1.example.", Rtype::A);

@@ -77,8 +77,10 @@ fn prerequisites() {
     assert_eq!(test(("www.up.test.", C::NONE, Rtype::A, 0, b"")), Rcode::YXRRSET);
     assert_eq!(test(("www.up.test.", C::NONE, Rtype::MX, 0, b"")), Rcode::NOERROR);
     assert_eq!(test(("www.up.test.", C::IN, Rtype::A, 0, &[192, 0, 2, 2])), Rcode::NXRRSET, "one of two");
-    let both: [Item<'_>; 2] =
-        [("WWW.up.test.", C::IN, Rtype::A, 0, &[192, 0, 2, 3]), ("www.up.test.", C::IN, Rtype::A, 0, &[192, 0, 2, 2])];
+    let both: [Item<'_>; 2] = [
+        ("WWW.up.test.", C::IN, Rtype::A, 0, &[192, 0, 2, 3]),
+        ("www.up.test.", C::IN, Rtype::A, 0, &[192, 0, 2, 2]),
+    ];
     assert_eq!(rcode(&both, &[]), Rcode::NOERROR);
     assert_eq!(test(("www.up.test.", C::ANY, Rtype::A, 1, b"")), Rcode::FORMERR);
     assert_eq!(test(("www.up.test.", C::CH, Rtype::A, 0, b"")), Rcode::FORMERR);
@@ -103,7 +105,10 @@ fn additions_and_deletions() {
     use Class as C;
     let added = apply(&[], &[("new.deep.up.test.", C::IN, Rtype::A, 60, A)]).unwrap();
     assert_eq!((count(&added, "new.deep.up.test", Rtype::A), added.soa().serial), (1, 11));
-    assert!(added.node(dns::master::name("deep.up.test").unwrap().as_slice()).is_some(), "the non-terminal exists");
+    assert!(
+        added.node(dns::master::name("deep.up.test").unwrap().as_slice()).is_some(),
+        "the non-terminal exists"
+    );
     let again = apply(&[], &[("www.up.test.", C::IN, Rtype::A, 60, &[192, 0, 2, 2])]).unwrap();
     assert_eq!(again.soa().serial, 10, "nothing changed");
     let one = apply(&[], &[("www.up.test.", C::NONE, Rtype::A, 0, &[192, 0, 2, 2])]).unwrap();

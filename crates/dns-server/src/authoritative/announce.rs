@@ -67,7 +67,8 @@ async fn send(shared: &Shared, zone: &Zone, peer: &Peer) -> io::Result<()> {
     loop {
         let (length, sender) = socket.receive_from(&mut buffer).await?;
         let mut reply = buffer.get(..length).unwrap_or_default().to_vec();
-        let answers = sender == peer.address && reply.get(..2) == Some(&u16::to_be_bytes(id)[..]) && length >= 12;
+        let answers =
+            sender == peer.address && reply.get(..2) == Some(&u16::to_be_bytes(id)[..]) && length >= 12;
         let is_signed = match &mut checker {
             None => true,
             Some(checker) => checker.check(&mut reply, super::now_seconds()).is_ok(),

@@ -63,7 +63,8 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request, replies: mpsc
             return;
         }
     };
-    let mut exchange = Exchange { shared, octets, peer: request.peer, transport: request.transport, signer, replies };
+    let mut exchange =
+        Exchange { shared, octets, peer: request.peer, transport: request.transport, signer, replies };
     let opcode = Message::from_slice(&exchange.octets).map(|message| message.header().opcode());
     match opcode {
         Ok(Opcode::UPDATE) => exchange.update().await,
@@ -124,12 +125,16 @@ impl Exchange<'_> {
             self.shared.refuse(self.peer, reason);
             Err(UpdateFailure::Refused(rcode))
         };
-        let Some(settings) = self.zone_settings(update.zone().octets()).filter(|zone| zone.is_primary()) else {
+        let Some(settings) = self.zone_settings(update.zone().octets()).filter(|zone| zone.is_primary())
+        else {
             return refuse(Rcode::NOTAUTH, format!("an update of {zone}, for which we are not primary"));
         };
         let key = self.signer.as_ref().map(|signer| signer.key());
         if !settings.may_update(key) {
-            return refuse(Rcode::REFUSED, format!("an update of {zone} without a key that may; see allow_update"));
+            return refuse(
+                Rcode::REFUSED,
+                format!("an update of {zone} without a key that may; see allow_update"),
+            );
         }
         let by = key.map_or_else(String::new, |key| format!("{} with key {}", self.peer, key.name()));
         let (reply, applied) = oneshot::channel();
@@ -156,11 +161,15 @@ impl Exchange<'_> {
         let apex = question.name.octets();
         let key = self.signer.as_ref().map(|signer| signer.key());
         let Some(settings) = self.zone_settings(apex).filter(|zone| !zone.is_primary()) else {
-            self.shared.refuse(self.peer, format!("a NOTIFY for {}, for which we are not secondary", key::display(apex)));
+            self.shared.refuse(
+                self.peer,
+                format!("a NOTIFY for {}, for which we are not secondary", key::display(apex)),
+            );
             return self.reply_code(Rcode::NOTAUTH).await;
         };
         if !settings.is_primary_server(self.peer.ip(), key) {
-            self.shared.refuse(self.peer, format!("a NOTIFY for {} from no primary of it", key::display(apex)));
+            self.shared
+                .refuse(self.peer, format!("a NOTIFY for {} from no primary of it", key::display(apex)));
             return self.reply_code(Rcode::REFUSED).await;
         }
         self.shared.notified(apex, transfer::notified_serial(&self.octets));
@@ -178,14 +187,16 @@ impl Exchange<'_> {
                 let answerer = &mut Answerer::new(self.shared.payload_octets_max);
                 let size = match self.transport {
                     Transport::Datagram => {
-                        let payload = query.edns.map_or(512, |edns| edns.payload.min(self.shared.payload_octets_max));
+                        let payload =
+                            query.edns.map_or(512, |edns| edns.payload.min(self.shared.payload_octets_max));
                         usize::from(payload.max(512)) - SIGNATURE_OCTETS_MAX.min(256)
                     }
                     Transport::Stream => MESSAGE_OCTETS_MAX - SIGNATURE_OCTETS_MAX,
                 };
                 let mut reply = vec![0; size];
                 let zones = self.shared.zones.load_full();
-                let written = answerer.answer(&zones, &self.octets, &query, verdict, self.transport, &mut reply);
+                let written =
+                    answerer.answer(&zones, &self.octets, &query, verdict, self.transport, &mut reply);
                 if let Some(written) = written {
                     reply.truncate(written.length);
                     self.reply(reply).await;

@@ -199,9 +199,11 @@ impl Keeper {
                 let _ = job.reply.send(Err(UpdateFailure::Refused(Rcode::NOTAUTH)));
                 continue;
             };
-            let change = changes
-                .entry(apex.clone())
-                .or_insert_with(|| ZoneChange { draft: Draft::of(base.clone()), from: base.soa(), by: Vec::new() });
+            let change = changes.entry(apex.clone()).or_insert_with(|| ZoneChange {
+                draft: Draft::of(base.clone()),
+                from: base.soa(),
+                by: Vec::new(),
+            });
             match job.update.apply(&mut change.draft) {
                 Ok(changed) => {
                     if changed {

@@ -11,7 +11,11 @@ use std::sync::Arc;
 use storage::Storage;
 
 /// Loads all zones of a configuration.
-pub(super) async fn load(settings: &Settings, storage: &Storage, seed: u64) -> Result<Vec<Loaded>, ServerError> {
+pub(super) async fn load(
+    settings: &Settings,
+    storage: &Storage,
+    seed: u64,
+) -> Result<Vec<Loaded>, ServerError> {
     let mut loaded = Vec::with_capacity(settings.zones.len());
     for zone in settings.zones.values() {
         loaded.push(load_zone(zone.clone(), storage, seed).await?);
@@ -21,7 +25,8 @@ pub(super) async fn load(settings: &Settings, storage: &Storage, seed: u64) -> R
 
 async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) -> Result<Loaded, ServerError> {
     let error = |reason: String| ServerError::Zone { zone: settings.config.name.clone(), reason };
-    let stored = store::load(storage, &settings.apex, seed).await.map_err(|reason| error(reason.to_string()))?;
+    let stored =
+        store::load(storage, &settings.apex, seed).await.map_err(|reason| error(reason.to_string()))?;
     if !settings.is_primary() {
         let (zone, head) = stored.map(|Stored { zone, head }| (Arc::new(zone), head)).unzip();
         return Ok(Loaded { settings, zone, head, file_hash: 0 });

@@ -178,8 +178,11 @@ impl Server {
                 })
                 .map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
-            let options =
-                BatchOptions { sockets: threads, datagrams_max: udp::DATAGRAMS_MAX, ..BatchOptions::at(address) };
+            let options = BatchOptions {
+                sockets: threads,
+                datagrams_max: udp::DATAGRAMS_MAX,
+                ..BatchOptions::at(address)
+            };
             for batch in network.datagram_batches(&options).map_err(failed)? {
                 let late = batch.late_replies().map_err(failed)?;
                 batches.push((address, batch, Arc::new(late)));
@@ -252,7 +255,13 @@ impl Server {
     /// served.
     pub(crate) async fn update(&self, update: Update, by: &str) -> Result<(), UpdateFailure> {
         let stopping = || UpdateFailure::Storage("the server is stopping".to_owned());
-        let primary = self.shared.settings.load().zones.get(update.zone().octets()).is_some_and(|zone| zone.is_primary());
+        let primary = self
+            .shared
+            .settings
+            .load()
+            .zones
+            .get(update.zone().octets())
+            .is_some_and(|zone| zone.is_primary());
         if !primary {
             return Err(UpdateFailure::Refused(domain::base::iana::Rcode::NOTAUTH));
         }

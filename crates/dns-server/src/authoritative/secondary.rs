@@ -90,7 +90,9 @@ async fn act(
                                 refresh.handle_transferred(Instant::now(), soa);
                                 return None;
                             }
-                            Ok(Err(error)) => failed(settings, primary, "was transferred, but not stored", &error),
+                            Ok(Err(error)) => {
+                                failed(settings, primary, "was transferred, but not stored", &error)
+                            }
                             Err(_) => return None,
                         }
                     }

@@ -1,7 +1,7 @@
 //! The configuration as the server uses it: names read, keys loaded.
 
-use super::config::{Config, Kind, Remote, ZoneConfig};
 use super::ServerError;
+use super::config::{Config, Kind, Remote, ZoneConfig};
 use dns::Name;
 use dns::tsig::{self, Key, Keys};
 use domain::tsig::KeyName;
@@ -31,8 +31,6 @@ pub(super) struct ZoneSettings {
     allow_update: Vec<KeyName>,
 }
 
-
-
 /// Another server and the key for what is sent to it.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
@@ -52,10 +50,13 @@ impl Settings {
         let mut by_name = HashMap::new();
         for key in &config.keys {
             let error = |reason: String| ServerError::Key { key: key.name.clone(), reason };
-            let secret = storage::files::read_text(&key.secret_file, SECRET_OCTETS_MAX)?.ok_or_else(|| {
-                let file = key.secret_file.display();
-                error(format!("there is no file {file}; write the secret there, e.g. with `openssl rand -base64 32`"))
-            })?;
+            let secret =
+                storage::files::read_text(&key.secret_file, SECRET_OCTETS_MAX)?.ok_or_else(|| {
+                    let file = key.secret_file.display();
+                    error(format!(
+                        "there is no file {file}; write the secret there, e.g. with `openssl rand -base64 32`"
+                    ))
+                })?;
             let read = tsig::key(&key.name, &key.algorithm, &secret)
                 .map_err(|reason| error(format!("{}: {reason}", key.secret_file.display())))?;
             settings.keys.insert((read.name().clone(), read.algorithm()), read.clone());
@@ -94,7 +95,9 @@ impl ZoneSettings {
         let access = |text: &String| match text.strip_prefix("key:") {
             Some(name) => Ok(Access::Key(key_named(name)?.name().clone())),
             None => network(text).ok_or_else(|| {
-                error(format!("`{text}` is no address, network or key; write 192.0.2.1, 192.0.2.0/24 or key:NAME"))
+                error(format!(
+                    "`{text}` is no address, network or key; write 192.0.2.1, 192.0.2.0/24 or key:NAME"
+                ))
             }),
         };
         if config.kind == Kind::Secondary && config.primaries.is_empty() {

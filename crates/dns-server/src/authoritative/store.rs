@@ -47,7 +47,8 @@ impl Head {
     }
 
     fn decode(octets: &[u8]) -> Option<Self> {
-        let mut numbers = octets.chunks_exact(8).filter_map(|chunk| Some(u64::from_be_bytes(chunk.try_into().ok()?)));
+        let mut numbers =
+            octets.chunks_exact(8).filter_map(|chunk| Some(u64::from_be_bytes(chunk.try_into().ok()?)));
         Some(Self {
             generation: numbers.next()?,
             snapshot_octets: numbers.next()?,
@@ -193,8 +194,8 @@ impl Write {
                 clear(transaction, JOURNAL, &self.key)?;
                 clear(transaction, SNAPSHOTS, &self.key)?;
                 for (number, piece) in journal::encode_snapshot(zone.iter(), PIECE_OCTETS).enumerate() {
-                    let key =
-                        [&self.key[..], &head.generation.to_be_bytes(), &(number as u32).to_be_bytes()].concat();
+                    let key = [&self.key[..], &head.generation.to_be_bytes(), &(number as u32).to_be_bytes()]
+                        .concat();
                     transaction.put(SNAPSHOTS, &key, &piece)?;
                 }
             }
@@ -215,9 +216,7 @@ fn clear(transaction: &mut dyn Transaction, table: Table, prefix: &[u8]) -> Resu
 
 /// Writes all changes as one; durable when this returns `Ok`.
 pub(super) async fn write(storage: &Storage, writes: Vec<Write>) -> Result<(), StorageError> {
-    storage
-        .write(move |transaction| writes.iter().try_for_each(|write| write.apply(transaction)))
-        .await
+    storage.write(move |transaction| writes.iter().try_for_each(|write| write.apply(transaction))).await
 }
 
 /// Whether a stored SOA is older than that of a master file (RFC 1982).

@@ -65,12 +65,19 @@ async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
                 verdict => {
                     reply.resize(MESSAGE_OCTETS_MAX, 0);
                     let zones = shared.zones.load_full();
-                    let written = answerer.answer(&zones, &message, &query, verdict, Transport::Stream, &mut reply);
+                    let written =
+                        answerer.answer(&zones, &message, &query, verdict, Transport::Stream, &mut reply);
                     if let Some(written) = written {
                         let octets = &reply[..written.length];
                         put_message(&mut output, octets);
                         if shared.reporter.wants(Detail::Message) {
-                            super::tell::exchange(&shared.reporter, stream.peer_addr(), stream.local_addr(), &query, octets);
+                            super::tell::exchange(
+                                &shared.reporter,
+                                stream.peer_addr(),
+                                stream.local_addr(),
+                                &query,
+                                octets,
+                            );
                         }
                     }
                 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use dns::answer::Query;
 use domain::base::iana::{Rcode, Rtype};
-use domain::base::{Message, ParsedName};
 use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
+use domain::base::{Message, ParsedName};
 use domain::rdata::AllRecordData;
 use event::{DnsEvent, Reporter, ResponseKind};
 use std::net::SocketAddr;
@@ -13,7 +13,13 @@ use std::net::SocketAddr;
 const RECORDS_MAX: usize = 8;
 
 /// Tells a query and the response to it.
-pub(super) fn exchange(reporter: &Reporter, peer: SocketAddr, local: SocketAddr, query: &Query, response: &[u8]) {
+pub(super) fn exchange(
+    reporter: &Reporter,
+    peer: SocketAddr,
+    local: SocketAddr,
+    query: &Query,
+    response: &[u8],
+) {
     let Ok(message) = Message::from_octets(Bytes::copy_from_slice(response)) else { return };
     let header = message.header();
     let question = format!("{} {}", dns::zone::key::display(query.name.octets()), query.rtype);
@@ -48,7 +54,9 @@ fn kind(message: &Message<Bytes>) -> ResponseKind {
 fn records(message: &Message<Bytes>) -> Vec<String> {
     let records = message.iter().filter_map(Result::ok).filter(|(record, _)| record.rtype() != Rtype::OPT);
     records
-        .filter_map(|(record, _)| record.into_record::<AllRecordData<Bytes, ParsedName<Bytes>>>().ok().flatten())
+        .filter_map(|(record, _)| {
+            record.into_record::<AllRecordData<Bytes, ParsedName<Bytes>>>().ok().flatten()
+        })
         .map(|record| record.display_zonefile(DisplayKind::Simple).to_string())
         .take(RECORDS_MAX)
         .collect()

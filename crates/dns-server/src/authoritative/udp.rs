@@ -60,14 +60,21 @@ fn answer(
     for (index, (query, verdict)) in queries.iter().zip(verdicts.iter()).enumerate() {
         let (incoming, mut reply) = batch.exchange(index);
         let written = match (verdict, &located[index]) {
-            (Verdict::Answer, Some(located)) => {
-                answerer.answer_located(&zones, located, incoming.octets, query, Transport::Datagram, reply.buffer())
-            }
+            (Verdict::Answer, Some(located)) => answerer.answer_located(
+                &zones,
+                located,
+                incoming.octets,
+                query,
+                Transport::Datagram,
+                reply.buffer(),
+            ),
             (Verdict::Defer, _) => {
                 shared.defer(Request::datagram(&incoming), late);
                 continue;
             }
-            _ => answerer.answer(&zones, incoming.octets, query, *verdict, Transport::Datagram, reply.buffer()),
+            _ => {
+                answerer.answer(&zones, incoming.octets, query, *verdict, Transport::Datagram, reply.buffer())
+            }
         };
         match written {
             Some(written) => {

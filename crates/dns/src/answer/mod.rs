@@ -148,7 +148,11 @@ impl Answerer {
             }
             Found::Cut(node) => {
                 if query.rtype == Rtype::DS && *node.key == *query.name.octets() {
-                    return write(node.answer(Rtype::DS).unwrap_or(zone.negative()), OptRcode::NOERROR, reply);
+                    return write(
+                        node.answer(Rtype::DS).unwrap_or(zone.negative()),
+                        OptRcode::NOERROR,
+                        reply,
+                    );
                 }
                 write(node.referral.as_ref().unwrap_or(zone.negative()), OptRcode::NOERROR, reply)
             }

@@ -83,8 +83,12 @@ impl Query {
         if count(4) != 1 || count(6) != 0 || count(8) > 1 || count(10) > ADDITIONAL_MAX {
             return Verdict::Error(OptRcode::FORMERR);
         }
-        let Some(end) = self.name.read(message, HEADER_OCTETS) else { return Verdict::Error(OptRcode::FORMERR) };
-        let Some(&[t1, t2, c1, c2]) = message.get(end..end + 4) else { return Verdict::Error(OptRcode::FORMERR) };
+        let Some(end) = self.name.read(message, HEADER_OCTETS) else {
+            return Verdict::Error(OptRcode::FORMERR);
+        };
+        let Some(&[t1, t2, c1, c2]) = message.get(end..end + 4) else {
+            return Verdict::Error(OptRcode::FORMERR);
+        };
         self.rtype = Rtype::from_int(u16::from_be_bytes([t1, t2]));
         self.class = Class::from_int(u16::from_be_bytes([c1, c2]));
         self.question_end = end + 4;
@@ -149,7 +153,8 @@ fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03wWw\x04test\x00\x00\x01\x00\x01\
+    const QUERY: &[u8] =
+        b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03wWw\x04test\x00\x00\x01\x00\x01\
         \x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
 
     fn verdict(change: impl FnOnce(&mut Vec<u8>)) -> Verdict {

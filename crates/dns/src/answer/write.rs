@@ -110,9 +110,7 @@ fn opt_record(reply: &mut [u8], end: usize, query: &Query, rcode: OptRcode, payl
     let [p1, p2] = payload.to_be_bytes();
     let extended = (rcode.to_int() >> 4) as u8;
     let dnssec = if edns.dnssec_ok { 0x80 } else { 0 };
-    reply
-        .get_mut(end..end + OPT_OCTETS)?
-        .copy_from_slice(&[0, 0, 41, p1, p2, extended, 0, dnssec, 0, 0, 0]);
+    reply.get_mut(end..end + OPT_OCTETS)?.copy_from_slice(&[0, 0, 41, p1, p2, extended, 0, dnssec, 0, 0, 0]);
     let count = reply.get_mut(10..12)?;
     let more = u16::from_be_bytes([count[0], count[1]]) + 1;
     count.copy_from_slice(&more.to_be_bytes());
@@ -133,7 +131,13 @@ fn copy_turned(body: &Body, answers: u16, turn: usize, to: &mut [u8]) {
 
 /// Writes a reply that is an error and has no records. It repeats the question
 /// where that could be read.
-pub(crate) fn error(message: &[u8], query: &Query, rcode: OptRcode, payload: u16, reply: &mut [u8]) -> Option<Reply> {
+pub(crate) fn error(
+    message: &[u8],
+    query: &Query,
+    rcode: OptRcode,
+    payload: u16,
+    reply: &mut [u8],
+) -> Option<Reply> {
     let start = query.question_end;
     reply.get_mut(..start)?.copy_from_slice(message.get(..start)?);
     let header = reply.first_chunk_mut::<HEADER_OCTETS>()?;

@@ -88,7 +88,12 @@ fn check_apex(names: &ByName<'_>, apex: &[u8], findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_name(owner: &[u8], types: &BTreeMap<Rtype, Vec<&Located>>, apex: &[u8], findings: &mut Vec<Finding>) {
+fn check_name(
+    owner: &[u8],
+    types: &BTreeMap<Rtype, Vec<&Located>>,
+    apex: &[u8],
+    findings: &mut Vec<Finding>,
+) {
     if let Some(cnames) = types.get(&Rtype::CNAME) {
         let beside = types.keys().find(|rtype| !matches!(**rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC));
         if let (Some(rtype), Some(cname)) = (beside, cnames.first()) {
@@ -170,7 +175,8 @@ fn check_hosts(names: &ByName<'_>, apex: &[u8], findings: &mut Vec<Finding>) {
         std::iter::successors(Some(name), |rest| key::parent(rest))
             .take_while(|ancestor| ancestor.len() > apex.len())
             .find(|ancestor| {
-                names.get(*ancestor).is_some_and(|types| types.contains_key(&Rtype::NS)) && !key::is_wildcard(ancestor)
+                names.get(*ancestor).is_some_and(|types| types.contains_key(&Rtype::NS))
+                    && !key::is_wildcard(ancestor)
             })
             .map(<[u8]>::to_vec)
     };
@@ -205,7 +211,8 @@ fn check_hosts(names: &ByName<'_>, apex: &[u8], findings: &mut Vec<Finding>) {
                     continue;
                 }
                 let cut = cut_above(&host);
-                let needed = rtype == Rtype::NS && cut.as_deref().is_none_or(|cut| key::is_within(owner, cut));
+                let needed =
+                    rtype == Rtype::NS && cut.as_deref().is_none_or(|cut| key::is_within(owner, cut));
                 if needed && (cut.is_some() || !synthesised(&host)) {
                     let what = if cut.is_some() { "glue" } else { "address" };
                     findings.push(error(

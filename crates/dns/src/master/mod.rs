@@ -83,7 +83,11 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
         remedy: remedy.to_owned(),
     };
     if text.len() > FILE_OCTETS_MAX {
-        findings.push(finding(1, format!("the file is larger than {FILE_OCTETS_MAX} octets"), "split the zone"));
+        findings.push(finding(
+            1,
+            format!("the file is larger than {FILE_OCTETS_MAX} octets"),
+            "split the zone",
+        ));
         return (records, findings);
     }
     let mut file = Zonefile::with_capacity(text.len() + 1);
@@ -110,7 +114,10 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 }
                 let owner: Name = record.owner().clone().flatten_into();
                 let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
-                records.push(Located { record: WireRecord { owner, rtype, ttl, data: compose(record.data()) }, line });
+                records.push(Located {
+                    record: WireRecord { owner, rtype, ttl, data: compose(record.data()) },
+                    line,
+                });
             }
             Ok(Some(Entry::Include { path, .. })) => {
                 findings.push(finding(
@@ -123,7 +130,8 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 let text = error.to_string();
                 let mut parts = text.splitn(3, ':');
                 let line = parts.next().and_then(|line| line.trim().parse().ok()).unwrap_or(line);
-                let (column, problem) = (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&text).trim());
+                let (column, problem) =
+                    (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&text).trim());
                 findings.push(finding(
                     line,
                     format!("column {column}: {problem}"),

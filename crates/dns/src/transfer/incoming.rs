@@ -59,7 +59,8 @@ impl Incoming {
     /// Takes the next message.
     pub fn handle_message(&mut self, message: &[u8]) -> Result<Progress, TransferError> {
         use TransferError::Malformed;
-        let message = Message::from_octets(Bytes::copy_from_slice(message)).map_err(|_| Malformed("no header"))?;
+        let message =
+            Message::from_octets(Bytes::copy_from_slice(message)).map_err(|_| Malformed("no header"))?;
         let header = message.header();
         if header.id() != self.id || !header.qr() {
             return Err(Malformed("another id"));
@@ -114,7 +115,9 @@ impl Incoming {
         }
         let owner = record.owner.as_slice().to_ascii_lowercase();
         if !key::is_within(&owner, &self.key) {
-            return Err(DraftError::OutOfZone { name: key::display(&owner), zone: key::display(&self.key) }.into());
+            return Err(
+                DraftError::OutOfZone { name: key::display(&owner), zone: key::display(&self.key) }.into()
+            );
         }
         if self.records.len() >= self.records_max {
             return Err(TransferError::TooLarge);

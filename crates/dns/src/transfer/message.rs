@@ -2,9 +2,9 @@
 
 use crate::Name;
 use crate::zone::{Rrset, Soa, compose};
+use domain::base::UnknownRecordData;
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
 use domain::base::{Message, MessageBuilder, ParsedName, Ttl};
-use domain::base::UnknownRecordData;
 use domain::rdata::Soa as SoaData;
 
 /// What a secondary asks its primary.

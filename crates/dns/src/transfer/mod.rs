@@ -7,6 +7,6 @@ mod outgoing;
 mod refresh;
 
 pub use incoming::{Incoming, Progress, RECORDS_MAX, TransferError};
-pub use message::{Kind, header_reply, notify, notified_serial, query, requested_serial, soa_of_answer};
+pub use message::{Kind, header_reply, notified_serial, notify, query, requested_serial, soa_of_answer};
 pub use outgoing::{MESSAGE_OCTETS, Outgoing};
 pub use refresh::{Action, Refresh};

@@ -92,7 +92,12 @@ impl Outgoing {
                     }
                     Some(data) => {
                         let single = Rrset { rtype: rrset.rtype, ttl: rrset.ttl, data: vec![data.clone()] };
-                        renderer.rrset(Section::Answer, Owner::Name(node.owner().as_slice()), &single, rrset.ttl);
+                        renderer.rrset(
+                            Section::Answer,
+                            Owner::Name(node.owner().as_slice()),
+                            &single,
+                            rrset.ttl,
+                        );
                         self.record += 1;
                         return true;
                     }

@@ -131,7 +131,9 @@ impl Draft {
         let working = self.open(&name, &record.owner);
         let index = working.rrsets.partition_point(|rrset| rrset.rtype < record.rtype);
         if working.rrsets.get(index).is_none_or(|rrset| rrset.rtype != record.rtype) {
-            working.rrsets.insert(index, Rrset { rtype: record.rtype, ttl: record.ttl, data: vec![record.data] });
+            working
+                .rrsets
+                .insert(index, Rrset { rtype: record.rtype, ttl: record.ttl, data: vec![record.data] });
             working.changed = true;
             return Ok(true);
         }
@@ -191,10 +193,12 @@ impl Draft {
     pub fn difference(&self) -> (Vec<WireRecord>, Vec<WireRecord>) {
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for (name, working) in self.work.iter().filter(|(_, working)| working.changed) {
-            let before = self.base.as_ref().and_then(|base| base.node(name)).map_or(&[][..], |node| &node.rrsets);
+            let before =
+                self.base.as_ref().and_then(|base| base.node(name)).map_or(&[][..], |node| &node.rrsets);
             let only_in = |all: &[Rrset], others: &[Rrset], records: &mut Vec<WireRecord>| {
                 for rrset in all {
-                    let other = others.iter().find(|other| other.rtype == rrset.rtype && other.ttl == rrset.ttl);
+                    let other =
+                        others.iter().find(|other| other.rtype == rrset.rtype && other.ttl == rrset.ttl);
                     for data in &rrset.data {
                         if other.is_none_or(|other| !other.data.contains(data)) {
                             let (owner, data) = (working.owner.clone(), data.clone());
@@ -245,7 +249,9 @@ impl Draft {
             self.work.iter().filter(|(_, name)| name.is_dead()).map(|(key, _)| key.clone()).collect();
         while let Some(name) = waiting.pop() {
             match self.work.get_mut(&name) {
-                Some(working) if *name != *self.key && working.is_dead() && !working.gone => working.gone = true,
+                Some(working) if *name != *self.key && working.is_dead() && !working.gone => {
+                    working.gone = true
+                }
                 _ => continue,
             }
             if let Some(parent) = key::parent(&name) {
@@ -263,9 +269,7 @@ impl Draft {
     }
 
     fn is_cut(&self, name: &[u8], rrsets: &[Rrset]) -> bool {
-        *name != *self.key
-            && rrsets.iter().any(|rrset| rrset.rtype == Rtype::NS)
-            && !key::is_wildcard(name)
+        *name != *self.key && rrsets.iter().any(|rrset| rrset.rtype == Rtype::NS) && !key::is_wildcard(name)
     }
 
     fn place(&self, name: &[u8], rrsets: &[Rrset]) -> Place {
@@ -289,7 +293,8 @@ impl Draft {
             .chain(gone.iter().map(|name| (name, &[][..], 0)))
             .filter(|(name, rrsets, children)| {
                 let before = base.node(name);
-                let (was, had) = before.map_or((false, 0), |node| (self.is_cut(name, &node.rrsets), node.children));
+                let (was, had) =
+                    before.map_or((false, 0), |node| (self.is_cut(name, &node.rrsets), node.children));
                 was != self.is_cut(name, rrsets) && (*children > 0 || had > 0)
             })
             .map(|(name, ..)| name.clone())
@@ -334,7 +339,15 @@ impl Draft {
         if names.is_crowded() {
             names = names.laid_out_anew();
         }
-        Ok(Zone { negative: self.render_negative(soa), apex: self.apex, key: self.key, soa, names, referrers, records })
+        Ok(Zone {
+            negative: self.render_negative(soa),
+            apex: self.apex,
+            key: self.key,
+            soa,
+            names,
+            referrers,
+            records,
+        })
     }
 
     /// Which names' answers carry a host's addresses, after the edits.
@@ -344,12 +357,14 @@ impl Draft {
             hosts.filter(|host: &Box<[u8]>| self.contains(host)).collect()
         };
         let base = self.base.as_ref();
-        let mut table = base.map_or_else(|| Table::new(self.seed, self.work.len() / 8), |base| base.referrers.clone());
+        let mut table =
+            base.map_or_else(|| Table::new(self.seed, self.work.len() / 8), |base| base.referrers.clone());
         let mut edited: HashMap<Box<[u8]>, HashSet<Box<[u8]>>> = HashMap::new();
         let changed = self.work.iter().filter(|(_, working)| working.changed);
         let after = changed.map(|(name, working)| (name, hosts(&working.rrsets)));
         for (name, new) in after.chain(gone.iter().map(|name| (name, BTreeSet::new()))) {
-            let old = base.and_then(|base| base.node(name)).map_or_else(BTreeSet::new, |node| hosts(&node.rrsets));
+            let old =
+                base.and_then(|base| base.node(name)).map_or_else(BTreeSet::new, |node| hosts(&node.rrsets));
             for host in old.symmetric_difference(&new) {
                 let owners = edited.entry(host.clone()).or_insert_with(|| {
                     table.get(host).map_or_else(HashSet::new, |known| known.owners.iter().cloned().collect())

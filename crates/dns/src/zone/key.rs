@@ -123,10 +123,13 @@ pub fn is_within(name: &[u8], ancestor: &[u8]) -> bool {
 
 /// The name in presentation form, for messages to people.
 pub fn display(name: &[u8]) -> String {
-    domain::base::Name::from_octets(name).map_or_else(|_| "?".to_owned(), |name| {
-        let text = name.to_string();
-        if text.ends_with('.') { text } else { text + "." }
-    })
+    domain::base::Name::from_octets(name).map_or_else(
+        |_| "?".to_owned(),
+        |name| {
+            let text = name.to_string();
+            if text.ends_with('.') { text } else { text + "." }
+        },
+    )
 }
 
 /// A seeded hash by folded multiplication: the quality is that of foldhash, and

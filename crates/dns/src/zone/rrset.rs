@@ -54,10 +54,14 @@ impl WireRecord {
 impl std::fmt::Display for WireRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.to_record() {
-            Some(record) => write!(f, "{}", domain::base::zonefile_fmt::ZonefileFmt::display_zonefile(
-                &record,
-                domain::base::zonefile_fmt::DisplayKind::Simple,
-            )),
+            Some(record) => write!(
+                f,
+                "{}",
+                domain::base::zonefile_fmt::ZonefileFmt::display_zonefile(
+                    &record,
+                    domain::base::zonefile_fmt::DisplayKind::Simple,
+                )
+            ),
             None => write!(f, "{}. {} IN {} \\# {}", self.owner, self.ttl, self.rtype, self.data.len()),
         }
     }
@@ -109,9 +113,14 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) fn of(rtype: Rtype) -> Self {
         let (prefix, names, compressed) = match rtype {
-            Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::MB | Rtype::MD | Rtype::MF | Rtype::MG | Rtype::MR => {
-                (0, 1, true)
-            }
+            Rtype::NS
+            | Rtype::CNAME
+            | Rtype::PTR
+            | Rtype::MB
+            | Rtype::MD
+            | Rtype::MF
+            | Rtype::MG
+            | Rtype::MR => (0, 1, true),
             Rtype::MX => (2, 1, true),
             Rtype::SOA | Rtype::MINFO => (0, 2, true),
             Rtype::SRV => (6, 1, false),
