@@ -34,17 +34,18 @@ pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Body, OptRco
                     push_soa(&mut renderer, zone);
                 }
             }
-            Found::Cut(cut) => {
-                let of_cut =
-                    cut.rrset(query.rtype).filter(|_| query.rtype == Rtype::DS && *cut.key == *name.octets());
-                match (of_cut, cut.rrset(Rtype::NS)) {
-                    (Some(rrset), _) => {
+            // The delegation's DS, or that there is none, is the parent's to say.
+            Found::Cut(cut) if query.rtype == Rtype::DS && *cut.key == *name.octets() => {
+                match cut.rrset(Rtype::DS) {
+                    Some(rrset) => {
                         renderer.rrset(Section::Answer, Owner::Name(&target), rrset, rrset.ttl);
                     }
-                    (None, Some(rrset)) => {
-                        renderer.rrset(Section::Authority, Owner::Name(&cut.key), rrset, rrset.ttl);
-                    }
-                    (None, None) => {}
+                    None => push_soa(&mut renderer, zone),
+                }
+            }
+            Found::Cut(cut) => {
+                if let Some(rrset) = cut.rrset(Rtype::NS) {
+                    renderer.rrset(Section::Authority, Owner::Name(&cut.key), rrset, rrset.ttl);
                 }
             }
             Found::Nothing => {

@@ -58,6 +58,8 @@ struct Working {
     has_wildcard: bool,
     /// Whether its own records changed.
     changed: bool,
+    /// Whether it no longer exists; it hides the one of the version before.
+    gone: bool,
 }
 
 impl Draft {
@@ -246,10 +248,12 @@ impl Draft {
         let mut waiting: Vec<Box<[u8]>> =
             self.work.iter().filter(|(_, name)| name.is_dead()).map(|(key, _)| key.clone()).collect();
         while let Some(name) = waiting.pop() {
-            if *name == *self.key || !self.work.get(&name).is_some_and(Working::is_dead) {
-                continue;
+            match self.work.get_mut(&name) {
+                Some(working) if *name != *self.key && working.is_dead() && !working.gone => {
+                    working.gone = true
+                }
+                _ => continue,
             }
-            self.work.remove(&name);
             if let Some(parent) = key::parent(&name) {
                 let owner = self.owner(parent);
                 let above = self.open(parent, &owner);
@@ -327,7 +331,7 @@ impl Draft {
             records -= names.get(name).map_or(0, |node| count(&node.rrsets));
             names.remove(name);
         }
-        for (name, working) in &self.work {
+        for (name, working) in self.work.iter().filter(|(_, working)| !working.gone) {
             records -= names.get(name).map_or(0, |node| count(&node.rrsets));
             records += count(&working.rrsets);
             names.insert(Arc::new(self.render(name, working)));
@@ -504,7 +508,7 @@ fn distinct_hosts(rrset: &Rrset) -> Vec<Box<[u8]>> {
 
 impl Working {
     fn new(owner: Name) -> Self {
-        Self { owner, rrsets: Vec::new(), children: 0, has_wildcard: false, changed: false }
+        Self { owner, rrsets: Vec::new(), children: 0, has_wildcard: false, changed: false, gone: false }
     }
 
     fn from_node(node: &Node) -> Self {
@@ -514,6 +518,7 @@ impl Working {
             children: node.children,
             has_wildcard: node.has_wildcard,
             changed: false,
+            gone: false,
         }
     }
 
