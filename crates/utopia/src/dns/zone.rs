@@ -101,7 +101,9 @@ fn check(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
 fn show(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
     let (located, findings) = master::read(text, origin);
     if !findings.is_empty() {
-        findings.iter().for_each(|finding| eprintln!("{}", finding.in_file(file)));
+        for finding in &findings {
+            eprintln!("{}", finding.in_file(file));
+        }
         return ExitCode::FAILURE;
     }
     let mut records: Vec<WireRecord> = located.into_iter().map(|located| located.record).collect();
@@ -122,7 +124,9 @@ fn show(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
         let records: Vec<_> = records.iter().map(record).collect();
         println!("{}", json!({ "zone": origin.fmt_with_dot().to_string(), "records": records }));
     } else {
-        records.iter().for_each(|record| println!("{record}"));
+        for record in &records {
+            println!("{record}");
+        }
     }
     ExitCode::SUCCESS
 }
