@@ -72,6 +72,29 @@ pub enum DnsEvent {
         /// The records it carries, one line each, shortened to the first few.
         records: Vec<String>,
     },
+    /// A server received a dynamic update.
+    UpdateRequest {
+        /// Who asked.
+        from: SocketAddr,
+        /// Who was asked.
+        to: SocketAddr,
+        /// The zone.
+        zone: String,
+        /// The records of the update section, one line each, shortened to the
+        /// first few.
+        records: Vec<String>,
+    },
+    /// A server answered a dynamic update.
+    UpdateReply {
+        /// Who answered.
+        from: SocketAddr,
+        /// Who asked.
+        to: SocketAddr,
+        /// The zone.
+        zone: String,
+        /// The response code.
+        rcode: String,
+    },
     /// A resolver waited in vain for an upstream server.
     TimedOut {
         /// The server that did not answer.
@@ -136,6 +159,8 @@ impl DnsEvent {
             | DnsEvent::Refused { .. } => Detail::Summary,
             DnsEvent::Query { .. }
             | DnsEvent::Response { .. }
+            | DnsEvent::UpdateRequest { .. }
+            | DnsEvent::UpdateReply { .. }
             | DnsEvent::TimedOut { .. }
             | DnsEvent::CacheHit { .. } => Detail::Message,
         }
@@ -170,6 +195,10 @@ impl fmt::Display for DnsEvent {
                 }
                 Ok(())
             }
+            DnsEvent::UpdateRequest { zone, records, .. } => {
+                write!(f, "update {zone}: {}", records.join("; "))
+            }
+            DnsEvent::UpdateReply { zone, rcode, .. } => write!(f, "{rcode} to the update of {zone}"),
             DnsEvent::TimedOut { server, question } => write!(f, "no answer from {server} for {question}"),
             DnsEvent::CacheHit { question, ttl_seconds } => {
                 write!(f, "{question} from the cache, fresh for {ttl_seconds} s")

@@ -10,8 +10,8 @@ use event::{Observer, Stream};
 use futures_util::future::try_join_all;
 use host::{Host, Setup};
 use mail_server::authentication::{Algorithm, generate_dkim};
-use net::Network;
 use net::tls::Authority;
+use net::{Impairment, Network};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -34,19 +34,22 @@ pub struct Internet {
     stream: Stream,
     made: Made,
     authority: Authority,
+    /// The networks of hosts with a link of their own, by host.
+    networks: BTreeMap<String, Network>,
     /// TSIG secrets by the names of their keys.
     secrets: BTreeMap<String, Vec<u8>>,
     hosts: BTreeMap<String, Host>,
 }
 
 impl Internet {
-    /// Starts all hosts, each with a folder of its own in `folder`. Returns the
-    /// messages between them as well.
+    /// Starts all hosts, each with a folder of its own in `folder`; `seed` drives
+    /// what varies on their links. Returns the messages between them as well.
     ///
     /// # Errors
     /// When an address is taken, e.g. by another lab.
     pub async fn start(
         folder: &Path,
+        seed: u64,
         observers: Vec<Arc<dyn Observer>>,
     ) -> Result<(Self, mpsc::Receiver<Arrow>), LabError> {
         let topology = Topology::read()?;
@@ -67,6 +70,7 @@ impl Internet {
                 .collect(),
             authority: Authority::create("Utopia lab CA", SystemTime::now())
                 .map_err(host::HostError::from)?,
+            networks: networks(&topology, seed),
             topology,
             folder: folder.to_owned(),
             stream,
@@ -126,7 +130,7 @@ impl Internet {
             name: plan.name.clone(),
             folder,
             configuration,
-            network: Network::from_source(plan.address),
+            network: self.network(&plan.name),
             stream: self.stream.clone(),
             metrics: Arc::new(Metrics::new()),
         })
@@ -185,7 +189,8 @@ impl Internet {
 
     /// The network as a program on that host sees it.
     pub fn network(&self, name: &str) -> Network {
-        Network::from_source(self.address(name)).reporting(self.stream.reporter(name))
+        let own = self.networks.get(name).cloned();
+        own.unwrap_or_else(|| Network::from_source(self.address(name))).reporting(self.stream.reporter(name))
     }
 
     /// Who tells what happens on a host.
@@ -231,4 +236,17 @@ impl Internet {
     fn host_folder(&self, plan: &HostPlan) -> PathBuf {
         self.folder.join(&plan.name)
     }
+}
+
+/// The networks of hosts with a link of their own. Everything a host sends and
+/// receives passes its one link.
+fn networks(topology: &Topology, seed: u64) -> BTreeMap<String, Network> {
+    let mut networks = BTreeMap::new();
+    for (index, plan) in topology.hosts.iter().enumerate() {
+        if let Some(conditions) = topology.link(plan) {
+            let link = Impairment::new(seed.wrapping_add(index as u64), conditions);
+            networks.insert(plan.name.clone(), Network::from_source(plan.address).with(link));
+        }
+    }
+    networks
 }

@@ -61,10 +61,13 @@ impl Ladder {
     /// The arrow that an event tells of, if it tells of a message.
     fn arrow(&self, told: &Told) -> Option<Arrow> {
         let (from, to, protocol, text) = match &told.event {
-            Event::Dns(event @ (DnsEvent::Query { from, to, .. } | DnsEvent::Response { from, to, .. })) => {
-                (*from, *to, "DNS", event.to_string())
-            }
-            Event::Dns(event @ DnsEvent::Notify { from, to, .. }) => (*from, *to, "DNS", event.to_string()),
+            Event::Dns(
+                event @ (DnsEvent::Query { from, to, .. }
+                | DnsEvent::Response { from, to, .. }
+                | DnsEvent::UpdateRequest { from, to, .. }
+                | DnsEvent::UpdateReply { from, to, .. }
+                | DnsEvent::Notify { from, to, .. }),
+            ) => (*from, *to, "DNS", event.to_string()),
             Event::Dns(DnsEvent::TimedOut { server, question }) => {
                 return Some(Arrow {
                     seconds: self.seconds(told),

@@ -5,9 +5,12 @@ use dns_server::authoritative::{KeyConfig, Kind, Remote, ZoneConfig};
 use dns_server::resolver::RootHintConfig;
 use host::Configuration;
 use mail_server::smtp::DkimConfig;
+use net::Conditions;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The text of the topology.
 const TEXT: &str = include_str!("../internet/internet.toml");
@@ -41,6 +44,9 @@ impl TopologyError {
 pub struct Topology {
     /// The ports that every host listens on.
     pub ports: Ports,
+    /// Kinds of links, by name.
+    #[serde(default)]
+    links: BTreeMap<String, LinkPlan>,
     /// Where resolvers begin.
     root_hints: Vec<RootHint>,
     /// All hosts.
@@ -65,6 +71,18 @@ pub struct Ports {
     pub imaps: u16,
 }
 
+/// What a link does to everything that passes it, in each direction.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkPlan {
+    /// Milliseconds everything takes.
+    delay_ms: u64,
+    /// Up to how many milliseconds more.
+    jitter_ms: u64,
+    /// The share of datagrams that is lost, 0 to 1.
+    loss: f64,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RootHint {
@@ -80,6 +98,8 @@ pub struct HostPlan {
     pub name: String,
     /// Its address.
     pub address: IpAddr,
+    /// The kind of its link.
+    link: Option<String>,
     /// Zones it is authoritative for.
     #[serde(default)]
     zones: Vec<ZonePlan>,
@@ -136,6 +156,17 @@ impl Topology {
     /// The addresses of the root servers.
     pub fn roots(&self) -> Vec<SocketAddr> {
         self.root_hints.iter().map(|hint| SocketAddr::new(hint.address, self.ports.dns)).collect()
+    }
+
+    /// The conditions of a host's link; `None` where it has none of its own.
+    pub fn link(&self, plan: &HostPlan) -> Option<Conditions> {
+        let link = self.links.get(plan.link.as_ref()?)?;
+        Some(Conditions {
+            delay: Duration::from_millis(link.delay_ms),
+            jitter: Duration::from_millis(link.jitter_ms),
+            loss: link.loss,
+            ..Conditions::default()
+        })
     }
 
     /// A host's configuration; `None` for one that runs no service.
@@ -243,6 +274,14 @@ mod tests {
     #[test]
     fn every_host_has_an_address_of_its_own_and_a_configuration_that_reads_back() {
         let topology = Topology::read().expect("the topology");
+        for plan in &topology.hosts {
+            assert_eq!(
+                plan.link.is_some(),
+                topology.link(plan).is_some(),
+                "{}: there is no such link",
+                plan.name
+            );
+        }
         let addresses: BTreeSet<_> = topology.hosts.iter().map(|host| host.address).collect();
         assert_eq!(addresses.len(), topology.hosts.len());
         assert!(addresses.iter().all(IpAddr::is_loopback));

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// The scenario, or `up` to keep everything running.
     #[arg(value_name = "SCENARIO|up")]
     what: What,
-    /// The seed of everything random; the same seed, the same run.
+    /// The seed of what varies on the links between the hosts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// One JSON object a line.
@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
                 Err(error) => out::failed(&error.to_string()),
             }
         }
-        None => match up(folder).await {
+        None => match up(folder, arguments.seed).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => out::failed(&reason),
         },
@@ -92,12 +92,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 /// Keeps the whole Internet running until a signal comes.
-async fn up(folder: &Path) -> Result<(), String> {
+async fn up(folder: &Path, seed: u64) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let log = event::log::Log::new(event::Detail::Summary);
     let (internet, mut arrows) =
-        Internet::start(folder, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
+        Internet::start(folder, seed, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
     let shown = internet.status();
     let shutdown = net::Shutdown::new();
     let answer = shown.clone();

@@ -1,7 +1,7 @@
 //! Requests that need more than the zones' current version: updates, NOTIFY,
 //! transfers and whatever is signed.
 
-use super::Shared;
+use super::{Shared, tell};
 use super::keeper::{Command, Job, UpdateFailure};
 use super::settings::ZoneSettings;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use dns::update::Update;
 use dns::zone::key;
 use domain::base::Message;
 use domain::base::iana::{Opcode, OptRcode, Rcode, Rtype};
-use event::DnsEvent;
+use event::{Detail, DnsEvent};
 use net::batch::{Incoming, LateReplies};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,8 +63,15 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request, replies: mpsc
             return;
         }
     };
-    let mut exchange =
-        Exchange { shared, octets, peer: request.peer, transport: request.transport, signer, replies };
+    let mut exchange = Exchange {
+        shared,
+        octets,
+        peer: request.peer,
+        local: request.local,
+        transport: request.transport,
+        signer,
+        replies,
+    };
     let opcode = Message::from_slice(&exchange.octets).map(|message| message.header().opcode());
     match opcode {
         Ok(Opcode::UPDATE) => exchange.update().await,
@@ -78,6 +85,7 @@ struct Exchange<'a> {
     shared: &'a Arc<Shared>,
     octets: Vec<u8>,
     peer: SocketAddr,
+    local: SocketAddr,
     transport: Transport,
     signer: Option<Box<Signer>>,
     replies: mpsc::Sender<Vec<u8>>,
@@ -116,6 +124,9 @@ impl Exchange<'_> {
                 Err(UpdateFailure::Storage(_)) => Rcode::SERVFAIL,
             },
         };
+        if self.shared.reporter.wants(Detail::Message) {
+            tell::update(&self.shared.reporter, self.peer, self.local, &self.octets, rcode);
+        }
         self.reply_code(rcode).await;
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dns::answer::Query;
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::zonefile_fmt::{DisplayKind, ZonefileFmt};
-use domain::base::{Message, ParsedName};
+use domain::base::{Message, ParsedName, ToName};
 use domain::rdata::AllRecordData;
 use event::{DnsEvent, Reporter, ResponseKind};
 use std::net::SocketAddr;
@@ -38,6 +38,20 @@ pub(super) fn exchange(
         kind: kind(&message),
         records: records(&message),
     });
+}
+
+/// Tells a dynamic update and what became of it.
+pub(super) fn update(reporter: &Reporter, peer: SocketAddr, local: SocketAddr, request: &[u8], rcode: Rcode) {
+    let Ok(message) = Message::from_octets(Bytes::copy_from_slice(request)) else { return };
+    let zone = message.first_question().map(|question| format!("{}", question.qname().fmt_with_dot()));
+    let zone = zone.unwrap_or_default();
+    reporter.tell(DnsEvent::UpdateRequest {
+        from: peer,
+        to: local,
+        zone: zone.clone(),
+        records: records(&message),
+    });
+    reporter.tell(DnsEvent::UpdateReply { from: local, to: peer, zone, rcode: rcode.to_string() });
 }
 
 fn kind(message: &Message<Bytes>) -> ResponseKind {
