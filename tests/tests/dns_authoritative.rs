@@ -159,7 +159,7 @@ async fn kdig_transfers_the_zone_with_a_key_only() {
     assert!(forged.contains("BADSIG") || forged.contains("NOTAUTH"), "{forged}");
     for transport in ["+notcp", "+tcp"] {
         let signed = kdig(&["-y", &key, transport, "+short", "mail.utopia.test"]).await;
-        assert_eq!(signed, "192.0.2.25\n");
+        assert!(signed.starts_with("192.0.2.25\n") && signed.contains("NOERROR"), "{signed}");
     }
     site.stop().await;
 }

@@ -209,9 +209,11 @@ impl Item {
                     .map(|rrset| rrset.rtype)
                     .filter(|rtype| !kept(*rtype))
                     .collect();
-                Ok(types
-                    .into_iter()
-                    .fold(false, |changed, rtype| draft.delete_rrset(&self.key, rtype) || changed))
+                let mut changed = false;
+                for rtype in types {
+                    changed |= draft.delete_rrset(&self.key, rtype);
+                }
+                Ok(changed)
             }
             (Class::ANY, None) => {
                 let kept = is_apex && matches!(self.rtype, Rtype::SOA | Rtype::NS);

@@ -13,6 +13,7 @@ use domain::base::{Message, MessageBuilder, Name, ParsedName};
 use domain::rdata::ZoneRecordData;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl Data {
 }
 
 fn name(path: &[&str]) -> String {
-    path.iter().rev().map(|label| format!("{label}.")).collect::<String>() + "z.test."
+    path.iter().rev().chain(&["z", "test", ""]).copied().collect::<Vec<_>>().join(".")
 }
 
 type Records = BTreeMap<Path, BTreeSet<Data>>;
@@ -136,7 +137,7 @@ impl Model {
                 encloser.push("*");
                 if !self.exists(&encloser) {
                     answer.rcode = 3;
-                    answer.sections[1] = self.soa();
+                    answer.sections[1] = Self::soa();
                     return answer;
                 }
                 encloser
@@ -161,7 +162,7 @@ impl Model {
                 continue;
             }
             if found.is_empty() {
-                answer.sections[1] = self.soa();
+                answer.sections[1] = Self::soa();
             } else if is_first {
                 answer.sections[2] = self.addresses(&self.hosts(&node, rtype), true);
             }
@@ -170,7 +171,7 @@ impl Model {
         }
     }
 
-    fn soa(&self) -> BTreeSet<String> {
+    fn soa() -> BTreeSet<String> {
         BTreeSet::from(["z.test. SOA".to_owned()])
     }
 }
@@ -362,9 +363,9 @@ proptest! {
 fn answers_too_large_for_a_datagram_are_truncated() {
     let mut text = "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\na A 192.0.2.1\n".to_owned();
     for n in 0..60 {
-        text += &format!(
-            "big A 192.0.2.{n}\nmx MX {n} host{n}\nhost{n} A 192.0.3.{n}\ncut NS host{n}.cut\nhost{n}.cut A 192.0.4.{n}\n"
-        );
+        let hosts = format!("host{n} A 192.0.3.{n}\nhost{n}.cut A 192.0.4.{n}\n");
+        text += &hosts;
+        writeln!(text, "big A 192.0.2.{n}\nmx MX {n} host{n}\ncut NS host{n}.cut").unwrap();
     }
     let apex = dns::master::name("z.test").unwrap();
     let (zone, findings) = dns::master::load(&text, &apex, SEED).unwrap();

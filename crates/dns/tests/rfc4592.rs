@@ -24,7 +24,7 @@ subdel.example.          3600     NS    ns.example.com.
 subdel.example.          3600     NS    ns.example.net.
 "#;
 
-const ALIASES: &str = r#"
+const ALIASES: &str = r"
 $ORIGIN alias.test.
 $TTL 60
 @        SOA ns root 1 3600 900 604800 30
@@ -42,7 +42,7 @@ child    NS  ns.child
 child    DS  12345 8 2 0000000000000000000000000000000000000000000000000000000000000000
 ns.child A   192.0.2.3
 *.wild   CNAME web
-"#;
+";
 
 /// Rcode, authoritative, and one line a record of each section.
 #[derive(Debug, PartialEq)]

@@ -41,9 +41,13 @@ fn request(zone: &str, prerequisites: &[Item<'_>], changes: &[Item<'_>]) -> Vec<
         let data = UnknownRecordData::from_octets(*rtype, data.to_vec()).unwrap();
         (owner, *class, Ttl::from_secs(*ttl), data)
     };
-    prerequisites.iter().for_each(|item| answer.push(record(item)).unwrap());
+    for item in prerequisites {
+        answer.push(record(item)).unwrap();
+    }
     let mut authority = answer.authority();
-    changes.iter().for_each(|item| authority.push(record(item)).unwrap());
+    for item in changes {
+        authority.push(record(item)).unwrap();
+    }
     authority.finish()
 }
 

@@ -84,17 +84,18 @@ impl Keeper {
         let shutdown = self.shared.shutdown.clone();
         let mut next = None;
         loop {
-            let command = match next.take() {
-                Some(command) => command,
-                None => tokio::select! {
-                    biased;
-                    command = commands.recv() => match command {
-                        Some(command) => command,
-                        None => return,
-                    },
-                    () = shutdown.requested() => return,
-                },
+            let waiting = async {
+                match next.take() {
+                    Some(command) => Some(command),
+                    None => commands.recv().await,
+                }
             };
+            let command = tokio::select! {
+                biased;
+                command = waiting => command,
+                () = shutdown.requested() => None,
+            };
+            let Some(command) = command else { return };
             match command {
                 Command::Update(first) => {
                     let mut group = vec![*first];

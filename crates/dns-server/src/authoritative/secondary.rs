@@ -91,7 +91,7 @@ async fn act(
                                 return None;
                             }
                             Ok(Err(error)) => {
-                                failed(settings, primary, "was transferred, but not stored", &error)
+                                failed(settings, primary, "was transferred, but not stored", &error);
                             }
                             Err(_) => return None,
                         }

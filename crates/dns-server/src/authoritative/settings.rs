@@ -41,7 +41,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 enum Access {
     Network(IpAddr, u8),
-    Key(KeyName),
+    Key(Box<KeyName>),
 }
 
 impl Settings {
@@ -93,7 +93,7 @@ impl ZoneSettings {
             remotes.iter().map(peer).collect::<Result<Vec<_>, ServerError>>()
         };
         let access = |text: &String| match text.strip_prefix("key:") {
-            Some(name) => Ok(Access::Key(key_named(name)?.name().clone())),
+            Some(name) => Ok(Access::Key(Box::new(key_named(name)?.name().clone()))),
             None => network(text).ok_or_else(|| {
                 error(format!(
                     "`{text}` is no address, network or key; write 192.0.2.1, 192.0.2.0/24 or key:NAME"
@@ -130,7 +130,7 @@ impl ZoneSettings {
     pub(super) fn may_transfer(&self, peer: IpAddr, key: Option<&Key>) -> bool {
         self.allow_transfer.iter().any(|access| match access {
             Access::Network(network, prefix) => is_in(peer, *network, *prefix),
-            Access::Key(name) => key.is_some_and(|key| key.name() == name),
+            Access::Key(name) => key.is_some_and(|key| *key.name() == **name),
         })
     }
 
@@ -150,14 +150,11 @@ impl ZoneSettings {
 }
 
 fn network(text: &str) -> Option<Access> {
-    let (address, prefix) = match text.split_once('/') {
-        Some((address, prefix)) => (address.parse::<IpAddr>().ok()?, prefix.parse().ok()?),
-        None => {
-            let address = text.parse::<IpAddr>().ok()?;
-            (address, if address.is_ipv4() { 32 } else { 128 })
-        }
-    };
+    let (address, prefix) =
+        text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address = address.parse::<IpAddr>().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(longest), |prefix| prefix.parse().ok())?;
     (prefix <= longest).then_some(Access::Network(address, prefix))
 }
 

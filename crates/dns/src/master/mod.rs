@@ -155,7 +155,7 @@ impl Lines<'_> {
     /// The line of the last octet before `offset`.
     fn at(&mut self, offset: usize) -> usize {
         let end = offset.saturating_sub(1).clamp(self.offset, self.text.len());
-        self.line += self.text[self.offset..end].iter().filter(|octet| **octet == b'\n').count();
+        self.line += self.text[self.offset..end].split(|octet| *octet == b'\n').count() - 1;
         self.offset = end;
         self.line
     }

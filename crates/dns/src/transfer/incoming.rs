@@ -140,12 +140,13 @@ mod tests {
     use super::*;
     use crate::transfer::{Kind, Outgoing, query};
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
     use std::sync::Arc;
 
     fn zone(names: usize) -> Arc<Zone> {
         let mut text = "$TTL 60\n@ SOA ns root 7 3600 900 604800 60\n@ NS ns\nns A 192.0.2.1\n".to_owned();
         for n in 0..names {
-            text += &format!("host{n} A 192.0.2.2\nHOST{n} MX 10 host{}\n", n / 2);
+            writeln!(text, "host{n} A 192.0.2.2\nHOST{n} MX 10 host{}", n / 2).unwrap();
         }
         let apex = crate::master::name("example.test").unwrap();
         Arc::new(crate::master::load(&text, &apex, 3).unwrap().0)

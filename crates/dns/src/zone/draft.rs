@@ -250,7 +250,7 @@ impl Draft {
         while let Some(name) = waiting.pop() {
             match self.work.get_mut(&name) {
                 Some(working) if *name != *self.key && working.is_dead() && !working.gone => {
-                    working.gone = true
+                    working.gone = true;
                 }
                 _ => continue,
             }
@@ -305,7 +305,7 @@ impl Draft {
         for node in base.nodes() {
             let below = std::iter::successors(key::parent(&node.key), |rest| key::parent(rest))
                 .any(|ancestor| changed.iter().any(|cut| **cut == *ancestor));
-            if below && !gone.iter().any(|name| *name == node.key) {
+            if below && !gone.contains(&node.key) {
                 let working = self.open(&node.key, &node.owner);
                 // Answers that carry its addresses depend on its place too.
                 working.changed = true;
@@ -354,7 +354,7 @@ impl Draft {
     fn next_referrers(&self, gone: &[Box<[u8]>]) -> Table<Referrers> {
         let hosts = |rrsets: &[Rrset]| -> BTreeSet<Box<[u8]>> {
             let hosts = rrsets.iter().flat_map(Rrset::hosts).map(|host| host.to_ascii_lowercase().into());
-            hosts.filter(|host: &Box<[u8]>| self.contains(host)).collect()
+            hosts.collect::<BTreeSet<Box<[u8]>>>().into_iter().filter(|host| self.contains(host)).collect()
         };
         let base = self.base.as_ref();
         let mut table =
