@@ -64,10 +64,10 @@ impl Server {
     /// Runs a Python script that knows the server as `clear`, `tls`, `ca`, `password`.
     fn python(&self, python: &Path, script: &str) {
         let start = format!(
-            "import imaplib, ssl, socket, time\nclear, tls, ca, password = {}, {}, {:?}, {PASSWORD:?}\n",
+            "import imaplib, ssl, socket, time\nclear, tls, ca, password = {}, {}, \"{}\", {PASSWORD:?}\n",
             self.clear.port(),
             self.tls.port(),
-            self.path("ca.pem"),
+            self.path("ca.pem").display(),
         );
         let file = self.path("script.py");
         fs::write(&file, format!("{start}{PRELUDE}{script}")).unwrap();

@@ -45,6 +45,7 @@ pub(super) async fn serve(service: Arc<Service>, stream: Stream, implicit_tls: b
     let mut connection = Connection::new(
         stream,
         limits,
+        service.room.clone(),
         std::time::Duration::from_secs(service.config.write_seconds_max),
         service.reporter.clone(),
     );
@@ -91,16 +92,12 @@ impl Client {
             let ended = match incoming {
                 Incoming::Command(octets) => self.one(&octets.into()).await?,
                 Incoming::TooLarge(line) => {
-                    self.connection.tell_refused("a literal larger than the configuration allows");
-                    let tag = parse(&line).map_or_else(|refused| refused.tag, |tagged| Some(tagged.tag));
-                    let mut response = Response::default();
-                    response.tagged(
-                        tag.as_deref().unwrap_or("*"),
-                        "NO",
-                        Some("TOOBIG"),
-                        "the literal is too large",
-                    );
-                    self.connection.write(response).await?;
+                    self.refuse(&line, "TOOBIG", "the literal is too large").await?;
+                    false
+                }
+                Incoming::NoRoom(line) => {
+                    self.refuse(&line, "INUSE", "too many large messages at the same time; try again later")
+                        .await?;
                     false
                 }
             };
@@ -109,6 +106,15 @@ impl Client {
                 return Ok(());
             }
         }
+    }
+
+    /// Answers a command whose literal was not taken.
+    async fn refuse(&mut self, line: &[u8], code: &str, text: &str) -> Result<(), Failure> {
+        self.connection.tell_refused(text);
+        let tag = parse(line).map_or_else(|refused| refused.tag, |tagged| Some(tagged.tag));
+        let mut response = Response::default();
+        response.tagged(tag.as_deref().unwrap_or("*"), "NO", Some(code), text);
+        Ok(self.connection.write(response).await?)
     }
 
     /// Carries out one command; true after LOGOUT.

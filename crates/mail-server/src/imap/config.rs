@@ -25,6 +25,9 @@ pub struct Config {
     pub literal_octets_max: usize,
     /// Octets of the messages of one APPEND.
     pub append_octets_max: usize,
+    /// Octets of all large messages that clients are appending at the same time;
+    /// who comes too many is told to try again.
+    pub appends_octets_max: usize,
     /// Logins that may fail before the connection is closed.
     pub login_failures_max: u32,
     /// Seconds until a client has logged in.
@@ -46,6 +49,7 @@ impl Default for Config {
             line_octets_max: 64 * 1024,
             literal_octets_max: 256 * 1024,
             append_octets_max: 50 * 1024 * 1024,
+            appends_octets_max: 512 * 1024 * 1024,
             login_failures_max: 3,
             login_seconds_max: 120,
             silence_minutes_max: 30,

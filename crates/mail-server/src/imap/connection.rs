@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Octets gathered before they are written.
 const OUT_OCTETS_MAX: usize = 64 * 1024;
@@ -28,6 +29,8 @@ pub(super) enum Incoming {
     Command(Vec<u8>),
     /// A command whose literal is too large; how it began.
     TooLarge(Vec<u8>),
+    /// A large literal, while others take all the room there is; how it began.
+    NoRoom(Vec<u8>),
 }
 
 /// Why a connection ends.
@@ -47,6 +50,24 @@ impl From<io::Error> for End {
     }
 }
 
+/// Room for the large literals of all connections together.
+#[derive(Debug, Clone)]
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Permits are of this many octets.
+    const UNIT_OCTETS: usize = 4 * 1024;
+
+    pub(super) fn new(octets_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new((octets_max / Self::UNIT_OCTETS).min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, octets: usize) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(octets.div_ceil(Self::UNIT_OCTETS)).ok()?;
+        self.0.clone().try_acquire_many_owned(units).ok()
+    }
+}
+
 /// A client's connection.
 pub(super) struct Connection {
     /// `None` after a TLS handshake failed.
@@ -54,6 +75,10 @@ pub(super) struct Connection {
     framer: Framer,
     out: Vec<u8>,
     arrived: Box<[u8]>,
+    /// Room for large literals, shared by all connections.
+    room: Room,
+    /// What of it the current command takes.
+    taken: Vec<OwnedSemaphorePermit>,
     write_patience: Duration,
     reporter: Reporter,
     peer: SocketAddr,
@@ -61,13 +86,21 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, limits: Limits, write_patience: Duration, reporter: Reporter) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        limits: Limits,
+        room: Room,
+        write_patience: Duration,
+        reporter: Reporter,
+    ) -> Self {
         let (peer, local) = (stream.peer_addr(), stream.local_addr());
         Self {
             stream: Some(stream),
             framer: Framer::new(limits),
             out: Vec::new(),
             arrived: vec![0; READ_OCTETS_MAX].into(),
+            room,
+            taken: Vec::new(),
             write_patience,
             reporter,
             peer,
@@ -97,6 +130,7 @@ impl Connection {
 
     /// The next command, within `patience`. May be dropped while it waits.
     pub(super) async fn incoming(&mut self, patience: Duration) -> Result<Incoming, End> {
+        self.taken.clear();
         tokio::time::timeout(patience, self.incoming_at_leisure()).await.unwrap_or(Err(End::Silence))
     }
 
@@ -106,6 +140,11 @@ impl Connection {
                 Some(Framed::Command(command)) => return Ok(Incoming::Command(command)),
                 Some(Framed::TooLarge { line }) => return Ok(Incoming::TooLarge(line)),
                 Some(Framed::TooLong) => return Err(End::TooLong),
+                Some(Framed::Large(octets)) => match self.room.take(octets) {
+                    Some(permit) => self.taken.push(permit),
+                    // Waiting for room while holding some could last for ever.
+                    None => return Ok(Incoming::NoRoom(self.framer.refuse())),
+                },
                 Some(Framed::Continue) => {
                     self.out.extend_from_slice(b"+ send the literal\r\n");
                     self.flush().await?;

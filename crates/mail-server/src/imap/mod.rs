@@ -15,6 +15,7 @@ pub use config::Config;
 
 use crate::accounts::Accounts;
 use crate::mailbox::{Mailboxes, Message, Uids};
+use connection::Room;
 use event::{Reporter, SocketEvent};
 use mail::imap::view::Changed;
 use net::{ListenOptions, Listener, Network, Shutdown};
@@ -52,6 +53,7 @@ struct Service {
     mailboxes: Mailboxes,
     reporter: Reporter,
     shutdown: Shutdown,
+    room: Room,
 }
 
 /// What ends a wait in IDLE.
@@ -105,7 +107,8 @@ pub fn serve(
     reporter: Reporter,
     shutdown: Shutdown,
 ) {
-    let service = Arc::new(Service { config, tls, accounts, mailboxes, reporter, shutdown });
+    let room = Room::new(config.appends_octets_max);
+    let service = Arc::new(Service { config, tls, accounts, mailboxes, reporter, shutdown, room });
     for (listener, implicit_tls) in listeners {
         let name = if implicit_tls { "imaps" } else { "imap" };
         if let Ok(address) = listener.local_addr() {

@@ -406,6 +406,21 @@ async fn bounds_exceeded_are_answered() {
 }
 
 #[tokio::test]
+async fn large_messages_at_the_same_time_are_bounded() {
+    let server = server(Config { appends_octets_max: 500_000, ..Config::default() }).await;
+    let (mut first, mut second) = (server.alice().await, server.alice().await);
+    first.send("a APPEND INBOX {300000}\r\n").await;
+    assert!(first.line().await.starts_with('+'));
+    let large = "x".repeat(300_000);
+    assert!(second.append("INBOX", "()", &large).await.starts_with("NO [INUSE]"));
+    assert!(second.append("INBOX", "()", "small").await.starts_with("OK"));
+    first.send(format!("{large}\r\n")).await;
+    assert!(first.line().await.starts_with("a OK"));
+    first.ok("NOOP").await;
+    assert!(second.append("INBOX", "()", &large).await.starts_with("OK"));
+}
+
+#[tokio::test]
 async fn silence_ends_a_connection() {
     let server = server(Config { login_seconds_max: 0, ..Config::default() }).await;
     let mut peer = server.stranger().await;

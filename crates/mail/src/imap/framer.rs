@@ -1,6 +1,10 @@
 //! From octets to commands: lines and the literals in them (RFC 9051 section 4.3,
 //! RFC 7888), within bounds.
 
+/// Literals larger than this are announced, so that many of them at the same time
+/// can be bounded.
+pub const LARGE_OCTETS: usize = 256 * 1024;
+
 /// How much one command may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -19,6 +23,9 @@ pub enum Framed {
     Command(Vec<u8>),
     /// The client waits for `+` before it sends a literal.
     Continue,
+    /// A literal of more than [`LARGE_OCTETS`] comes: before the next octets are
+    /// pushed, either there is room for it, or [`Framer::refuse`] passes it over.
+    Large(usize),
     /// A command with too large a literal; it has been or is being passed over.
     TooLarge {
         /// How the command began, for its tag.
@@ -45,6 +52,8 @@ pub struct Framer {
     discard: u64,
     /// The rest of the refused command's line is still to be passed over.
     refused: bool,
+    /// The client waits for `+`, which was not said yet.
+    waiting: bool,
 }
 
 impl Framer {
@@ -59,6 +68,7 @@ impl Framer {
             literal_left: 0,
             discard: 0,
             refused: false,
+            waiting: false,
         }
     }
 
@@ -80,10 +90,24 @@ impl Framer {
         self.taken == self.arrived.len() && self.command.is_empty()
     }
 
+    /// Passes over the command whose literal was announced as [`Framed::Large`];
+    /// gives how it began.
+    pub fn refuse(&mut self) -> Vec<u8> {
+        if !std::mem::take(&mut self.waiting) {
+            self.refused = true;
+            self.discard = self.literal_left as u64;
+        }
+        (self.literal_left, self.literal_octets) = (0, 0);
+        std::mem::take(&mut self.command)
+    }
+
     /// What came of the octets; `None` where more are needed.
     #[expect(clippy::should_implement_trait, reason = "no iterator: more may come after None")]
     pub fn next(&mut self) -> Option<Framed> {
         loop {
+            if std::mem::take(&mut self.waiting) {
+                return Some(Framed::Continue);
+            }
             let rest = &self.arrived[self.taken..];
             if self.discard > 0 {
                 let count = rest.len().min(usize::try_from(self.discard).unwrap_or(usize::MAX));
@@ -146,8 +170,9 @@ impl Framer {
             self.command.extend_from_slice(b"\r\n");
             self.literal_octets += octets;
             self.literal_left = octets;
-            if literal.synchronising {
-                return Some(Framed::Continue);
+            self.waiting = literal.synchronising;
+            if octets > LARGE_OCTETS {
+                return Some(Framed::Large(octets));
             }
         }
     }
@@ -244,6 +269,32 @@ mod tests {
             *frame(&[b"a ".to_vec(), b"{0+}\r\n".repeat(50)].concat(), 9).last().unwrap(),
             Framed::TooLong
         );
+    }
+
+    #[test]
+    fn a_large_literal_is_announced_and_can_be_refused() {
+        let limits = Limits { append_octets_max: 1_000_000, ..LIMITS };
+        for (plus, refuse) in [("", false), ("", true), ("+", false), ("+", true)] {
+            let mut framer = Framer::new(limits);
+            framer.push(format!("a APPEND x {{300000{plus}}}\r\n").as_bytes());
+            assert_eq!(framer.next(), Some(Framed::Large(300_000)));
+            if refuse {
+                assert!(framer.refuse().starts_with(b"a APPEND"));
+            } else if plus.is_empty() {
+                assert_eq!(framer.next(), Some(Framed::Continue));
+            }
+            assert_eq!(framer.next(), None);
+            if !refuse || plus == "+" {
+                framer.push(&vec![b'x'; 300_000]);
+                assert_eq!(framer.next(), None);
+                framer.push(b"\r\n");
+                let whole = framer.next();
+                assert_eq!(whole.is_some(), !refuse);
+            }
+            framer.push(b"b NOOP\r\n");
+            assert_eq!(framer.next(), Some(command("b NOOP")), "{plus} {refuse}");
+            assert!(framer.is_empty());
+        }
     }
 
     proptest! {
