@@ -218,7 +218,7 @@ async fn broken_tls_does_not_stop_mail() {
     assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
     let (mut handshakes, mut messages) = (0, 0);
     while messages == 0 {
-        let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+        let accepted = tokio::time::timeout(Duration::from_mins(1), listener.accept()).await;
         let (mut stream, _) = accepted.expect("the sender comes back").unwrap();
         let limits = Limits::default();
         let hostname = "mail.utopia.test".to_owned();
