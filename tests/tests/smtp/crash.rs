@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tests::Peer;
 
 const FOLDER: &str = "UTOPIA_TEST_SMTP_FOLDER";
 const REMOTE_PORT: &str = "UTOPIA_TEST_SMTP_REMOTE_PORT";
@@ -44,7 +45,7 @@ async fn the_host_to_be_killed() {
 }
 
 struct Process {
-    child: Child,
+    child: Peer,
     exchange: SocketAddr,
     submissions: SocketAddr,
     ca_pem: String,
@@ -53,13 +54,13 @@ struct Process {
 impl Process {
     async fn start(folder: &Path, remote_port: u16) -> Self {
         let _ = fs::remove_file(folder.join("ready"));
-        let child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["crash::the_host_to_be_killed", "--exact"])
             .env(FOLDER, folder)
             .env(REMOTE_PORT, remote_port.to_string())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::null());
+        let child = Peer::start(&mut command).unwrap();
         for _ in 0..1200 {
             if let Ok(ready) = fs::read_to_string(folder.join("ready")) {
                 let mut lines = ready.splitn(3, '\n');
@@ -74,12 +75,6 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the host did not start");
-    }
-
-    /// SIGKILL.
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 
@@ -98,7 +93,7 @@ async fn send(process: &Process, number: usize) -> bool {
         hostname: "client.test".into(),
         security,
         connect_patience: Duration::from_secs(20),
-        reply_patience: Duration::from_secs(60),
+        reply_patience: Duration::from_mins(1),
     };
     let from = if to_bob { "alice@crepes.test" } else { "someone@elsewhere.test" };
     let to = if to_bob { "bob@utopia.test" } else { "alice@crepes.test" };
@@ -158,7 +153,7 @@ async fn kill_in_the_middle_of_deliveries() {
         for client in clients {
             client.await.unwrap();
         }
-        Arc::into_inner(process).unwrap().kill();
+        drop(process);
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
     // Started once more in this process: it delivers what it still holds.

@@ -257,7 +257,7 @@ impl Host {
             hostname: "laptop.test".into(),
             security: Security::Tls(client_config_verified(&self.ca_pem).unwrap()),
             connect_patience: Duration::from_secs(10),
-            reply_patience: Duration::from_secs(60),
+            reply_patience: Duration::from_mins(1),
         };
         let submission = Submission {
             from: Some(self.address(user).parse().unwrap()),

@@ -218,7 +218,7 @@ async fn broken_tls_does_not_stop_mail() {
     assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
     let (mut handshakes, mut messages) = (0, 0);
     while messages == 0 {
-        let accepted = tokio::time::timeout(Duration::from_secs(60), listener.accept()).await;
+        let accepted = tokio::time::timeout(Duration::from_mins(1), listener.accept()).await;
         let (mut stream, _) = accepted.expect("the sender comes back").unwrap();
         let limits = Limits::default();
         let hostname = "mail.utopia.test".to_owned();
@@ -261,6 +261,62 @@ async fn broken_tls_does_not_stop_mail() {
     assert_eq!((handshakes, messages), (1, 1));
     crepes.wait_for_queue(0).await;
     crepes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_learns_that_mail_is_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new("crepes.test", "127.25.9.1", folder.path(), &names(9));
+    plan.users = vec!["alice"];
+    plan.queue.delay_warning_seconds = 1;
+    let crepes = plan.start().await;
+    crepes.send("alice", &["bob@utopia.test"], MESSAGE).await;
+    crepes.wait_for_queue(1).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for _ in 0..2 {
+        crepes.queue.retry_now(None);
+        let notice = &crepes.wait_for("alice", 1).await[0];
+        assert!(notice.contains("Action: delayed") && notice.contains("Will-Retry-Until: "), "{notice}");
+    }
+    assert_eq!(crepes.wait_for_queue(1).await[0].recipients, ["bob@utopia.test"], "it still waits");
+    assert_eq!(crepes.read("alice", "INBOX").await.len(), 1, "told once");
+    crepes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_much_mail_at_once_is_put_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new("utopia.test", "127.25.10.2", folder.path(), &names(10));
+    plan.users = vec!["bob"];
+    plan.smtp.receiving_octets_max = 100_000;
+    let host = plan.start().await;
+    let begin = "EHLO a.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<bob@utopia.test>\r\nDATA\r\n";
+    // Two messages that fit one after the other, but not at the same time.
+    let large = "x"
+        .repeat(70)
+        .repeat(1_000)
+        .as_bytes()
+        .chunks(70)
+        .fold(String::new(), |text, line| text + &String::from_utf8_lossy(line) + "\r\n");
+    let mut first = Talk::with(&host).await;
+    for turn in 0..4 {
+        first.say(if turn == 0 { begin } else { "" }).await;
+    }
+    first.0.get_mut().write_all(large.as_bytes()).await.unwrap();
+    let mut second = Talk::with(&host).await;
+    for turn in 0..4 {
+        second.say(if turn == 0 { begin } else { "" }).await;
+    }
+    let reply = second.say(&large).await;
+    assert!(reply.starts_with("421 4.3.1"), "{reply}");
+    assert!(first.say(".\r\n").await.starts_with("250"));
+    let mut third = Talk::with(&host).await;
+    for turn in 0..4 {
+        third.say(if turn == 0 { begin } else { "" }).await;
+    }
+    assert!(third.say(&format!("{large}.\r\n")).await.starts_with("250"), "the room is free again");
+    assert_eq!(host.read("bob", "INBOX").await.len(), 2);
+    host.stop().await;
 }
 
 /// A conversation by hand.

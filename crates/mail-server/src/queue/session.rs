@@ -15,6 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use storage::StorageError;
 
+/// How long a session may still take when the host stops: breaking off while a
+/// server has the whole message makes a duplicate.
+const STOP_PATIENCE: Duration = Duration::from_secs(6);
+
 /// What became of an entry's recipients: the server that said so, and a reply
 /// for each.
 pub(super) struct Fates {
@@ -24,7 +28,15 @@ pub(super) struct Fates {
 
 /// Sends the entries, then tells the schedule that the session has ended.
 pub(super) async fn run(shared: Arc<Shared>, domain: String, keys: Vec<EntryKey>) {
-    send_all(&shared, &domain, keys).await;
+    let stopped = async {
+        shared.shutdown.requested().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        () = send_all(&shared, &domain, keys) => {}
+        // What was not settled is still in the queue.
+        () = stopped => {}
+    }
     let _ = shared.scheduler.send(Command::SessionEnded { domain });
 }
 

@@ -29,6 +29,9 @@ pub struct Config {
     pub connections_per_address_max: usize,
     /// Octets of a message; announced with SIZE.
     pub message_octets_max: usize,
+    /// Octets of all messages that are being received at the same time; beyond
+    /// them clients are told to come back (421).
+    pub receiving_octets_max: usize,
     /// Octets of a line of a message.
     pub text_line_octets_max: usize,
     /// Recipients of a message; at least 100 (RFC 5321 section 4.5.3.1.8).
@@ -73,6 +76,7 @@ impl Default for Config {
             connections_max: 1_000,
             connections_per_address_max: 50,
             message_octets_max: limits.message_octets_max,
+            receiving_octets_max: 1024 * 1024 * 1024,
             text_line_octets_max: limits.text_line_octets_max,
             recipients_max: limits.recipients_max,
             messages_per_session_max: limits.messages_max,

@@ -30,6 +30,7 @@ use event::Reporter;
 use net::{Listener, Shutdown};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// What a listener is for.
@@ -80,6 +81,8 @@ struct Service {
     authentication: Authentication,
     reporter: Reporter,
     shutdown: Shutdown,
+    /// Octets of the messages that are being received.
+    receiving: AtomicUsize,
 }
 
 /// Serves every listener until the host stops.
@@ -97,6 +100,7 @@ pub fn start(config: Config, parts: Parts, listeners: Vec<(Face, Listener)>) -> 
         authentication,
         reporter: parts.reporter,
         shutdown: parts.shutdown,
+        receiving: AtomicUsize::new(0),
     });
     for (face, listener) in listeners {
         let shutdown = service.shutdown.clone();

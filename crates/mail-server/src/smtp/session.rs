@@ -10,6 +10,7 @@ use mail::smtp::{Answer, EnhancedCode, Exchange, Reply, Role, Session, Settings,
 use net::Stream;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -43,6 +44,31 @@ pub(super) struct Connection<'a> {
     login: Login,
     pub(super) user: Option<User>,
     pub(super) recipients: Vec<Recipient>,
+    receiving: Receiving<'a>,
+}
+
+/// This connection's share of what is being received.
+struct Receiving<'a> {
+    all: &'a AtomicUsize,
+    octets: usize,
+}
+
+impl Receiving<'_> {
+    /// Takes note of octets; returns how many all connections hold now.
+    fn add(&mut self, octets: usize) -> usize {
+        self.octets += octets;
+        self.all.fetch_add(octets, Ordering::Relaxed) + octets
+    }
+
+    fn clear(&mut self) {
+        self.all.fetch_sub(std::mem::take(&mut self.octets), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Receiving<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 impl<'a> Connection<'a> {
@@ -56,6 +82,7 @@ impl<'a> Connection<'a> {
             login: Login::None,
             user: None,
             recipients: Vec::new(),
+            receiving: Receiving { all: &service.receiving, octets: 0 },
         }
     }
 
@@ -188,11 +215,14 @@ impl<'a> Connection<'a> {
     /// Sends what waits, then reads.
     async fn read(&mut self) -> io::Result<()> {
         self.flush().await?;
+        if !self.session.is_receiving_message() {
+            self.receiving.clear();
+        }
         let patience = Duration::from_secs(self.service.config.command_seconds_max);
         tokio::select! {
             read = tokio::time::timeout(patience, self.stream.read(&mut self.buffer)) => match read {
                 Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(read)) => self.session.receive(self.buffer.get(..read).unwrap_or_default()),
+                Ok(Ok(read)) => self.take(read),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => self.session.close(&Reply::new(421, EnhancedCode(4, 4, 2), "waited too long, closing")),
             },
@@ -201,6 +231,18 @@ impl<'a> Connection<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Hands what was read to the rules, within the bound of all connections.
+    fn take(&mut self, read: usize) {
+        if self.session.is_receiving_message()
+            && self.receiving.add(read) > self.service.config.receiving_octets_max
+        {
+            let text = "too much mail is coming in at once; try again soon";
+            self.session.close(&Reply::new(421, EnhancedCode(4, 3, 1), text));
+            return;
+        }
+        self.session.receive(self.buffer.get(..read).unwrap_or_default());
     }
 
     async fn flush(&mut self) -> io::Result<()> {
