@@ -4,26 +4,44 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Mutations tried for each target.
-const MUTATIONS: u64 = 3_000;
+/// Mutations tried for each target, in a debug build within seconds.
+const MUTATIONS: u64 = 1_500;
 /// The longest input tried, in octets.
 const INPUT_OCTETS_MAX: usize = 16 * 1024;
+/// Octets of the largest file of the corpus.
+const CORPUS_FILE_OCTETS_MAX: u64 = 8 * 1024;
 
 #[test]
 fn every_target_survives_its_corpus_and_mutations_of_it() {
-    let first_seed = std::env::var("UTOPIA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    for target in fuzz::TARGETS {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let first_seed = number("UTOPIA_SEED").unwrap_or(1);
+    let mutations = number("UTOPIA_MUTATIONS").unwrap_or(MUTATIONS);
+    let wanted = std::env::var("UTOPIA_TARGET").ok();
+    for target in fuzz::TARGETS.iter().filter(|target| wanted.as_deref().is_none_or(|wanted| wanted == target.name)) {
         let corpus = corpus(target.name);
-        for input in &corpus {
+        for (file, input) in &corpus {
+            let _replay = Replay { target: target.name, input: file.clone() };
             (target.run)(input);
         }
-        for seed in first_seed..first_seed + MUTATIONS {
+        for seed in first_seed..first_seed + mutations {
             let input = mutated(&corpus, &mut ChaCha8Rng::seed_from_u64(seed));
-            let replay = Replay { target: target.name, seed };
+            let _replay = Replay { target: target.name, input: format!("UTOPIA_SEED={seed}") };
             (target.run)(&input);
-            std::mem::forget(replay);
+        }
+    }
+}
+
+#[test]
+fn every_folder_of_the_corpus_has_a_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(folder.join("corpus")).expect("the corpus").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(folder.join("fuzz_targets").join(format!("{name}.rs")).exists(), "nothing reads corpus/{name}");
+        for file in fs::read_dir(entry.path()).expect("a folder").flatten() {
+            let octets = file.metadata().expect("a file").len();
+            assert!(octets <= CORPUS_FILE_OCTETS_MAX, "{} has {octets} octets", file.path().display());
         }
     }
 }
@@ -31,29 +49,35 @@ fn every_target_survives_its_corpus_and_mutations_of_it() {
 /// Says how to replay when the target panics.
 struct Replay {
     target: &'static str,
-    seed: u64,
+    input: String,
 }
 
 impl Drop for Replay {
     fn drop(&mut self) {
-        eprintln!("{} failed; replay with UTOPIA_SEED={} cargo test -p utopia-fuzz", self.target, self.seed);
+        if std::thread::panicking() {
+            eprintln!(
+                "{} failed at {}; replay with UTOPIA_TARGET={} UTOPIA_SEED=… UTOPIA_MUTATIONS=1 cargo test -p utopia-fuzz",
+                self.target, self.input, self.target
+            );
+        }
     }
 }
 
-fn corpus(target: &str) -> Vec<Vec<u8>> {
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty: commit some inputs", folder.display());
-    files.iter().map(|file| fs::read(file).expect("a file of the corpus")).collect()
+    let read = |file: &PathBuf| (file.display().to_string(), fs::read(file).expect("a file of the corpus"));
+    files.iter().map(read).collect()
 }
 
 /// One input of the corpus, changed in a few places, or two of them spliced.
-fn mutated(corpus: &[Vec<u8>], random: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut input = corpus[random.random_range(0..corpus.len())].clone();
+fn mutated(corpus: &[(String, Vec<u8>)], random: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut input = corpus[random.random_range(0..corpus.len())].1.clone();
     if random.random_ratio(1, 4) {
-        let other = &corpus[random.random_range(0..corpus.len())];
+        let other = &corpus[random.random_range(0..corpus.len())].1;
         input.truncate(random.random_range(0..=input.len()));
         input.extend_from_slice(&other[random.random_range(0..=other.len())..]);
     }
