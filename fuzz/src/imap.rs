@@ -40,9 +40,14 @@ pub fn imap_command(input: &[u8]) {
     for outcome in &outcomes {
         assert_eq!(outcome, &outcomes[0], "the pieces in which octets arrive change nothing");
     }
-    let mut session = Session::<u32>::new(true, false);
+    let mut session = Session::<u32, u32>::new(true, false);
     session.authenticated(1);
-    session.select(Selected { name: "INBOX".into(), read_only: false, view: View::new(vec![2, 3, 5, 900], 7) });
+    session.select(Selected {
+        id: 1,
+        name: "INBOX".into(),
+        read_only: false,
+        view: View::new(vec![2, 3, 5, 900], 7),
+    });
     let [framed, ..] = outcomes;
     for one in framed {
         match one {
@@ -74,7 +79,7 @@ fn frame(input: &[u8], chunk: usize) -> Vec<Framed> {
     all
 }
 
-fn command(session: &mut Session<u32>, octets: &[u8]) {
+fn command(session: &mut Session<u32, u32>, octets: &[u8]) {
     let parsed = match parse(octets) {
         Ok(tagged) => tagged,
         Err(refused) => {
@@ -101,7 +106,7 @@ fn command(session: &mut Session<u32>, octets: &[u8]) {
     obey(session, &tag, command, octets);
 }
 
-fn obey(session: &mut Session<u32>, tag: &str, command: Command, octets: &[u8]) {
+fn obey(session: &mut Session<u32, u32>, tag: &str, command: Command, octets: &[u8]) {
     let Stored { octets: message, summary } = &*STORED;
     let selected = session.selected().expect("a mailbox is selected");
     let mut response = Response::default();
@@ -177,7 +182,8 @@ fn obey(session: &mut Session<u32>, tag: &str, command: Command, octets: &[u8]) 
             }
         }
         Command::List(list) => {
-            let listed = |name: &str| Listed { name: name.into(), exists: true, subscribed: true, special_use: None };
+            let listed =
+                |name: &str| Listed { name: name.into(), exists: true, subscribed: true, special_use: None };
             let mailboxes = [listed("INBOX"), listed("a/b/c"), listed("Entwürfe"), listed("x \"y\\")];
             for name in list.answer(&mailboxes, &mut response) {
                 response.mailbox_status(&name, &list.return_status, &MailboxStatus::default());
@@ -217,7 +223,7 @@ fn obey(session: &mut Session<u32>, tag: &str, command: Command, octets: &[u8]) 
             }
         }
         Command::Enable(names) => {
-            let enabled = Session::<u32>::new(true, false).enable(names);
+            let enabled = Session::<u32, u32>::new(true, false).enable(names);
             assert!(enabled.len() <= names.len());
         }
         _ => {}
@@ -281,13 +287,19 @@ pub(crate) fn assert_response(response: &[u8]) {
                 }
             },
             b'{' => {
-                let end = at + response[at..].iter().position(|octet| *octet == b'}').expect("the literal's length");
-                let length: usize = std::str::from_utf8(&response[at..end]).expect("digits").parse().expect("a number");
+                let end = at
+                    + response[at..].iter().position(|octet| *octet == b'}').expect("the literal's length");
+                let length: usize =
+                    std::str::from_utf8(&response[at..end]).expect("digits").parse().expect("a number");
                 assert_eq!(response.get(end + 1..end + 3), Some(&b"\r\n"[..]), "{}", shown());
                 at = end + 3 + length;
                 assert!(at < response.len(), "a literal beyond the end: {}", shown());
             }
-            _ => assert!(octet.is_ascii() && !octet.is_ascii_control(), "{octet} outside of strings: {}", shown()),
+            _ => assert!(
+                octet.is_ascii() && !octet.is_ascii_control(),
+                "{octet} outside of strings: {}",
+                shown()
+            ),
         }
     }
     assert_eq!(line_start, response.len(), "no line end: {}", shown());

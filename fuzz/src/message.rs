@@ -5,7 +5,9 @@ use bytes::Bytes;
 use mail::dsn::{Action, Notification, RecipientReport};
 use mail::imap::fetch::{Body, BodyName, Item};
 use mail::imap::fetch_response;
-use mail::message::{Content, NESTING_MAX, OCTETS_MAX, PARTS_MAX, Part, Portion, Summary, fields, select_fields};
+use mail::message::{
+    Content, NESTING_MAX, OCTETS_MAX, PARTS_MAX, Part, Portion, Summary, fields, select_fields,
+};
 use mail::smtp::{EnhancedCode, Reply};
 
 /// Sections of one message that are fetched.
@@ -30,7 +32,11 @@ pub fn message_header(input: &[u8]) {
 fn assert_spans(part: &Part, message: &[u8], depth: usize) -> usize {
     assert!(depth <= NESTING_MAX + 2, "nested {depth} deep");
     for span in [part.header, part.body] {
-        assert!(span.start <= span.end && span.end as usize <= message.len(), "{span:?} of {}", message.len());
+        assert!(
+            span.start <= span.end && span.end as usize <= message.len(),
+            "{span:?} of {}",
+            message.len()
+        );
     }
     assert!(part.header.end <= part.body.start, "{:?} {:?}", part.header, part.body);
     assert!(!part.media_type.is_empty());
@@ -54,7 +60,10 @@ fn header(header: &[u8]) {
     let mut octets = 0;
     for field in fields(header) {
         octets += field.octets.len();
-        assert_eq!(field.octets.len(), field.octets.iter().position(|o| *o == b':').expect("a colon") + 1 + field.value.len());
+        assert_eq!(
+            field.octets.len(),
+            field.octets.iter().position(|o| *o == b':').expect("a colon") + 1 + field.value.len()
+        );
         let unfolded = field.unfolded();
         assert!(!unfolded.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
         assert!(unfolded.len() <= field.value.len());
@@ -65,7 +74,8 @@ fn header(header: &[u8]) {
     assert_eq!(fields(&all).count(), fields(header).count());
     assert_eq!(select_fields(header, &[], false), b"\r\n");
     let names = [b"subject".to_vec(), b"FROM".to_vec()];
-    let chosen = fields(&select_fields(header, &names, false)).count() + fields(&select_fields(header, &names, true)).count();
+    let chosen = fields(&select_fields(header, &names, false)).count()
+        + fields(&select_fields(header, &names, true)).count();
     assert_eq!(chosen, fields(header).count(), "a field is chosen or not");
 }
 
@@ -108,7 +118,14 @@ fn fetch(input: &[u8], summary: &Summary) {
 }
 
 fn section(path: &[u32], portion: Portion, partial: Option<(u64, u64)>) -> Item {
-    Item::Body(Body { name: BodyName::Section, path: path.to_vec(), portion, fields: None, partial, sets_seen: false })
+    Item::Body(Body {
+        name: BodyName::Section,
+        path: path.to_vec(),
+        portion,
+        fields: None,
+        partial,
+        sets_seen: false,
+    })
 }
 
 fn collect_paths(part: &Part, path: &mut Vec<u32>, paths: &mut Vec<Vec<u32>>) {

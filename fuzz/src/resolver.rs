@@ -19,7 +19,8 @@ const CACHE_OCTETS_MAX: usize = 16 * 1024;
 const ZONE: &str = "example.test";
 
 /// The query that the answers are for.
-const STUB_QUERY: &[u8] = b"\x00\x09\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x07example\x04test\x00\x00\x01\x00\x01\
+const STUB_QUERY: &[u8] =
+    b"\x00\x09\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03www\x07example\x04test\x00\x00\x01\x00\x01\
     \x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
 
 /// Replies of hostile servers of `example.test` to a resolver. The input is a
@@ -43,7 +44,8 @@ pub fn dns_upstream(input: &[u8]) {
     resolver.tell_steps(true);
     let mut now = Instant::now();
     let mut replies = Replies { rest: input };
-    let questions = [("www.example.test", Rtype::A), ("example.test", Rtype::MX), ("a.sub.example.test", Rtype::AAAA)];
+    let questions =
+        [("www.example.test", Rtype::A), ("example.test", Rtype::MX), ("a.sub.example.test", Rtype::AAAA)];
     for (asker, (asked, rtype)) in questions.into_iter().enumerate() {
         let question = Question { name: name(asked), rtype };
         resolver.handle_question(now, question.clone(), AskerId(asker as u64));

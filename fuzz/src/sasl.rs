@@ -39,7 +39,9 @@ fn plain(input: &[u8]) {
 /// The input is the client's messages, one a line.
 fn server(input: &[u8]) {
     let mut lines = input.split(|octet| *octet == b'\n');
-    let Ok(mut server) = ScramServer::client_first(lines.next().unwrap_or_default(), "servernonce") else { return };
+    let Ok(mut server) = ScramServer::client_first(lines.next().unwrap_or_default(), "servernonce") else {
+        return;
+    };
     assert!(!server.username().is_empty());
     assert_eq!(server.client_final(b"c=biws,r=x,p=").ok(), None, "there is no proof before the keys");
     let keys = ScramKeys::decoy(server.username(), b"secret", ITERATIONS);
@@ -64,7 +66,10 @@ fn client(input: &[u8]) {
         assert!(answer.len() <= first.len() + 200);
     }
     for line in lines {
-        assert!(client.server_final(line).is_err(), "a server that does not know the password proves nothing");
+        assert!(
+            client.server_final(line).is_err(),
+            "a server that does not know the password proves nothing"
+        );
     }
 }
 
@@ -74,7 +79,9 @@ fn login(user: &str, password: &str) {
     if user.len() + password.len() > MESSAGE_OCTETS_MAX / 8 {
         return;
     }
-    let (Ok(name), Ok(keys)) = (saslprep(user), ScramKeys::derive(password, b"salt", ITERATIONS)) else { return };
+    let (Ok(name), Ok(keys)) = (saslprep(user), ScramKeys::derive(password, b"salt", ITERATIONS)) else {
+        return;
+    };
     let Ok(mut client) = ScramClient::new(user, password, "clientnonce") else { return };
     let server = ScramServer::client_first(&client.client_first(), "servernonce");
     let Ok(mut server) = server else {

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use mail::address::{Address, Domain, HelloName, Path, parse_path};
 use mail::smtp::{
-    Answer, Client, ClientStep, Command, CommandError, DataDecoder, EnhancedCode, Limits, Message, Reply, ReplyParser,
-    Role, Session, Settings, StartTls, Step, stuff_dots,
+    Answer, Client, ClientStep, Command, CommandError, DataDecoder, EnhancedCode, Limits, Message, Reply,
+    ReplyParser, Role, Session, Settings, StartTls, Step, stuff_dots,
 };
 
 /// The sizes of the pieces in which octets arrive.
@@ -114,7 +114,9 @@ fn assert_lines(output: &[u8]) {
         let text = line.strip_suffix(b"\r\n").expect("CRLF ends a line");
         assert!(!text.contains(&b'\r'));
         assert!(line.len() <= 512 || line.starts_with(b"334 "));
-        assert!(text.len() >= 4 && text[..3].iter().all(u8::is_ascii_digit) && matches!(text[3], b' ' | b'-'));
+        assert!(
+            text.len() >= 4 && text[..3].iter().all(u8::is_ascii_digit) && matches!(text[3], b' ' | b'-')
+        );
         assert!(std::str::from_utf8(text).is_ok());
     }
 }
@@ -166,11 +168,13 @@ fn serve(input: &[u8], role: Role, tls: bool, starttls: bool, chunk: usize) -> S
                 continue;
             }
             Step::Authenticate { initial: None, .. } => Answer::Challenge(b"r=nonce".to_vec()),
-            Step::Authenticate { initial: Some(octets), .. } | Step::Response(octets) => match octets.len() % 3 {
-                0 => Answer::Challenge(octets.clone()),
-                1 => Answer::Authenticated("user".into()),
-                _ => Answer::Refuse(Reply::new(535, EnhancedCode(5, 7, 8), "no")),
-            },
+            Step::Authenticate { initial: Some(octets), .. } | Step::Response(octets) => {
+                match octets.len() % 3 {
+                    0 => Answer::Challenge(octets.clone()),
+                    1 => Answer::Authenticated("user".into()),
+                    _ => Answer::Refuse(Reply::new(535, EnhancedCode(5, 7, 8), "no")),
+                }
+            }
             Step::AuthenticationCancelled => {
                 served.steps.push(step);
                 continue;
@@ -190,7 +194,10 @@ fn serve(input: &[u8], role: Role, tls: bool, starttls: bool, chunk: usize) -> S
     assert_lines(&served.output);
     let lines = input.iter().filter(|octet| **octet == b'\n').count();
     // BDAT takes no line for its chunk, and a chunk may be empty.
-    assert!(served.output.len() <= ANSWER_OCTETS_MAX * (lines + 2) + 2 * input.len(), "the output outgrew the input");
+    assert!(
+        served.output.len() <= ANSWER_OCTETS_MAX * (lines + 2) + 2 * input.len(),
+        "the output outgrew the input"
+    );
     served
 }
 
@@ -301,7 +308,10 @@ fn replies(input: &[u8], chunk: usize) -> Vec<Result<Reply, String>> {
                 }
             }
         }
-        assert!(pending <= octets.len() + LINE * (ReplyParser::LINES_MAX + 1), "the reader buffers without bound");
+        assert!(
+            pending <= octets.len() + LINE * (ReplyParser::LINES_MAX + 1),
+            "the reader buffers without bound"
+        );
     }
     seen
 }
@@ -320,8 +330,10 @@ fn assert_rereads(reply: &Reply) {
 }
 
 fn converse(input: &[u8], starttls: StartTls, chunk: usize) -> (Vec<u8>, Vec<String>) {
-    let recipients: Vec<Address> =
-        ["a@b.test", "c@d.test", "\"e f\"@g.test"].iter().map(|text| text.parse().expect("an address")).collect();
+    let recipients: Vec<Address> = ["a@b.test", "c@d.test", "\"e f\"@g.test"]
+        .iter()
+        .map(|text| text.parse().expect("an address"))
+        .collect();
     let message = Message {
         from: Path::Null,
         recipients: recipients.clone(),

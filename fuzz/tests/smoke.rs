@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Mutations tried for each target, in a debug build within seconds.
-const MUTATIONS: u64 = 1_500;
+const MUTATIONS: u64 = 600;
 /// The longest input tried, in octets.
 const INPUT_OCTETS_MAX: usize = 16 * 1024;
 /// Octets of the largest file of the corpus.
@@ -19,7 +19,9 @@ fn every_target_survives_its_corpus_and_mutations_of_it() {
     let first_seed = number("UTOPIA_SEED").unwrap_or(1);
     let mutations = number("UTOPIA_MUTATIONS").unwrap_or(MUTATIONS);
     let wanted = std::env::var("UTOPIA_TARGET").ok();
-    for target in fuzz::TARGETS.iter().filter(|target| wanted.as_deref().is_none_or(|wanted| wanted == target.name)) {
+    for target in
+        fuzz::TARGETS.iter().filter(|target| wanted.as_deref().is_none_or(|wanted| wanted == target.name))
+    {
         let corpus = corpus(target.name);
         for (file, input) in &corpus {
             let _replay = Replay { target: target.name, input: file.clone() };
@@ -38,7 +40,10 @@ fn every_folder_of_the_corpus_has_a_target() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in fs::read_dir(folder.join("corpus")).expect("the corpus").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        assert!(folder.join("fuzz_targets").join(format!("{name}.rs")).exists(), "nothing reads corpus/{name}");
+        assert!(
+            folder.join("fuzz_targets").join(format!("{name}.rs")).exists(),
+            "nothing reads corpus/{name}"
+        );
         for file in fs::read_dir(entry.path()).expect("a folder").flatten() {
             let octets = file.metadata().expect("a file").len();
             assert!(octets <= CORPUS_FILE_OCTETS_MAX, "{} has {octets} octets", file.path().display());
@@ -85,7 +90,11 @@ fn mutated(corpus: &[(String, Vec<u8>)], random: &mut ChaCha8Rng) -> Vec<u8> {
         let at = random.random_range(0..=input.len());
         match random.random_range(0..5) {
             0 if at < input.len() => input[at] ^= 1 << random.random_range(0..8),
-            1 if at < input.len() => input[at] = *[0, 1, 0x7f, 0x80, 0xc0, 0xff, b'\r', b'\n', b' ', b'"', b'(', b'{'].get(random.random_range(0..12)).unwrap_or(&0),
+            1 if at < input.len() => {
+                input[at] = *[0, 1, 0x7f, 0x80, 0xc0, 0xff, b'\r', b'\n', b' ', b'"', b'(', b'{']
+                    .get(random.random_range(0..12))
+                    .unwrap_or(&0)
+            }
             2 => input.insert(at, random.random()),
             3 if at < input.len() => {
                 input.remove(at);

@@ -117,7 +117,11 @@ fn parse_domain(text: &str) -> Result<Domain, AddressError> {
     if name.len() > DOMAIN_OCTETS_MAX {
         return Err(AddressError::DomainTooLong);
     }
-    if name.split('.').all(|label| is_label(label, false)) { Ok(Domain::Name(name)) } else { Err(AddressError::Domain) }
+    if name.split('.').all(|label| is_label(label, false)) {
+        Ok(Domain::Name(name))
+    } else {
+        Err(AddressError::Domain)
+    }
 }
 
 fn parse_literal(text: &str) -> Option<IpAddr> {
