@@ -109,7 +109,7 @@ impl Replies<'_> {
 
 /// Makes a message a reply to the query, as far as the flags say.
 fn fit(flags: u8, query: &[u8], message: &mut Vec<u8>) {
-    if flags & 3 == 0 || message.len() < 12 {
+    if !matches!(flags & 3, 1..=3) || message.len() < 12 {
         return;
     }
     message[..2].copy_from_slice(&query[..2]);

@@ -93,7 +93,7 @@ fn mutated(corpus: &[(String, Vec<u8>)], random: &mut ChaCha8Rng) -> Vec<u8> {
             1 if at < input.len() => {
                 input[at] = *[0, 1, 0x7f, 0x80, 0xc0, 0xff, b'\r', b'\n', b' ', b'"', b'(', b'{']
                     .get(random.random_range(0..12))
-                    .unwrap_or(&0)
+                    .unwrap_or(&0);
             }
             2 => input.insert(at, random.random()),
             3 if at < input.len() => {
