@@ -8,6 +8,7 @@ use crate::zone::{WireRecord, Zone, compose, key};
 use bytes::Bytes;
 use domain::base::iana::Class;
 use domain::base::name::FlattenInto;
+use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace::{Entry, Zonefile};
 use std::fmt;
 
@@ -114,10 +115,17 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 }
                 let owner: Name = record.owner().clone().flatten_into();
                 let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
-                records.push(Located {
-                    record: WireRecord { owner, rtype, ttl, data: compose(record.data()) },
-                    line,
-                });
+                let given_raw = matches!(record.data(), ZoneRecordData::Unknown(_));
+                let record = WireRecord { owner, rtype, ttl, data: compose(record.data()) };
+                if given_raw && record.to_record().is_none() {
+                    findings.push(finding(
+                        line,
+                        format!("the octets after \\# are no data of type {rtype}"),
+                        "write the data as its type is written, or correct the octets (RFC 3597 section 5)",
+                    ));
+                    continue;
+                }
+                records.push(Located { record, line });
             }
             Ok(Some(Entry::Include { path, .. })) => {
                 findings.push(finding(
@@ -206,4 +214,23 @@ pub fn name(text: &str) -> Option<Name> {
         return Some(Name::root_bytes());
     }
     domain::base::Name::<Bytes>::bytes_from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_octets_must_be_data_of_their_type() {
+        let origin = name("example.test").unwrap();
+        for (record, taken) in [
+            ("x TYPE6 \\# 0", false),
+            ("x TYPE5 \\# 2 0161", false),
+            ("x TYPE1 \\# 4 C0000201", true),
+            ("x TYPE65280 \\# 2 0102", true),
+        ] {
+            let (records, findings) = read(&format!("$TTL 60\n{record}\n"), &origin);
+            assert_eq!((records.len(), findings.is_empty()), (usize::from(taken), taken), "{record}: {findings:?}");
+        }
+    }
 }

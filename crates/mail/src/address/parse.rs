@@ -3,6 +3,7 @@
 use super::{Address, AddressError, DOMAIN_OCTETS_MAX, Domain, LOCAL_PART_OCTETS_MAX, PATH_OCTETS_MAX, Path};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use unicode_normalization::char::is_combining_mark;
 
 /// Reads a path at the start of `text` and returns it with what follows it
 /// (the ESMTP parameters, still with the space before them).
@@ -20,7 +21,12 @@ pub fn parse_path(text: &str) -> Result<(Path, &str), AddressError> {
     if inner.eq_ignore_ascii_case("postmaster") {
         return Ok((Path::Postmaster, rest));
     }
-    Ok((Path::Address(parse_address(skip_source_route(inner)?)?), rest))
+    let path = Path::Address(parse_address(skip_source_route(inner)?)?);
+    // Lower case may be longer.
+    if path.to_string().len() > PATH_OCTETS_MAX {
+        return Err(AddressError::PathTooLong);
+    }
+    Ok((path, rest))
 }
 
 /// The place of the `>` that is not inside a quoted string.
@@ -106,8 +112,13 @@ fn parse_domain(text: &str) -> Result<Domain, AddressError> {
         let literal = literal.strip_suffix(']').ok_or(AddressError::Domain)?;
         return parse_literal(literal).map(Domain::Literal).ok_or(AddressError::Domain);
     }
-    if text.split('.').all(|label| is_label(label, false)) {
-        Ok(Domain::Name(text.to_lowercase()))
+    // Lower case may be longer; what is kept is what must follow the grammar.
+    let name = text.to_lowercase();
+    if name.len() > DOMAIN_OCTETS_MAX {
+        return Err(AddressError::DomainTooLong);
+    }
+    if name.split('.').all(|label| is_label(label, false)) {
+        Ok(Domain::Name(name))
     } else {
         Err(AddressError::Domain)
     }
@@ -131,7 +142,8 @@ fn is_label(label: &str, underscore: bool) -> bool {
             c.is_ascii_alphanumeric()
                 || c == '-'
                 || (underscore && c == '_')
-                || (!c.is_ascii() && c.is_alphanumeric())
+                // Many scripts write vowels, and all of them accents, as marks.
+                || (!c.is_ascii() && (c.is_alphanumeric() || is_combining_mark(c)))
         })
 }
 

@@ -20,6 +20,9 @@ fn well_formed_addresses() {
         ("bob@[IPv6:2001:db8::1]", "bob@[IPv6:2001:db8::1]"),
         ("δοκιμή@παράδειγμα.test", "δοκιμή@παράδειγμα.test"),
         ("a@b", "a@b"),
+        ("a@उदाहरण.परीक्षा", "a@उदाहरण.परीक्षा"),
+        ("a@\u{130}.test", "a@i\u{307}.test"),
+        ("a@i\u{307}.test", "a@i\u{307}.test"),
     ] {
         assert_eq!(address(text).map(|address| address.to_string()), Ok(again.to_owned()), "{text}");
     }

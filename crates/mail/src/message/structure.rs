@@ -275,13 +275,13 @@ impl<'a> Scanner<'a> {
         if references.len() > REFERENCES_MAX {
             references.drain(1..=references.len() - REFERENCES_MAX);
         }
-        for id in in_reply_to.into_iter().take(REFERENCES_MAX) {
-            if !references.contains(&id) {
-                references.push(id);
+        let mut known: Vec<Vec<u8>> = Vec::new();
+        for id in references.into_iter().chain(in_reply_to.into_iter().take(REFERENCES_MAX)) {
+            if !known.contains(&id) && self.afford(id.len() + 24) {
+                known.push(id);
             }
         }
-        references.retain(|id| self.afford(id.len() + 24));
-        (references, sent)
+        (known, sent)
     }
 
     fn keep(&mut self, field: &Field<'_>) -> Option<Vec<u8>> {

@@ -255,3 +255,9 @@ proptest! {
         Summary::decode(&real);
     }
 }
+
+#[test]
+fn each_message_identifier_is_kept_once() {
+    let summary = Summary::parse(b"References: <a@x> <b@x> <a@x>\r\nIn-Reply-To: <b@x> <c@x>\r\n\r\n");
+    assert_eq!(summary.references, [b"<a@x>".to_vec(), b"<b@x>".to_vec(), b"<c@x>".to_vec()]);
+}

@@ -33,14 +33,12 @@ impl Plain {
         else {
             return Err(SaslError::Malformed);
         };
+        // The preparation may leave nothing of a name.
+        let authentication = saslprep(authentication)?;
         if authentication.is_empty() || password.is_empty() {
             return Err(SaslError::Malformed);
         }
-        Ok(Self {
-            authorization: authorization.to_owned(),
-            authentication: saslprep(authentication)?,
-            password: password.to_owned(),
-        })
+        Ok(Self { authorization: authorization.to_owned(), authentication, password: password.to_owned() })
     }
 
     /// Writes the message.
@@ -62,7 +60,9 @@ mod tests {
         let kurt = Plain::parse(b"Ursel\0Kurt\0xipj3plmq").unwrap();
         assert_eq!(kurt.message(), b"Ursel\0Kurt\0xipj3plmq");
         assert!(!format!("{kurt:?}").contains("xipj3plmq"));
-        for bad in [&b""[..], b"a\0b", b"\0\0x", b"\0a\0", b"\0a\0b\0c", b"\0a\0\xff"] {
+        for bad in
+            [&b""[..], b"a\0b", b"\0\0x", b"\0a\0", b"\0a\0b\0c", b"\0a\0\xff", "\0\u{ad}\0x".as_bytes()]
+        {
             assert_eq!(Plain::parse(bad), Err(SaslError::Malformed), "{bad:?}");
         }
         assert_eq!(Plain::parse(&[b'a'; MESSAGE_OCTETS_MAX + 1]), Err(SaslError::TooLong));

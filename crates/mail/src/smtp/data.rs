@@ -139,12 +139,15 @@ impl DataDecoder {
         if self.error.is_some() {
             return;
         }
-        if self.line_octets > self.line_octets_max {
-            self.fail(DataError::LineTooLong);
-        } else if self.message.len() + octets.len() > self.message_octets_max {
-            self.fail(DataError::TooLarge);
-        } else {
+        // The bound that is met first decides, wherever the network cut the line.
+        let line_room = self.line_octets_max.saturating_sub(self.line_octets.saturating_sub(octets.len()));
+        let message_room = self.message_octets_max.saturating_sub(self.message.len());
+        if octets.len() <= line_room.min(message_room) {
             self.message.extend_from_slice(octets);
+        } else if line_room <= message_room {
+            self.fail(DataError::LineTooLong);
+        } else {
+            self.fail(DataError::TooLarge);
         }
     }
 
@@ -254,10 +257,21 @@ mod tests {
         assert_eq!(decode(large.as_bytes()).map(|(r, _)| r), Some(Err(DataError::TooLarge)));
     }
 
+    #[test]
+    fn the_bound_met_first_is_told_wherever_the_line_is_cut() {
+        for chunk in [1, 3, 100] {
+            let mut decoder = DataDecoder::new(30, 20);
+            for octets in [b"aaaaaaaaaaaa\r\n".repeat(2), vec![b'b'; 40]].concat().chunks(chunk) {
+                decoder.receive(octets);
+            }
+            assert_eq!(decoder.error(), Some(DataError::TooLarge), "pieces of {chunk}");
+        }
+    }
+
     proptest! {
         #[test]
         fn where_the_chunks_end_never_matters(
-            octets in proptest::collection::vec(prop_oneof![Just(b'.'), Just(b'\r'), Just(b'\n'), Just(b'a')], 0..60),
+            octets in proptest::collection::vec(prop_oneof![Just(b'.'), Just(b'\r'), Just(b'\n'), Just(b'a'), Just(b'a'), Just(b'a')], 0..60),
             cut in 0usize..60,
         ) {
             let mut whole = DataDecoder::new(30, 20);

@@ -103,8 +103,10 @@ impl Reply {
                 }
                 line.push(if c.is_control() { ' ' } else { c });
             }
-            out.extend_from_slice(line.trim_end_matches(' ').as_bytes());
-            if line.len() == 4 {
+            let line = line.trim_end_matches(' ');
+            out.extend_from_slice(line.as_bytes());
+            // RFC 5321 section 4.2.1: the space after the code stays, even before nothing.
+            if line.len() == 3 {
                 out.push(b' ');
             }
             out.extend_from_slice(b"\r\n");
@@ -230,6 +232,9 @@ mod tests {
         let reply = Reply::plain(250, "hello\r\n250 forged");
         assert_eq!(written(&reply), "250 hello  250 forged\r\n");
         assert_eq!(written(&Reply::plain(250, "x".repeat(600))).len(), 512);
+        for text in ["", "   "] {
+            assert_eq!(written(&Reply::plain(250, text)), "250 \r\n");
+        }
     }
 
     #[test]

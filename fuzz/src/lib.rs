@@ -1,0 +1,63 @@
+//! One fuzz target for each decoder of octets that come from outside.
+//!
+//! A target takes any octets, hands them to the code that would meet them, and
+//! asserts what must hold whatever they are: an answer is a well-formed message,
+//! what was read and is written reads the same again, the outcome does not depend
+//! on where the network cut the stream, and nothing grows beyond its bound.
+//!
+//! # Running
+//!
+//! `cargo test -p utopia-fuzz` runs each target over its corpus (`corpus/TARGET`)
+//! and over seeded mutations of it. Set `UTOPIA_MUTATIONS=200000` for a long run
+//! (with `--release`), `UTOPIA_SEED=n` to begin at another seed.
+//!
+//! With coverage for a guide (it needs `cargo install cargo-fuzz` and a nightly
+//! tool chain, or `RUSTC_BOOTSTRAP=1` with a stable one), from this folder:
+//!
+//! ```text
+//! cargo fuzz run --fuzz-dir . --features libfuzzer TARGET /tmp/found corpus/TARGET -- -max_len=4096
+//! ```
+//!
+//! What it finds goes as a test into the crate concerned and as a file of at
+//! most 8 KiB into the corpus.
+
+mod dns;
+mod imap;
+mod message;
+mod resolver;
+mod sasl;
+mod smtp;
+mod stored;
+mod zone;
+
+pub use dns::dns_message;
+pub use imap::imap_command;
+pub use message::message_header;
+pub use resolver::dns_upstream;
+pub use sasl::sasl;
+pub use smtp::{smtp_data, smtp_line, smtp_reply};
+pub use stored::stored;
+pub use zone::zone_file;
+
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, which is also the folder of its corpus.
+    pub name: &'static str,
+    /// Runs it; it panics where a property does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target { name: "dns_message", run: dns_message },
+    Target { name: "dns_upstream", run: dns_upstream },
+    Target { name: "zone_file", run: zone_file },
+    Target { name: "smtp_line", run: smtp_line },
+    Target { name: "smtp_data", run: smtp_data },
+    Target { name: "smtp_reply", run: smtp_reply },
+    Target { name: "message_header", run: message_header },
+    Target { name: "imap_command", run: imap_command },
+    Target { name: "sasl", run: sasl },
+    Target { name: "stored", run: stored },
+];
