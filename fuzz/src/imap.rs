@@ -53,7 +53,7 @@ pub fn imap_command(input: &[u8]) {
         match one {
             Framed::Command(octets) => command(&mut session, &octets),
             Framed::TooLarge { line } => drop(parse(&line)),
-            Framed::Continue | Framed::TooLong => {}
+            Framed::Continue | Framed::Large(_) | Framed::TooLong => {}
         }
     }
     command(&mut session, input);
