@@ -21,6 +21,7 @@
 //! What it finds goes as a test into the crate concerned and as a file of at
 //! most 8 KiB into the corpus.
 
+mod configuration;
 mod dns;
 mod imap;
 mod message;
@@ -30,6 +31,7 @@ mod smtp;
 mod stored;
 mod zone;
 
+pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
 pub use message::message_header;
@@ -50,6 +52,7 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target { name: "configuration", run: configuration },
     Target { name: "dns_message", run: dns_message },
     Target { name: "dns_upstream", run: dns_upstream },
     Target { name: "zone_file", run: zone_file },
