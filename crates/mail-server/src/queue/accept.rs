@@ -130,16 +130,11 @@ impl Queue {
         if !mail.remote.is_empty() && self.shared.entries() >= self.shared.config.entries_max {
             return Err(AcceptError::QueueFull);
         }
-        let id = mail.id;
-        let delivered = !mail.local.is_empty();
         let ready = Ready::prepare(&self.shared.mailboxes, mail).await?;
         let mailboxes = self.shared.mailboxes.clone();
         let scheduler = self.shared.scheduler.clone();
         let storage = mailboxes.storage().clone();
         storage.write(move |transaction| ready.accept_in(&mailboxes, &scheduler, transaction)).await?;
-        if delivered {
-            self.shared.reporter.tell(event::MailEvent::Delivered { id: id.to_string() });
-        }
         Ok(())
     }
 }

@@ -102,8 +102,7 @@ async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Op
     let servers = destination::servers(&shared.lookup, domain, &shared.hostname)
         .await
         .map_err(|reply| (None, reply))?;
-    let mut last =
-        (None, Reply::new(451, EnhancedCode(4, 4, 1), format!("no server of {domain} could be reached")));
+    let mut failure: Option<(Option<String>, Reply)> = None;
     for server in servers {
         let opportunistic = Security::Opportunistic(shared.tls.clone());
         let mut result = Connection::open(&shared.network, target(shared, &server, opportunistic)).await;
@@ -113,12 +112,19 @@ async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Op
         }
         match result {
             Ok(connection) => return Ok((connection, server.name)),
-            Err(error) => last = (Some(server.name), reply_of(&error)),
+            Err(error) => {
+                // A refusal by one server is final only if no other may be back
+                // later.
+                let reply = reply_of(&error);
+                if failure.as_ref().is_none_or(|(_, before)| before.is_permanent()) {
+                    failure = Some((Some(server.name), reply));
+                }
+            }
         }
     }
-    // RFC 5321 section 4.2.4.2 and 4.3.2: 5yz to the greeting is final; all else
-    // may pass.
-    Err(last)
+    Err(failure.unwrap_or_else(|| {
+        (None, Reply::new(451, EnhancedCode(4, 4, 1), format!("no server of {domain} could be reached")))
+    }))
 }
 
 fn target(shared: &Shared, server: &Server, security: Security) -> Target {

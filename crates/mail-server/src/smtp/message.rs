@@ -52,6 +52,7 @@ impl Connection<'_> {
                 Recipient::Remote(address) => remote.push(address),
             }
         }
+        let delivered = !local.is_empty();
         let smtputf8 = envelope.parameters.smtputf8;
         let mail = NewMail {
             id,
@@ -72,6 +73,9 @@ impl Connection<'_> {
                     authentication,
                 };
                 self.service.reporter.tell(event);
+                if delivered {
+                    self.service.reporter.tell(MailEvent::Delivered { id: id.to_string() });
+                }
                 Answer::Accept(format!("accepted as {id}"))
             }
             Err(AcceptError::Mailbox(MailboxError::OverQuota { .. } | MailboxError::Limit { .. })) => {
