@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     /// What was measured.
-    pub(crate) row: String,
+    #[serde(rename = "row")]
+    pub(crate) what: String,
     /// Its unit, e.g. `queries/s`.
     pub(crate) unit: &'static str,
     /// Our figure.
@@ -21,13 +22,13 @@ pub(crate) struct Row {
 impl Row {
     /// A row whose ratio is ours over the best (the largest) peer's figure.
     pub(crate) fn more_is_better(
-        row: impl Into<String>,
+        what: impl Into<String>,
         unit: &'static str,
         ours: f64,
         peers: BTreeMap<&'static str, f64>,
     ) -> Self {
         let best = peers.values().copied().reduce(f64::max);
-        Self { row: row.into(), unit, ours, peers, ratio: best.map(|best| ours / best) }
+        Self { what: what.into(), unit, ours, peers, ratio: best.map(|best| ours / best) }
     }
 
     /// Prints the row: a line of a table, or one JSON object.
@@ -40,6 +41,6 @@ impl Row {
             self.peers.iter().map(|(name, figure)| format!("{name} {figure:.0}")).collect();
         let ratio =
             self.ratio.map_or_else(|| "no peer installed".to_owned(), |ratio| format!("ratio {ratio:.2}"));
-        println!("{:<44} ours {:>12.0} {}   {}   {ratio}", self.row, self.ours, self.unit, peers.join(", "));
+        println!("{:<44} ours {:>12.0} {}   {}   {ratio}", self.what, self.ours, self.unit, peers.join(", "));
     }
 }

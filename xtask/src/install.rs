@@ -5,7 +5,8 @@ use crate::{cargo, run};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A program the tests use and the Debian package that brings it.
+/// A program the tests use, or a Perl module (`Net::SSLeay`) that one of them
+/// needs, and the Debian package that brings it.
 const PEERS: &[(&str, &str)] = &[
     ("dig", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
@@ -13,6 +14,8 @@ const PEERS: &[(&str, &str)] = &[
     ("nsd", "nsd"),
     ("unbound", "unbound"),
     ("swaks", "swaks"),
+    ("Net::SSLeay", "libnet-ssleay-perl"),
+    ("Authen::SASL", "libauthen-sasl-perl"),
     ("mutt", "mutt"),
     ("mbsync", "isync"),
     ("python3", "python3"),
@@ -20,8 +23,14 @@ const PEERS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
 ];
 
-/// Whether a program is on the path or in a folder for servers.
+/// Whether a program is on the path or in a folder for servers, or a Perl module
+/// can be loaded.
 pub(crate) fn has(program: &str) -> bool {
+    if program.contains("::") {
+        let mut perl = Command::new("perl");
+        perl.args(["-M".to_owned() + program, "-e".to_owned(), "1".to_owned()]);
+        return perl.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(Into::into))

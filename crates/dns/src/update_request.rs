@@ -27,7 +27,7 @@ pub fn request(zone: &Name, changes: &[Change], id: u16) -> Option<Vec<u8>> {
         pushed.ok()?;
     }
     let message = builder.finish();
-    (message.len() <= usize::from(u16::MAX)).then_some(message)
+    u16::try_from(message.len()).is_ok().then_some(message)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::files;
 
 /// Certificates are renewed when they end within this time.
-const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 /// The largest PEM file, in octets.
 const PEM_OCTETS_MAX: u64 = 1024 * 1024;
 /// The comment above a certificate of our own that says when it ends, in seconds

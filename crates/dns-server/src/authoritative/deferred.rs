@@ -1,9 +1,9 @@
 //! Requests that need more than the zones' current version: updates, NOTIFY,
 //! transfers and whatever is signed.
 
-use super::{Shared, tell};
 use super::keeper::{Command, Job, UpdateFailure};
 use super::settings::ZoneSettings;
+use super::{Shared, tell};
 use bytes::Bytes;
 use dns::answer::{Answerer, MESSAGE_OCTETS_MAX, Query, Transport, Verdict};
 use dns::transfer::{self, Outgoing};

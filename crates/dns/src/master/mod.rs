@@ -230,7 +230,11 @@ mod tests {
             ("x TYPE65280 \\# 2 0102", true),
         ] {
             let (records, findings) = read(&format!("$TTL 60\n{record}\n"), &origin);
-            assert_eq!((records.len(), findings.is_empty()), (usize::from(taken), taken), "{record}: {findings:?}");
+            assert_eq!(
+                (records.len(), findings.is_empty()),
+                (usize::from(taken), taken),
+                "{record}: {findings:?}"
+            );
         }
     }
 }
