@@ -176,10 +176,8 @@ impl Internet {
     /// # Panics
     /// When the topology has no such host.
     pub fn address(&self, name: &str) -> IpAddr {
-        self.topology
-            .host(name)
-            .map(|plan| plan.address)
-            .unwrap_or_else(|| panic!("the topology has no host {name}"))
+        let plan = self.topology.host(name);
+        plan.map_or_else(|| panic!("the topology has no host {name}"), |plan| plan.address)
     }
 
     /// A host's address with one of the lab's ports.

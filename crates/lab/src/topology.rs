@@ -8,6 +8,7 @@ use mail_server::smtp::DkimConfig;
 use net::Conditions;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -243,7 +244,7 @@ impl Topology {
             let (_, text) = text.ok_or_else(|| TopologyError(format!("there is no zone file {file}")))?;
             let mut text = (*text).to_owned();
             for (domain, record) in made.dkim.iter().filter(|(domain, _)| *domain == plan.name) {
-                text.push_str(&format!("{DKIM_SELECTOR}._domainkey.{domain}. IN TXT \"{record}\"\n"));
+                let _ = writeln!(text, "{DKIM_SELECTOR}._domainkey.{domain}. IN TXT \"{record}\"");
             }
             zone.text = Some(text);
         }

@@ -83,7 +83,7 @@ async fn reply(stream: &mut BufReader<net::Stream>) -> std::io::Result<String> {
         if read == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        if reply[start..].as_bytes().get(3) != Some(&b'-') {
+        if reply.as_bytes().get(start + 3) != Some(&b'-') {
             return Ok(reply);
         }
     }
