@@ -7,6 +7,7 @@ use clap::Subcommand;
 use host::control::Request;
 use mail_server::smtp::client::{Security, Submission, Target, submit};
 use net::{Network, tls};
+use std::fmt::Write;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -130,7 +131,7 @@ impl Send {
             hostname: "localhost".to_owned(),
             security: Security::Tls(tls),
             connect_patience: Duration::from_secs(30),
-            reply_patience: Duration::from_secs(300),
+            reply_patience: Duration::from_mins(5),
         };
         let submission = Submission {
             login: Some((self.from.clone(), password)),
@@ -159,10 +160,10 @@ fn message(text: &[u8], from: &str, to: &[String]) -> Vec<u8> {
     };
     let mut out = String::new();
     if !has("From") {
-        out.push_str(&format!("From: {from}\n"));
+        let _ = writeln!(out, "From: {from}");
     }
     if !has("To") {
-        out.push_str(&format!("To: {}\n", to.join(", ")));
+        let _ = writeln!(out, "To: {}", to.join(", "));
     }
     out.push_str(header.trim_end_matches('\n'));
     out.push_str("\n\n");
