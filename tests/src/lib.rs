@@ -1,6 +1,9 @@
 //! What the tests against foreign peers share: finding a peer's program, and
 //! running it in a folder of its own until the test ends.
 
+pub mod mail;
+pub mod utopia;
+
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;

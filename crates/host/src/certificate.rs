@@ -14,7 +14,7 @@ const RENEW_BEFORE: Duration = Duration::from_hours(30 * 24);
 /// The largest PEM file, in octets.
 const PEM_OCTETS_MAX: u64 = 1024 * 1024;
 /// The comment above a certificate of our own that says when it ends, in seconds
-/// since 1970.
+/// since 1970, and for which names it is.
 const ENDS: &str = "# ends ";
 
 /// Where the local CA's certificate is, for those who shall trust it.
@@ -29,7 +29,7 @@ pub(crate) fn server_config(
 ) -> Result<Arc<ServerConfig>, HostError> {
     let (chain, key) = match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
         (Some(chain), Some(key)) => (required(chain)?, required(key)?),
-        _ => local(&configuration.domain, folder)?,
+        _ => local(&names(configuration), folder)?,
     };
     Ok(tls::server_config(&chain, &key)?)
 }
@@ -48,33 +48,49 @@ pub(crate) fn authority(folder: &Path) -> Result<Authority, HostError> {
     Ok(authority)
 }
 
+/// The names and addresses under which mail programs reach the host.
+fn names(configuration: &Configuration) -> Vec<String> {
+    let domain = &configuration.domain;
+    let mail = configuration.smtp.hostname.clone().unwrap_or_else(|| format!("mail.{domain}"));
+    let mut names = vec![mail, domain.clone()];
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    let smtp = configuration.smtp.endpoints().map(|(_, address)| address.ip());
+    let imap = configuration.imap.endpoints().into_iter().map(|endpoint| endpoint.address.ip());
+    for address in smtp.chain(imap).filter(|address| !address.is_unspecified()) {
+        let address = address.to_string();
+        if !names.contains(&address) {
+            names.push(address);
+        }
+    }
+    names
+}
+
 /// The certificate and key that the local CA issued, renewed where it must be.
-fn local(domain: &str, folder: &Path) -> Result<(String, String), HostError> {
+fn local(names: &[String], folder: &Path) -> Result<(String, String), HostError> {
     let (chain_file, key_file) = (folder.join("tls/certificate.pem"), folder.join("secrets/tls-key.pem"));
     let now = SystemTime::now();
     let files =
         (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
     if let (Some(chain), Some(key)) = files
-        && ends(&chain).is_some_and(|ends| ends > now + RENEW_BEFORE)
+        && issued_for(&chain).is_some_and(|(ends, old)| ends > now + RENEW_BEFORE && old == names.join(" "))
         // After a crash between the two writes they may not fit together.
         && tls::server_config(&chain, &key).is_ok()
     {
         return Ok((chain, key));
     }
-    let mail = format!("mail.{domain}");
-    let names = [mail.as_str(), domain, "localhost", "127.0.0.1", "::1"];
-    let issued = authority(folder)?.issue(&names, now)?;
+    let borrowed: Vec<_> = names.iter().map(String::as_str).collect();
+    let issued = authority(folder)?.issue(&borrowed, now)?;
     let ends = issued.not_after.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let chain = format!("{ENDS}{ends}\n{}", issued.cert_chain_pem);
+    let chain = format!("{ENDS}{ends} for {}\n{}", names.join(" "), issued.cert_chain_pem);
     files::write_atomically(&key_file, issued.key_pem.as_bytes(), files::SECRET)?;
     files::write_atomically(&chain_file, chain.as_bytes(), files::PUBLIC)?;
     Ok((chain, issued.key_pem))
 }
 
-/// When a certificate of our own ends.
-fn ends(chain: &str) -> Option<SystemTime> {
-    let seconds = chain.lines().next()?.strip_prefix(ENDS)?.parse().ok()?;
-    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+/// When a certificate of our own ends, and the names it is for.
+fn issued_for(chain: &str) -> Option<(SystemTime, &str)> {
+    let (seconds, names) = chain.lines().next()?.strip_prefix(ENDS)?.split_once(" for ")?;
+    Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?, names))
 }
 
 fn required(file: &Path) -> Result<String, HostError> {
@@ -85,28 +101,39 @@ fn required(file: &Path) -> Result<String, HostError> {
 mod tests {
     use super::*;
 
+    fn for_names(domain: &str) -> Vec<String> {
+        names(&Configuration::new(domain))
+    }
+
     #[test]
     fn a_certificate_is_kept_until_it_is_about_to_end() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = local("utopia.test", folder.path()).expect("a certificate");
-        assert_eq!(local("utopia.test", folder.path()).expect("a certificate"), first);
+        let first = local(&for_names("utopia.test"), folder.path()).expect("a certificate");
+        assert_eq!(local(&for_names("utopia.test"), folder.path()).expect("a certificate"), first);
 
         let file = folder.path().join("tls/certificate.pem");
         let (_, rest) = first.0.split_once('\n').expect("a first line");
         let soon = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 3600;
-        files::write_atomically(&file, format!("{ENDS}{soon}\n{rest}").as_bytes(), files::PUBLIC)
-            .expect("written");
-        let renewed = local("utopia.test", folder.path()).expect("a certificate");
+        files::write_atomically(
+            &file,
+            format!("{ENDS}{soon} for {}\n{rest}", for_names("utopia.test").join(" ")).as_bytes(),
+            files::PUBLIC,
+        )
+        .expect("written");
+        let renewed = local(&for_names("utopia.test"), folder.path()).expect("a certificate");
         assert_ne!(renewed.0, first.0);
         let authority = authority(folder.path()).expect("the CA");
         assert!(renewed.0.contains(authority.cert_pem().trim()), "the CA stays");
+
+        let other = local(&for_names("example.org"), folder.path()).expect("a certificate");
+        assert_ne!(other.0, renewed.0, "other names, another certificate");
     }
 
     #[test]
     fn keys_are_their_owners_only() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
-        local("utopia.test", folder.path()).expect("a certificate");
+        local(&for_names("utopia.test"), folder.path()).expect("a certificate");
         for file in ["secrets/ca-key.pem", "secrets/tls-key.pem"] {
             let mode = std::fs::metadata(folder.path().join(file)).expect("the file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");

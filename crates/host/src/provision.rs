@@ -48,15 +48,16 @@ pub fn new_password() -> String {
     (0..PASSWORD_GROUPS).map(|_| group()).collect::<Vec<_>>().join("-")
 }
 
-/// Sets `utopia.test` up on loopback, with users alice and bob.
+/// Sets `utopia.test` up on a loopback address, 127.0.0.1 and ::1 unless given,
+/// with users alice and bob.
 ///
 /// # Errors
 /// When no ports can be had or the folder cannot be written.
-pub async fn provision_loopback(folder: &Path) -> Result<Provisioned, HostError> {
+pub async fn provision_loopback(folder: &Path, address: Option<IpAddr>) -> Result<Provisioned, HostError> {
     let network = Network::new();
-    let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let mut addresses = vec![address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))];
     let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
-    if network.datagrams(SocketAddr::new(v6, 0)).is_ok() {
+    if address.is_none() && network.datagrams(SocketAddr::new(v6, 0)).is_ok() {
         addresses.push(v6);
     }
     let ports = Ports::choose(&network, &addresses)?;

@@ -48,11 +48,11 @@ impl Internet {
     /// # Errors
     /// When an address is taken, e.g. by another lab.
     pub async fn start(
+        topology: Topology,
         folder: &Path,
         seed: u64,
         observers: Vec<Arc<dyn Observer>>,
     ) -> Result<(Self, mpsc::Receiver<Arrow>), LabError> {
-        let topology = Topology::read()?;
         let mut names = Names::default();
         for host in &topology.hosts {
             names.add(host.address, &host.name);

@@ -3,7 +3,7 @@
 
 use crate::{logging, out, status};
 use clap::ValueEnum;
-use lab::{Internet, PASSWORD, Scenario, Telling, run as tell};
+use lab::{Internet, PASSWORD, Scenario, Telling, Topology, run as tell};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     /// The folder of the hosts' data, kept; a temporary one unless given.
     #[arg(long, value_name = "DIR")]
     data: Option<std::path::PathBuf>,
+    /// With `up`: the port of all name servers. 53 lets foreign resolvers follow
+    /// referrals, which name no port; it may need privileges.
+    #[arg(long, value_name = "PORT")]
+    dns_port: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +78,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         },
     };
     match arguments.what.scenario() {
+        Some(_) if arguments.dns_port.is_some() => out::misused(
+            "--dns-port goes with `utopia lab up` only; scenarios use the ports of their topology",
+        ),
         Some(scenario) => {
             let width =
                 std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
@@ -84,7 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
                 Err(error) => out::failed(&error.to_string()),
             }
         }
-        None => match up(folder, arguments.seed).await {
+        None => match up(folder, arguments.seed, arguments.dns_port).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => out::failed(&reason),
         },
@@ -92,12 +99,14 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 }
 
 /// Keeps the whole Internet running until a signal comes.
-async fn up(folder: &Path, seed: u64) -> Result<(), String> {
+async fn up(folder: &Path, seed: u64, dns_port: Option<u16>) -> Result<(), String> {
+    let mut topology = Topology::read().map_err(|error| error.to_string())?;
+    topology.ports.dns = dns_port.unwrap_or(topology.ports.dns);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let log = event::log::Log::new(event::Detail::Summary);
     let (internet, mut arrows) =
-        Internet::start(folder, seed, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
+        Internet::start(topology, folder, seed, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
     let shown = internet.status();
     let shutdown = net::Shutdown::new();
     let answer = shown.clone();

@@ -59,7 +59,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return out::misused(&in_one_line(&error.render().to_string())),
+        // The help or the version was asked for.
+        Err(error) => error.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return out::failed(&format!("the system gives no threads or events: {error}")),
@@ -81,4 +86,27 @@ fn main() -> ExitCode {
     // A thread that waits for standard input must not keep the program.
     runtime.shutdown_background();
     code
+}
+
+/// What clap says in paragraphs, on one line: what is wrong, the nearest right
+/// thing, and where to read on.
+fn in_one_line(said: &str) -> String {
+    let (said, usage) = said.split_once("\nUsage: ").unwrap_or((said, ""));
+    let said = said.split("\nFor more information").next().unwrap_or_default();
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let mut line = String::new();
+    for part in said.lines().map(str::trim).filter(|part| !part.is_empty()) {
+        let joint = match line.chars().next_back() {
+            None => "",
+            Some(':') => " ",
+            Some(_) if part.starts_with("tip: ") || part.starts_with('[') => "; ",
+            Some(_) => ", ",
+        };
+        line.push_str(joint);
+        line.push_str(part.strip_prefix("tip: ").unwrap_or(part));
+    }
+    let words: Vec<_> =
+        usage.split_whitespace().take_while(|word| word.starts_with(char::is_alphanumeric)).collect();
+    let command = if words.is_empty() { "utopia".to_owned() } else { words.join(" ") };
+    format!("{line}; see `{command} --help`")
 }

@@ -5,6 +5,7 @@ use crate::{logging, status};
 use event::metrics::Metrics;
 use event::{Detail, Stream};
 use host::{Configuration, Host, HostError, Provisioned, Setup};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +23,20 @@ pub(crate) struct Arguments {
     /// The configuration; `utopia.toml` in the data folder unless given.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The loopback address to set the domain up on, at the first start; 127.0.0.1
+    /// and ::1 unless given. Several domains live side by side on addresses of
+    /// their own.
+    #[arg(long, value_name = "IP", conflicts_with = "config")]
+    address: Option<IpAddr>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     logging::start("info");
+    if let Some(address) = arguments.address.filter(|address| !address.is_loopback()) {
+        return out::misused(&format!(
+            "{address} is no loopback address; `utopia init DOMAIN --address {address}` sets a public domain up"
+        ));
+    }
     match up(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => out::failed(&error.to_string()),
@@ -41,7 +52,12 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
     let mut hangup = signal(SignalKind::hangup())?;
 
     let provisioned = if arguments.config.is_none() && !file.exists() {
-        Some(host::provision_loopback(folder).await?)
+        Some(host::provision_loopback(folder, arguments.address).await?)
+    } else if let Some(address) = arguments.address {
+        return Err(HostError::Refused(format!(
+            "the domain is set up already; to move it to {address}, change the addresses in {} and in its zone",
+            file.display()
+        )));
     } else {
         None
     };

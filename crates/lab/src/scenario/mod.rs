@@ -8,7 +8,7 @@ mod sockets;
 
 use crate::ladder::Arrow;
 use crate::story::{Story, Telling};
-use crate::{Internet, LabError};
+use crate::{Internet, LabError, Topology};
 use dns::Name;
 use dns::resolver::Question;
 use dns_server::resolver::{AskOptions, Exchanged, ask};
@@ -73,7 +73,7 @@ impl Scenario {
 /// # Errors
 /// When a host does not start or cannot be talked to.
 pub async fn run(scenario: Scenario, seed: u64, telling: Telling, folder: &Path) -> Result<bool, LabError> {
-    let (mut internet, arrows) = Internet::start(folder, seed, Vec::new()).await?;
+    let (mut internet, arrows) = Internet::start(Topology::read()?, folder, seed, Vec::new()).await?;
     let mut story = Story::begin(scenario.name(), seed, telling, arrows, scenario.interesting());
     let told = match scenario {
         Scenario::Sockets => sockets::tell(&mut story, &internet).await,
