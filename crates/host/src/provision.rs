@@ -266,5 +266,8 @@ mod tests {
         let zone = std::fs::read_to_string(folder.path().join("zones/example.org.zone")).expect("the zone");
         let apex = dns::master::name("example.org").expect("a name");
         assert_eq!(dns::master::check(&zone, &apex), Vec::new(), "{zone}");
+        for record in ["_submissions._tcp IN SRV 0 1 ", "_imaps._tcp IN SRV 0 1 ", "@ IN CAA 0 issue "] {
+            assert!(zone.contains(record), "{record} is missing in {zone}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod floors;
 mod manifest;
 mod sources;
+mod standards;
 
 use crate::root;
 use std::fs;
@@ -13,10 +14,17 @@ pub(crate) fn run() -> Result<(), String> {
     let root = root();
     let mut findings = floors::check(&root)?;
     findings.extend(manifest::check(&read(&root.join("Cargo.toml"))?));
+    let mut citations = standards::Citations::new();
     for file in files(&root, "rs")? {
         let place = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
-        findings.extend(sources::check(&place, &read(&file)?));
+        let text = read(&file)?;
+        findings.extend(sources::check(&place, &text));
+        if place.starts_with("crates/") {
+            standards::cite(&place, &text, &mut citations);
+        }
     }
+    let tables = read(&root.join("docs/standards.md"))?;
+    findings.extend(standards::check(&tables, &citations, |path| read(&root.join(path)).ok()));
     for file in files(&root.join("crates"), "toml")? {
         let place = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
         findings.extend(manifest::check_member(&place, &read(&file)?));
