@@ -2,6 +2,7 @@
 //! with it, where, and what to do about it.
 
 mod check;
+mod rewrite;
 
 use crate::Name;
 use crate::zone::{WireRecord, Zone, compose, key};
@@ -91,6 +92,7 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
         ));
         return (records, findings);
     }
+    let rewrite::Rewritten { text, fault } = rewrite::rewrite(text);
     let mut file = Zonefile::with_capacity(text.len() + 1);
     file.extend_from_slice(text.as_bytes());
     if !text.ends_with('\n') {
@@ -143,11 +145,14 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 findings.push(finding(
                     line,
                     format!("column {column}: {problem}"),
-                    "a record reads OWNER [TTL] [IN] TYPE DATA, with the TTL in seconds (RFC 1035 section 5.1)",
+                    "a record reads OWNER [TTL] [IN] TYPE DATA, with the TTL in seconds or like 1h30m (RFC 1035 section 5.1)",
                 ));
-                break;
+                return (records, findings);
             }
         }
+    }
+    if let Some(fault) = fault {
+        findings.push(finding(fault.line, fault.problem, fault.remedy));
     }
     (records, findings)
 }
