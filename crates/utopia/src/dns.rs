@@ -25,7 +25,10 @@ pub(crate) enum DnsCommand {
     )]
     Query(QueryArgs),
     /// Looks at the master files of zones
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  utopia dns zone check utopia-data/zones/utopia.test.zone"
+    )]
     Zone(zone::ZoneCommand),
 }
 

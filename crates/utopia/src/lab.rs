@@ -105,8 +105,9 @@ async fn up(folder: &Path, seed: u64, dns_port: Option<u16>) -> Result<(), Strin
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let log = event::log::Log::new(event::Detail::Summary);
-    let (internet, mut arrows) =
-        Internet::start(topology, folder, seed, vec![Arc::new(log)]).await.map_err(|error| error.to_string())?;
+    let (internet, mut arrows) = Internet::start(topology, folder, seed, vec![Arc::new(log)])
+        .await
+        .map_err(|error| error.to_string())?;
     let shown = internet.status();
     let shutdown = net::Shutdown::new();
     let answer = shown.clone();

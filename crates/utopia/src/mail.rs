@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Example: printf 'Subject: Hello\n\nHi Bob\n' | utopia mail send --from alice@utopia.test --to bob@utopia.test --password-file p
     Send(Send),
     /// Mail that waits to be sent.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  utopia mail queue list --json")]
     Queue(Queue),
 }
 

@@ -13,7 +13,8 @@ mod status;
 mod up;
 mod user;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// The application layer of the Internet in one program.
@@ -43,25 +44,29 @@ enum Command {
     /// A small Internet on loopback: one scenario told step by step, or all of it, to be used.
     Lab(lab::Arguments),
     /// The domain's users.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  utopia user list --json")]
     User(user::Command),
     /// Names: ask, check, show.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  utopia dns query example.org MX --trace")]
     Dns(dns::DnsCommand),
     /// Mail: send a message, look after the queue.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  utopia mail queue list")]
     Mail(mail::Command),
     /// Sockets: the lecture's client and server, and a better netcat.
+    #[command(after_help = "Example:\n  utopia socket connect 127.0.0.1:2525 --tcp --lines")]
     Socket(socket::SocketArguments),
     /// The configuration: check it, print its reference.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  utopia config check utopia-data/utopia.toml")]
     Config(config::Command),
 }
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => return out::misused(&in_one_line(&error.render().to_string())),
+        Err(error) if is_misuse(&error) => {
+            let line = in_one_line(&error.render().to_string());
+            return out::misused(&format!("{line}; see `{} --help`", command_asked_for()));
+        }
         // The help or the version was asked for.
         Err(error) => error.exit(),
     };
@@ -88,10 +93,15 @@ fn main() -> ExitCode {
     code
 }
 
-/// What clap says in paragraphs, on one line: what is wrong, the nearest right
-/// thing, and where to read on.
+/// Whether the person did something wrong, in place of asking for help.
+fn is_misuse(error: &clap::Error) -> bool {
+    error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+}
+
+/// What clap says in paragraphs, on one line: what is wrong and the nearest
+/// right thing.
 fn in_one_line(said: &str) -> String {
-    let (said, usage) = said.split_once("\nUsage: ").unwrap_or((said, ""));
+    let said = said.split("\nUsage: ").next().unwrap_or_default();
     let said = said.split("\nFor more information").next().unwrap_or_default();
     let said = said.strip_prefix("error: ").unwrap_or(said);
     let mut line = String::new();
@@ -105,8 +115,46 @@ fn in_one_line(said: &str) -> String {
         line.push_str(joint);
         line.push_str(part.strip_prefix("tip: ").unwrap_or(part));
     }
-    let words: Vec<_> =
-        usage.split_whitespace().take_while(|word| word.starts_with(char::is_alphanumeric)).collect();
-    let command = if words.is_empty() { "utopia".to_owned() } else { words.join(" ") };
-    format!("{line}; see `{command} --help`")
+    line
+}
+
+/// The words of the command line that name a command, e.g. `utopia mail send`.
+fn command_asked_for() -> String {
+    let whole = Arguments::command();
+    let (mut command, mut words) = (&whole, vec![whole.get_name().to_owned()]);
+    for word in std::env::args().skip(1) {
+        let Some(found) = command.find_subcommand(&word) else { break };
+        command = found;
+        words.push(word);
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_use_is_said_in_one_line() {
+        let said = |words: &[&str]| match Arguments::try_parse_from(words) {
+            Ok(_) => String::new(),
+            Err(error) => in_one_line(&error.render().to_string()),
+        };
+        assert_eq!(
+            said(&["utopia", "up", "--dta", "x"]),
+            "unexpected argument '--dta' found; a similar argument exists: '--data'"
+        );
+        assert_eq!(
+            said(&["utopia", "init"]),
+            "the following required arguments were not provided: --address <IP>, <DOMAIN>"
+        );
+        let line = said(&["utopia", "lab", "smpt"]);
+        assert!(line.starts_with("invalid value 'smpt' for '<SCENARIO|up>'; [possible values: "), "{line}");
+        assert!(line.ends_with("; a similar value exists: 'smtp'"), "{line}");
+    }
 }

@@ -1,0 +1,256 @@
+//! The command line: every command explains itself with an example, wrong use
+//! gets one clear line and exit status 2, and each command does what the README
+//! says.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tests::peer;
+use tests::utopia::{Utopia, own_address, run, said, told, wait_for};
+
+/// Every command, as the help of its parent lists it.
+fn commands(path: &[String], all: &mut Vec<Vec<String>>) {
+    let mut arguments: Vec<_> = path.iter().map(String::as_str).collect();
+    arguments.push("--help");
+    let help = told(run(&arguments));
+    assert!(help.contains("Example"), "utopia {} has no example: {help}", arguments.join(" "));
+    assert!(help.contains("Usage: utopia"), "{help}");
+    all.push(path.to_vec());
+    let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    for line in listed.lines().take_while(|line| line.starts_with("  ")) {
+        // Further lines of an explanation are indented deeper.
+        let name = line[2..].split(' ').next().unwrap_or_default();
+        if !name.is_empty() {
+            commands(&[path, &[name.to_owned()]].concat(), all);
+        }
+    }
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let mut all = Vec::new();
+    commands(&[], &mut all);
+    let names: Vec<_> = all.iter().map(|path| path.join(" ")).collect();
+    for expected in [
+        "up",
+        "status",
+        "reload",
+        "init",
+        "lab",
+        "user add",
+        "user passwd",
+        "user list",
+        "user remove",
+        "dns query",
+        "dns zone check",
+        "mail send",
+        "mail queue list",
+        "socket listen",
+        "socket connect",
+        "config check",
+        "config reference",
+    ] {
+        assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
+    }
+    assert!(told(run(&["--version"])).starts_with("utopia "));
+}
+
+#[test]
+fn wrong_use_gets_one_line_and_exit_status_2() {
+    let wrong: [(&[&str], &str); 16] = [
+        (&["stat"], "'status'"),
+        (&["up", "--dta", "x"], "'--data'"),
+        (&["up", "--address", "192.0.2.1"], "utopia init"),
+        (&["up", "--address", "localhost"], "--address"),
+        (&["init"], "<DOMAIN>"),
+        (&["init", "nodots", "--address", "192.0.2.1"], "example.org"),
+        (&["lab"], "<SCENARIO|up>"),
+        (&["lab", "smpt"], "'smtp'"),
+        (&["lab", "smtp", "--seed", "x"], "--seed"),
+        (&["lab", "smtp", "--dns-port", "53"], "lab up"),
+        (&["user", "add"], "<ADDRESS>"),
+        (&["mail", "send", "--from", "alice@utopia.test"], "--to"),
+        (&["dns", "query", "example.org", "NOTYPE"], "NOTYPE"),
+        (&["dns", "query", "example.org", "--root", "127.1.0.1"], "--trace"),
+        (&["config", "chek"], "'check'"),
+        (&["socket", "connect", "--udp", "--tls", "1"], "--tls"),
+    ];
+    for (arguments, word) in wrong {
+        let output = run(arguments);
+        let shown = arguments.join(" ");
+        assert_eq!(output.status.code(), Some(2), "utopia {shown}: {}", said(&output));
+        assert!(output.stdout.is_empty(), "utopia {shown}: {}", said(&output));
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(line.lines().count(), 1, "utopia {shown}: {line}");
+        assert!(line.contains(word), "utopia {shown}: {line}");
+    }
+    // A word that needs another one after it shows what there is.
+    for arguments in [&[][..], &["user"], &["mail", "queue"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains("Commands:"), "{}", said(&output));
+    }
+}
+
+/// One line on standard error, exit status 1, naming `place`.
+#[track_caller]
+fn fails(arguments: &[&str], place: &str) {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
+    let line = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.contains(place), "{line}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_line_that_names_the_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("nothing");
+    let data = data.to_str().expect("a path");
+    fails(&["status", "--data", data], data);
+    fails(&["reload", "--data", data], data);
+    fails(&["mail", "queue", "list", "--data", data], data);
+    fails(&["user", "list", "--data", data], data);
+    fails(&["config", "check", data], data);
+    fails(&["up", "--config", data, "--data", data], data);
+    assert!(!Path::new(data).exists(), "and no folder is made of it");
+
+    // A folder that cannot be written, because it is a file.
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    fails(&["up", "--data", file.to_str().expect("a path")], "file");
+    fails(
+        &["init", "example.org", "--address", "192.0.2.53", "--data", file.to_str().expect("a path")],
+        "file",
+    );
+
+    let configuration = folder.path().join("utopia.toml");
+    let text = configuration.to_str().expect("a path");
+    for (content, place) in [
+        ("", ":1: begin the file with `version = 1`"),
+        ("version = 7\n", ":1: version 7"),
+        ("version = 1\ndomain = \"x.test\"\n[dsn]\n", ":3: unknown key `dsn`; did you mean `dns`?"),
+        ("version = 1\ndomain = \"x.test\"\n[http]\nlisten = [\"here\"]\n", ":4: "),
+        ("version = 1\ndomain = 5\n", ":2: "),
+        ("version = 1\ndomain = \"x.test\"\n\u{0}", ":3: "),
+    ] {
+        fs::write(&configuration, content).expect("written");
+        fails(&["config", "check", text], &format!("{text}{place}"));
+    }
+}
+
+#[test]
+fn the_configuration_reference_names_every_key_that_is_written() {
+    let reference = told(run(&["config", "reference"]));
+    for key in ["domain", "listen_submissions", "allow_update", "stub_zones", "key_file", "connections_max"] {
+        assert!(reference.contains(&format!("`{key}`")), "{key}: {reference}");
+    }
+}
+
+#[test]
+fn init_prints_what_the_registrar_needs_and_refuses_a_second_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("a path");
+    let init =
+        ["init", "example.org", "--address", "192.0.2.53", "--address", "2001:db8::53", "--data", data];
+    let output = told(run(&init));
+    for name in ["ns1.example.org", "ns2.example.org"] {
+        assert!(output.contains(name), "{output}");
+    }
+    for address in ["192.0.2.53", "2001:db8::53"] {
+        assert!(output.contains(address), "{output}");
+    }
+    fails(&init, "utopia.toml");
+
+    let configuration = format!("{data}/utopia.toml");
+    assert!(told(run(&["config", "check", &configuration])).contains("is right"));
+    let zone = format!("{data}/zones/example.org.zone");
+    told(run(&["dns", "zone", "check", &zone]));
+    let shown = told(run(&["dns", "zone", "show", &zone]));
+    assert!(shown.contains("2001:db8::53") && shown.contains("v=DKIM1"), "{shown}");
+    for secret in fs::read_dir(format!("{data}/secrets")).expect("secrets") {
+        use std::os::unix::fs::PermissionsExt;
+        let secret = secret.expect("a file");
+        let mode = secret.metadata().expect("its mode").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", secret.path().display());
+    }
+
+    let other = folder.path().join("other");
+    let json = told(run(&[
+        "init",
+        "example.net",
+        "--address",
+        "192.0.2.54",
+        "--json",
+        "--data",
+        other.to_str().expect("a path"),
+    ]));
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert!(json.to_string().contains("ns1.example.net"), "{json}");
+}
+
+#[test]
+fn names_are_asked_and_waiting_mail_is_looked_after() {
+    let Some(swaks) = peer("swaks") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let utopia = Utopia::start(&data);
+    let (dns, resolver) = (utopia.at("dns").to_string(), utopia.at("resolver").to_string());
+    let answer = told(run(&["dns", "query", "utopia.test", "MX", "--server", &dns, "--json"]));
+    assert!(serde_json::from_str::<Value>(&answer).expect("JSON").to_string().contains("mail.utopia.test"));
+    for more in [&["--tcp"][..], &[]] {
+        let query = ["dns", "query", "utopia.test", "SOA", "--server", &resolver];
+        assert!(told(run(&[&query, more].concat())).contains("postmaster"));
+    }
+    let nobody = format!("{}:9", own_address());
+    let output = run(&["dns", "query", "utopia.test", "--tcp", "--server", &nobody]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains(&nobody), "{}", said(&output));
+
+    let list = || -> Value {
+        serde_json::from_str(&told(utopia.ask(&["mail", "queue", "list", "--json"]))).expect("JSON")
+    };
+    assert_eq!(list(), Value::Array(Vec::new()));
+    assert_eq!(told(utopia.ask(&["mail", "queue", "list"])), "nothing waits\n");
+    // A destination that nobody serves: a name server of its own is configured for
+    // it, which does not answer.
+    let file = data.join("utopia.toml");
+    let text = fs::read_to_string(&file).expect("the configuration");
+    let stub = format!("[resolver.stub_zones]\n\"elsewhere.test\" = [\"{nobody}\"]\n");
+    let changed = text.replace("[resolver.stub_zones]\n", &stub);
+    assert_ne!(changed, text);
+    fs::write(&file, changed).expect("written");
+    let password = utopia.password("alice@utopia.test");
+    utopia.stop();
+    let utopia = Utopia::start(&data);
+    let list = || -> Value {
+        serde_json::from_str(&told(utopia.ask(&["mail", "queue", "list", "--json"]))).expect("JSON")
+    };
+    let at = utopia.at("submissions");
+    let mut submit = Command::new(swaks);
+    submit.args(["--server", &at.ip().to_string(), "--port", &at.port().to_string(), "--tls-on-connect"]);
+    submit.args(["--auth", "PLAIN", "--auth-user", "alice@utopia.test", "--auth-password", &password]);
+    submit.args(["--from", "alice@utopia.test", "--to", "erin@elsewhere.test", "--timeout", "60"]);
+    told(submit.output().expect("swaks runs"));
+    let waiting = wait_for("the message was tried", || {
+        let list = list();
+        (list[0]["attempts"].as_u64() > Some(0)).then_some(list)
+    });
+    assert_eq!(waiting[0]["from"], "<alice@utopia.test>", "{waiting}");
+    assert_eq!(waiting[0]["domain"], "elsewhere.test", "{waiting}");
+    assert!(
+        waiting[0]["reason"].as_str().is_some_and(|reason| reason.contains("elsewhere.test")),
+        "{waiting}"
+    );
+    let id = waiting[0]["id"].as_str().expect("an id");
+    assert!(told(utopia.ask(&["mail", "queue", "list"])).contains(id));
+    told(utopia.ask(&["mail", "queue", "retry", "elsewhere.test"]));
+    wait_for("it was tried again", || (list()[0]["attempts"].as_u64() > Some(1)).then_some(()));
+    let wrong = utopia.ask(&["mail", "queue", "remove", "0000"]);
+    assert_eq!(wrong.status.code(), Some(1), "{}", said(&wrong));
+    told(utopia.ask(&["mail", "queue", "remove", id]));
+    assert_eq!(list(), Value::Array(Vec::new()));
+    utopia.stop();
+}
