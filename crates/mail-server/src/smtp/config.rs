@@ -51,6 +51,10 @@ pub struct Config {
     /// Whether a message is refused, or put into Junk, where the DMARC policy of
     /// its author's domain asks for it.
     pub enforce_dmarc: bool,
+    /// Whether a message is put off (451) while the DMARC policy of its author's
+    /// domain cannot be looked up; otherwise it is taken, with `dmarc=temperror`
+    /// in its Authentication-Results.
+    pub defer_without_dmarc: bool,
 }
 
 /// A DKIM key.
@@ -85,6 +89,7 @@ impl Default for Config {
             handshake_seconds_max: 30,
             own_address_only: true,
             enforce_dmarc: true,
+            defer_without_dmarc: false,
         }
     }
 }

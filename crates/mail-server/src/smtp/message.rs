@@ -101,16 +101,16 @@ impl Connection<'_> {
         let mut junk = false;
         if service.config.enforce_dmarc {
             match verdict.disposition {
-                Disposition::Deliver => {}
                 Disposition::Quarantine => junk = true,
                 Disposition::Reject { domain } => {
                     let text = format!("refused by the DMARC policy of {domain}");
                     return Err(Reply::new(550, EnhancedCode(5, 7, 1), text));
                 }
-                Disposition::Defer => {
+                Disposition::Defer if service.config.defer_without_dmarc => {
                     let text = "the policy of the author's domain cannot be looked up now; try again later";
                     return Err(Reply::new(451, EnhancedCode(4, 7, 0), text));
                 }
+                Disposition::Deliver | Disposition::Defer => {}
             }
         }
         let mut octets = verdict.field;
