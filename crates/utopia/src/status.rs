@@ -64,12 +64,12 @@ pub(crate) async fn ask(data: &Data, request: &Request) -> Result<serde_json::Va
 pub(crate) fn table(status: &Status) -> String {
     use std::fmt::Write;
     let mut out = String::new();
-    let host_width =
-        status.services.iter().filter_map(|s| s.host.as_ref()).map(String::len).max().unwrap_or(0);
-    for service in &status.services {
-        let host = service.host.as_deref().unwrap_or_default();
+    let rows = status.rows();
+    let host_width = rows.iter().filter_map(|row| row.host).map(str::len).max().unwrap_or(0);
+    for row in rows {
+        let host = row.host.unwrap_or_default();
         let pad = if host_width > 0 { format!("{host:<host_width$}  ") } else { String::new() };
-        let _ = writeln!(out, "  {pad}{:<12} {:<4} {}", service.name, service.transport, service.address);
+        let _ = writeln!(out, "  {pad}{:<12} {:<9} {}", row.name, row.transports, row.addresses);
     }
     out
 }

@@ -9,4 +9,4 @@ mod status;
 
 pub use config::Config;
 pub use server::{StatusSource, start};
-pub use status::{Service, Status, TryLine};
+pub use status::{Row, Service, Status, TryLine};

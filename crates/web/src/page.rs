@@ -22,15 +22,15 @@ fn purpose(name: &str) -> &'static str {
 pub(crate) fn html(status: &Status) -> String {
     let title = status.domain.as_deref().unwrap_or("Utopia");
     let mut rows = String::new();
-    for service in &status.services {
-        let host = service.host.as_deref().map(|host| format!("{}: ", escape(host))).unwrap_or_default();
+    for row in status.rows() {
+        let host = row.host.map(|host| format!("{}: ", escape(host))).unwrap_or_default();
         let _ = write!(
             rows,
             "<tr><th scope=\"row\">{}</th><td>{}</td><td><code>{}</code></td><td>{host}{}</td></tr>",
-            escape(&service.name),
-            escape(&service.transport),
-            service.address,
-            purpose(&service.name)
+            escape(row.name),
+            escape(&row.transports),
+            row.addresses,
+            purpose(row.name)
         );
     }
     let mut lines = String::new();

@@ -39,3 +39,76 @@ pub struct TryLine {
     /// The line.
     pub line: String,
 }
+
+/// A service of one host, with all its transports and addresses: what a person
+/// reads as one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The host it runs on, in the lab.
+    pub host: Option<&'a str>,
+    /// The service's name.
+    pub name: &'a str,
+    /// Its transports, e.g. `udp, tcp`.
+    pub transports: String,
+    /// Where it listens, e.g. `127.0.0.1:53, [::1]:53`.
+    pub addresses: String,
+}
+
+impl Status {
+    /// The services, one row each, in the order they were told.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for service in &self.services {
+            let host = service.host.as_deref();
+            let address = service.address.to_string();
+            match rows.iter_mut().find(|row| row.name == service.name && row.host == host) {
+                Some(row) => {
+                    append(&mut row.transports, &service.transport);
+                    append(&mut row.addresses, &address);
+                }
+                None => rows.push(Row {
+                    host,
+                    name: &service.name,
+                    transports: service.transport.clone(),
+                    addresses: address,
+                }),
+            }
+        }
+        rows
+    }
+}
+
+/// Appends to a list unless it is there.
+fn append(list: &mut String, item: &str) {
+    if !list.split(", ").any(|there| there == item) {
+        list.push_str(", ");
+        list.push_str(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_on_several_transports_and_addresses_is_one_row() {
+        let service = |name: &str, transport: &str, address: &str| Service {
+            name: name.to_owned(),
+            transport: transport.to_owned(),
+            address: address.parse().expect("an address"),
+            host: None,
+        };
+        let status = Status {
+            services: vec![
+                service("dns", "udp", "127.0.0.1:53"),
+                service("dns", "tcp", "127.0.0.1:53"),
+                service("dns", "udp", "[::1]:53"),
+                service("smtp", "tcp", "127.0.0.1:25"),
+            ],
+            ..Status::default()
+        };
+        let rows = status.rows();
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].transports.as_str(), rows[0].addresses.as_str()), ("udp, tcp", "127.0.0.1:53, [::1]:53"));
+    }
+}
