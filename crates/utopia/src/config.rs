@@ -7,16 +7,14 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check a configuration file without starting anything.
-    ///
-    /// Example: utopia config check utopia-data/utopia.toml
+    /// Check a configuration file without starting anything
+    #[command(after_help = "Example:\n  utopia config check utopia-data/utopia.toml")]
     Check {
-        /// The file.
+        /// The file
         file: PathBuf,
     },
-    /// Print the reference of all keys as Markdown.
-    ///
-    /// Example: utopia config reference
+    /// Print the reference of all keys as Markdown
+    #[command(after_help = "Example:\n  utopia config reference")]
     Reference,
 }
 

@@ -16,19 +16,16 @@ use std::process::ExitCode;
 /// Octets read of /etc/resolv.conf.
 const RESOLV_CONF_OCTETS_MAX: u64 = 64 << 10;
 
-/// Names: asking about them, and looking at zones.
+/// Ask name servers; check and show zones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
-    /// Asks a name server, or resolves from the root and shows each step
+    /// Ask a name server, or resolve from the root and show each step
     #[command(
         after_help = "Examples:\n  utopia dns query www.example.org\n  utopia dns query example.org MX --trace\n  utopia dns query utopia.test SOA --server 127.0.0.1:5300\n  utopia dns query 192.0.2.1"
     )]
     Query(QueryArgs),
-    /// Looks at the master files of zones
-    #[command(
-        subcommand,
-        after_help = "Example:\n  utopia dns zone check utopia-data/zones/utopia.test.zone"
-    )]
+    /// Check and show the master files of zones
+    #[command(subcommand, after_help = "Example:\n  utopia dns zone check utopia.test.zone")]
     Zone(zone::ZoneCommand),
 }
 

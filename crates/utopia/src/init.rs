@@ -8,14 +8,14 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  utopia init example.org --address 192.0.2.53 --address 2001:db8::53")]
 pub(crate) struct Arguments {
-    /// The domain, e.g. example.org.
+    /// The domain, e.g. example.org
     domain: String,
-    /// The public address of this machine; repeat it for IPv6.
+    /// A public address of this machine; may be repeated, e.g. for IPv6
     #[arg(long = "address", value_name = "IP", required = true)]
     addresses: Vec<IpAddr>,
     #[command(flatten)]
     data: Data,
-    /// One JSON object.
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

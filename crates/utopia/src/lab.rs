@@ -17,16 +17,16 @@ const WIDTH: usize = 150;
     after_help = "Examples:\n  utopia lab alice-to-bob\n  utopia lab resolve --json\n  utopia lab up --data lab-data"
 )]
 pub(crate) struct Arguments {
-    /// The scenario, or `up` to keep everything running.
+    /// The scenario, or `up` to keep everything running
     #[arg(value_name = "SCENARIO|up")]
     what: What,
-    /// The seed of what varies on the links between the hosts.
+    /// The seed of what varies on the links between the hosts
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One JSON object a line.
+    /// Print one JSON object a line
     #[arg(long)]
     json: bool,
-    /// The folder of the hosts' data, kept; a temporary one unless given.
+    /// The folder of the hosts' data, kept; without it a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<std::path::PathBuf>,
     /// With `up`: the port of all name servers. 53 lets foreign resolvers follow
@@ -37,17 +37,17 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// A UDP and a TCP service, and their clients.
+    /// A UDP and a TCP service, and their clients
     Sockets,
-    /// A client speaks SMTP by hand.
+    /// A client speaks SMTP by hand
     Smtp,
-    /// Alice's mail to Bob, step by step, even while his server is down.
+    /// Alice's mail to Bob, step by step, even while his server is down
     AliceToBob,
-    /// How a name is looked up, again from the cache, and after it expired.
+    /// How a name is looked up, again from the cache, and after it expired
     Resolve,
-    /// A start-up registers its name and can be found.
+    /// A start-up registers its name and can be found
     Register,
-    /// All of it, to be used.
+    /// All of it, to be used
     Up,
 }
 

@@ -19,30 +19,31 @@ const MESSAGE_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Submit a message, read from standard input: header, blank line, body.
-    ///
-    /// Example: printf 'Subject: Hello\n\nHi Bob\n' | utopia mail send --from alice@utopia.test --to bob@utopia.test --password-file p
+    /// Submit a message, read from standard input: header, blank line, body
+    #[command(after_help = "Example:
+  printf 'Subject: Hello\\n\\nHi Bob\\n' |
+    utopia mail send --from alice@utopia.test --to bob@utopia.test --password-file FILE")]
     Send(Send),
-    /// Mail that waits to be sent.
-    #[command(subcommand, after_help = "Example:\n  utopia mail queue list --json")]
+    /// List, retry and remove mail that waits to be sent
+    #[command(subcommand, after_help = "Example:\n  utopia mail queue list")]
     Queue(Queue),
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Send {
-    /// The sender, who logs in.
+    /// The sender, who logs in
     #[arg(long, value_name = "ADDRESS")]
     from: String,
-    /// A recipient; repeat it for several.
+    /// A recipient; may be repeated
     #[arg(long, value_name = "ADDRESS", required = true)]
     to: Vec<String>,
-    /// The file with the sender's password on its first line.
+    /// The file with the sender's password on its first line
     #[arg(long, value_name = "FILE")]
     password_file: PathBuf,
-    /// The submission server; the domain's own that runs on --data unless given.
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// The submission server; without it that of the domain which runs on --data
+    #[arg(long, value_name = "ADDRESS:PORT")]
     server: Option<SocketAddr>,
-    /// The CA whose certificates the server may have; the data folder's unless given.
+    /// The CA that must have signed the server's certificate (PEM); without it that of the data folder
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     #[command(flatten)]
@@ -51,30 +52,27 @@ pub(crate) struct Send {
 
 #[derive(Subcommand)]
 pub(crate) enum Queue {
-    /// What waits, and why.
-    ///
-    /// Example: utopia mail queue list --json
+    /// List what waits, and why
+    #[command(after_help = "Example:\n  utopia mail queue list --json")]
     List {
         #[command(flatten)]
         data: Data,
-        /// One JSON array.
+        /// Print one JSON array
         #[arg(long)]
         json: bool,
     },
-    /// Try what waits for a domain, or everything, now.
-    ///
-    /// Example: utopia mail queue retry example.org
+    /// Try what waits for a domain, or everything, now
+    #[command(after_help = "Example:\n  utopia mail queue retry example.org")]
     Retry {
-        /// The destination domain.
+        /// The destination domain; without it all
         domain: Option<String>,
         #[command(flatten)]
         data: Data,
     },
-    /// Take a message out of the queue; its sender is not told.
-    ///
-    /// Example: utopia mail queue remove 00C0FFEE00C0FFEE
+    /// Take a message out of the queue; its sender is not told
+    #[command(after_help = "Example:\n  utopia mail queue remove 00C0FFEE00C0FFEE")]
     Remove {
-        /// The message's id, as `list` shows it.
+        /// The message's id, as `list` shows it
         id: String,
         #[command(flatten)]
         data: Data,

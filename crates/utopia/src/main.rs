@@ -24,7 +24,7 @@ use std::process::ExitCode;
     version,
     propagate_version = true,
     disable_help_subcommand = true,
-    after_help = "Example:\n  utopia up          a running domain, utopia.test, on loopback\n  utopia lab resolve how a name is looked up, message by message"
+    after_help = "Examples:\n  utopia up              a running domain, utopia.test, on loopback\n  utopia lab resolve     how a name is looked up, message by message\n  utopia COMMAND --help  each command's options and examples"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -33,29 +33,32 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the domain; prints where everything is.
+    /// Run the domain; print where everything is
     Up(up::Arguments),
-    /// What runs where; exit status 0 when ready.
+    /// Show what runs where; exit status 0 when ready
     Status(status::Arguments),
-    /// Read the configuration of a running domain again.
+    /// Have the running domain read its configuration again
     Reload(status::ReloadArguments),
-    /// Write the configuration and keys of a domain; print what the registrar needs.
+    /// Set a domain up: configuration, zone, keys; print what the registrar needs
     Init(init::Arguments),
-    /// A small Internet on loopback: one scenario told step by step, or all of it, to be used.
+    /// Run a small Internet on loopback: one scenario told step by step, or all of it, to be used
     Lab(lab::Arguments),
-    /// The domain's users.
-    #[command(subcommand, after_help = "Example:\n  utopia user list --json")]
+    /// Add, list and remove the domain's users
+    #[command(subcommand, after_help = "Examples:\n  utopia user add carol@utopia.test\n  utopia user list")]
     User(user::Command),
-    /// Names: ask, check, show.
-    #[command(subcommand, after_help = "Example:\n  utopia dns query example.org MX --trace")]
+    /// Ask name servers; check and show zones
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  utopia dns query example.org MX --trace\n  utopia dns zone check utopia.test.zone"
+    )]
     Dns(dns::DnsCommand),
-    /// Mail: send a message, look after the queue.
-    #[command(subcommand, after_help = "Example:\n  utopia mail queue list")]
+    /// Send a message; look after the queue
+    #[command(subcommand, after_help = "Examples:\n  utopia mail queue list\n  utopia mail send --help")]
     Mail(mail::Command),
-    /// Sockets: the lecture's client and server, and a better netcat.
+    /// Talk over UDP, TCP or TLS: the lecture's client and server, and a better netcat
     #[command(after_help = "Example:\n  utopia socket connect 127.0.0.1:2525 --tcp --lines")]
     Socket(socket::SocketArguments),
-    /// The configuration: check it, print its reference.
+    /// Check the configuration; print its reference
     #[command(subcommand, after_help = "Example:\n  utopia config check utopia-data/utopia.toml")]
     Config(config::Command),
 }

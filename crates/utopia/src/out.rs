@@ -21,7 +21,7 @@ pub(crate) fn misused(reason: &str) -> ExitCode {
 /// The option every command has that works on a data folder.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Data {
-    /// The data folder.
+    /// The data folder
     #[arg(long, value_name = "DIR", default_value = "utopia-data", env = "UTOPIA_DATA")]
     data: PathBuf,
 }

@@ -10,7 +10,7 @@ use web::Status;
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: Data,
-    /// One JSON object: {"services":[{"name":"dns","transport":"udp","address":"127.0.0.1:5300"},…]}
+    /// Print one JSON object: {"services":[{"name":"dns","transport":"udp","address":"127.0.0.1:5300"},…]}
     #[arg(long)]
     json: bool,
 }

@@ -20,7 +20,7 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: Data,
-    /// The configuration; `utopia.toml` in the data folder unless given.
+    /// The configuration; without it `utopia.toml` in the data folder
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The loopback address to set the domain up on, at the first start; 127.0.0.1

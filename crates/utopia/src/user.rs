@@ -8,29 +8,27 @@ use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Add a user; prints the password that was made unless one is given.
-    ///
-    /// Example: utopia user add carol@utopia.test
+    /// Add a user; print the password that was made, unless one is given
+    #[command(after_help = "Example:\n  utopia user add carol@utopia.test")]
     Add(WithPassword),
-    /// Set a user's password.
-    ///
-    /// Example: echo 'correct horse' | utopia user passwd alice@utopia.test --password-stdin
+    /// Set a user's password; print the one that was made, unless one is given
+    #[command(
+        after_help = "Example:\n  echo 'correct horse' | utopia user passwd alice@utopia.test --password-stdin"
+    )]
     Passwd(WithPassword),
-    /// List the users.
-    ///
-    /// Example: utopia user list --json
+    /// List the users
+    #[command(after_help = "Example:\n  utopia user list --json")]
     List {
         #[command(flatten)]
         data: Data,
-        /// One JSON array.
+        /// Print one JSON array
         #[arg(long)]
         json: bool,
     },
-    /// Remove a user with all mail.
-    ///
-    /// Example: utopia user remove carol@utopia.test
+    /// Remove a user with all mail
+    #[command(after_help = "Example:\n  utopia user remove carol@utopia.test")]
     Remove {
-        /// The address.
+        /// The address, e.g. carol@utopia.test
         address: String,
         #[command(flatten)]
         data: Data,
@@ -39,9 +37,9 @@ pub(crate) enum Command {
 
 #[derive(clap::Args)]
 pub(crate) struct WithPassword {
-    /// The address.
+    /// The address, e.g. carol@utopia.test
     address: String,
-    /// Read the password from standard input, one line.
+    /// Read the password from standard input, one line
     #[arg(long)]
     password_stdin: bool,
     #[command(flatten)]

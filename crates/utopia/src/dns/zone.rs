@@ -10,13 +10,13 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Looks at the master files of zones.
+/// Check and show the master files of zones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ZoneCommand {
-    /// Says what is wrong with a master file, where, and what to do about it
+    /// Say what is wrong with a master file, where, and what to do about it
     #[command(after_help = "Example:\n  utopia dns zone check utopia.test.zone --origin utopia.test")]
     Check(ZoneArgs),
-    /// Prints every record of a master file in full, in the order of names
+    /// Print every record of a master file in full, in the order of names
     #[command(after_help = "Example:\n  utopia dns zone show utopia.test.zone")]
     Show(ZoneArgs),
 }
