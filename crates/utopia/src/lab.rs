@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// The folder of the hosts' data, kept; without it a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<std::path::PathBuf>,
-    /// With `up`: the port of all name servers. 53 lets foreign resolvers follow
-    /// referrals, which name no port; it may need privileges.
+    /// With `up`: the port of all name servers; 53, which may need privileges, lets foreign
+    /// resolvers follow referrals
     #[arg(long, value_name = "PORT")]
     dns_port: Option<u16>,
 }

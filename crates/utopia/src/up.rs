@@ -16,16 +16,15 @@ use tokio::signal::unix::{SignalKind, signal};
 const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  utopia up --data utopia-data")]
+#[command(after_help = "Examples:\n  utopia up\n  utopia up --data second --address 127.0.0.2")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: Data,
     /// The configuration; without it `utopia.toml` in the data folder
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The loopback address to set the domain up on, at the first start; 127.0.0.1
-    /// and ::1 unless given. Several domains live side by side on addresses of
-    /// their own.
+    /// The loopback address that the first start sets the domain up on, so that several
+    /// domains live side by side; without it 127.0.0.1 and ::1
     #[arg(long, value_name = "IP", conflicts_with = "config")]
     address: Option<IpAddr>,
 }
