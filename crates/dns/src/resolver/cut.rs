@@ -1,4 +1,5 @@
-//! The servers of one zone, as an iteration works through them.
+//! The servers of one zone, as an iteration works through them (SLIST in RFC 1034
+//! section 5.3.2).
 
 use crate::{Name, Record, RecordData};
 use domain::base::iana::Rtype;

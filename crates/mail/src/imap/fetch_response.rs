@@ -1,4 +1,4 @@
-//! Answering FETCH for one message.
+//! Answering FETCH for one message (RFC 9051 section 7.5.2).
 
 use super::fetch::{Body, BodyName, Item};
 use super::response::Response;

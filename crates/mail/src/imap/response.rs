@@ -1,4 +1,5 @@
-//! Writing what goes to the client: strings, flags, dates, status lines.
+//! Writing what goes to the client (RFC 9051 sections 4 and 7): strings, flags,
+//! dates, status lines.
 
 use super::list::StatusItem;
 use super::mailbox_name;
@@ -93,7 +94,7 @@ impl Response {
         }
     }
 
-    /// A mailbox name in modified UTF-7.
+    /// A mailbox name in modified UTF-7 (RFC 3501 section 5.1.3).
     pub fn mailbox(&mut self, name: &str) {
         let name = mailbox_name::to_utf7(name);
         let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"/-_.&,+".contains(&octet);
@@ -203,5 +204,37 @@ mod tests {
     #[test]
     fn a_status_line_stays_one_line() {
         assert_eq!(written(|r| r.tagged("a", "NO", Some("ALERT"), "x\r\n* OK")), "a NO [ALERT] x??* OK\r\n");
+    }
+
+    #[test]
+    fn status_tells_what_is_asked_for() {
+        let status = MailboxStatus {
+            messages: 2,
+            uid_next: 4,
+            uid_validity: 7,
+            unseen: 1,
+            deleted: 0,
+            octets: 44,
+            highest_mod_seq: 9,
+            mailbox_id: "m5".to_owned(),
+        };
+        let items = [
+            StatusItem::Messages,
+            StatusItem::UidNext,
+            StatusItem::UidValidity,
+            StatusItem::Unseen,
+            StatusItem::Deleted,
+            StatusItem::Size,
+            StatusItem::HighestModSeq,
+            StatusItem::MailboxId,
+        ];
+        assert_eq!(
+            written(|r| r.mailbox_status("INBOX", &items, &status)),
+            "* STATUS INBOX (MESSAGES 2 UIDNEXT 4 UIDVALIDITY 7 UNSEEN 1 DELETED 0 SIZE 44 HIGHESTMODSEQ 9 MAILBOXID (m5))\r\n"
+        );
+        assert_eq!(
+            written(|r| r.mailbox_status("x", &[StatusItem::Size], &status)),
+            "* STATUS x (SIZE 44)\r\n"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Whether a message matches a search key, looking at as little as decides it.
+//! Whether a message matches a search key (RFC 9051 section 6.4.4), looking at as
+//! little as decides it.
 
 use super::search::{EnvelopeField, Key, Order, Returns, Search};
 use super::sequence::write_set;
@@ -191,7 +192,8 @@ fn inner_header_end(message: &mail_parser::Message<'_>) -> usize {
     message.parts.first().map_or(0, |part| part.offset_body as usize)
 }
 
-/// Writes the untagged answer: `found` are numbers or UIDs, ascending.
+/// Writes the untagged answer: SEARCH (RFC 3501 section 7.2.5), or ESEARCH (RFC 9051
+/// section 7.3.4) where options were given. `found` are numbers or UIDs, ascending.
 pub fn answer(search: &Search, tag: &str, found: &[u32], highest_mod_seq: u64) -> String {
     use std::fmt::Write;
     let mod_seq = search.mod_seq && !found.is_empty();

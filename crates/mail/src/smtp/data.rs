@@ -172,8 +172,8 @@ impl DataDecoder {
     }
 }
 
-/// Writes `message` for DATA: dots stuffed, every line end CRLF (a bare CR or LF
-/// becomes one), and the final dot.
+/// Writes `message` for DATA (RFC 5321 section 4.5.2): dots stuffed, every line end
+/// CRLF (a bare CR or LF becomes one), and the final dot.
 pub fn stuff_dots(message: &[u8], out: &mut Vec<u8>) {
     out.reserve(message.len() + message.len() / 50 + 5);
     let mut place = 0;

@@ -73,15 +73,15 @@ pub enum StartTls {
 /// What the server's EHLO reply offered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offers {
-    /// Commands may be sent in groups.
+    /// Commands may be sent in groups (PIPELINING, RFC 2920).
     pub pipelining: bool,
-    /// Eight-bit text.
+    /// Eight-bit text (8BITMIME, RFC 6152).
     pub eight_bit: bool,
-    /// Internationalised addresses.
+    /// Internationalised addresses (SMTPUTF8, RFC 6531).
     pub smtputf8: bool,
-    /// TLS.
+    /// TLS (STARTTLS, RFC 3207).
     pub starttls: bool,
-    /// SIZE: the largest message in octets, where one is named; 0 for no bound.
+    /// SIZE (RFC 1870): the largest message in octets, where one is named; 0 for no bound.
     pub size: Option<u64>,
     /// The names of the SASL mechanisms, in upper case.
     pub mechanisms: Vec<String>,
