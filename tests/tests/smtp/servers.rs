@@ -72,6 +72,51 @@ async fn alices_mail_to_bob() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mailboxes_and_queue_share_one_stored_copy() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names = names(11);
+    let crepes = crepes(11, a.path(), &names).await;
+    let port = crepes.exchange().port();
+    // Nobody listens at utopia.test yet.
+    let large = format!("{MESSAGE}{}", "More ketchup.\r\n".repeat(20_000));
+    for message in [MESSAGE, &large] {
+        let to = ["alice@crepes.test", "bob@utopia.test", "x@absent.test"];
+        assert_eq!(codes(&crepes.send("alice", &to, message).await), [250; 3]);
+    }
+    // Two messages in her mailbox and in the queue, and two notifications.
+    let bounces = crepes.wait_for("alice", 4).await;
+    crepes.wait_for_queue(2).await;
+    assert_eq!(contents(&crepes).await, 4, "each is stored once");
+    let bounce = bounces.iter().find(|text| text.contains("x@absent.test")).unwrap();
+    assert_eq!(bounce.matches("Return-Path:").count(), 1, "only its own: {bounce}");
+    // What goes on is what came, without the Return-Path; the mailboxes keep theirs.
+    let utopia = utopia(11, port, b.path(), &names).await;
+    crepes.queue.retry_now(None);
+    for text in utopia.wait_for("bob", 2).await {
+        assert!(text.starts_with("Return-Path: <alice@crepes.test>\r\nReceived: from mail.crepes.test"));
+        assert_eq!(text.matches("Return-Path:").count(), 1, "{text}");
+    }
+    crepes.wait_for_queue(0).await;
+    assert_eq!(contents(&crepes).await, 4);
+    assert_eq!(crepes.read("alice", "INBOX").await.len(), 4);
+    crepes.stop().await;
+    utopia.stop().await;
+}
+
+/// How many contents a host keeps.
+async fn contents(host: &Host) -> usize {
+    let count = |transaction: &mut dyn storage::Transaction| {
+        let mut count = 0;
+        transaction.scan(storage::Table("content_references"), &[], &[], &mut |_, _| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok::<_, storage::StorageError>(count)
+    };
+    host.mailboxes.storage().read(count).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_down_gets_its_mail_later() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let names = names(2);

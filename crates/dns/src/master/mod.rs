@@ -17,6 +17,8 @@ use std::fmt;
 pub const FILE_OCTETS_MAX: usize = 1 << 30;
 /// Findings told of one file; what comes after them is counted only.
 pub const FINDINGS_MAX: usize = 100;
+/// Letters of what is told of one finding.
+const PROBLEM_LETTERS_MAX: usize = 300;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +83,12 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
         severity: Severity::Error,
         line: Some(line),
         name: key::display(origin.as_slice()),
-        problem,
+        // It may repeat what stands in the file.
+        problem: problem
+            .chars()
+            .take(PROBLEM_LETTERS_MAX)
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect(),
         remedy: remedy.to_owned(),
     };
     if text.len() > FILE_OCTETS_MAX {
@@ -224,6 +231,17 @@ pub fn name(text: &str) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_however_long_a_token_is() {
+        let origin = name("example.test").unwrap();
+        let path = "x\n".repeat(PROBLEM_LETTERS_MAX);
+        for text in [format!("$INCLUDE \"{path}\" y\n"), format!("\"$z{path}\" y\n")] {
+            let findings = check(&text, &origin);
+            let told = findings[0].in_file("zone");
+            assert!(!told.contains('\n') && told.len() < PROBLEM_LETTERS_MAX + 200, "{told}");
+        }
+    }
 
     #[test]
     fn raw_octets_must_be_data_of_their_type() {

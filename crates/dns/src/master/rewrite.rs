@@ -1,6 +1,6 @@
 //! Makes a master file fit for the reader behind it: times with units become
-//! seconds, and an entry whose parenthesis or quote is never closed is cut off,
-//! for which that reader has no bound of its own.
+//! seconds; an entry whose parenthesis or quote is never closed is cut off, for
+//! which that reader has no bound of its own; and tokens that touch are parted.
 
 use std::borrow::Cow;
 
@@ -146,7 +146,16 @@ impl Reader<'_> {
         while let Some(octet) = self.peek() {
             self.at += 1;
             match octet {
-                b'"' => return Ok(()),
+                b'"' => {
+                    if self
+                        .peek()
+                        .is_some_and(|next| !is_space(next) && !matches!(next, b'\n' | b'(' | b')' | b';'))
+                    {
+                        // The reader needs room between a quoted token and the next.
+                        self.replace(self.at, " ");
+                    }
+                    return Ok(());
+                }
                 b'\n' => self.line += 1,
                 b'\\' => self.escaped(),
                 _ => {}
@@ -203,7 +212,7 @@ impl Reader<'_> {
         Ok(expect.after(token))
     }
 
-    /// Puts other text in place of the token that was just read.
+    /// Puts other text in place of what was just read, from `start`.
     fn replace(&mut self, start: usize, by: &str) {
         self.output.push_str(&self.text[self.copied..start]);
         self.output.push_str(by);
@@ -258,7 +267,10 @@ mod tests {
     fn times_with_units_become_seconds() {
         for (given, wanted) in [
             ("$TTL 1h30m\n", "$TTL 5400\n"),
-            ("@ 1W IN SOA a b 1 2h 15m ( 2w\n 1d ) ; 1h\n", "@ 604800 IN SOA a b 1 7200 900 ( 1209600\n 86400 ) ; 1h\n"),
+            (
+                "@ 1W IN SOA a b 1 2h 15m ( 2w\n 1d ) ; 1h\n",
+                "@ 604800 IN SOA a b 1 7200 900 ( 1209600\n 86400 ) ; 1h\n",
+            ),
             ("1h IN 1h A 192.0.2.1\n 5s MX 1 1h\n", "1h IN 3600 A 192.0.2.1\n 5 MX 1 1h\n"),
             ("x 60 TXT 1h \"2h\"\n", "x 60 TXT 1h \"2h\"\n"),
             ("x 1hour A 192.0.2.1\n", "x 1hour A 192.0.2.1\n"),
@@ -288,6 +300,20 @@ mod tests {
             assert_eq!(finding.line, Some(line), "{end}: {finding}");
             assert!(finding.problem.contains(problem), "{end}: {finding}");
         }
+    }
+
+    #[test]
+    fn quoted_tokens_may_touch() {
+        let origin = name("example.test").unwrap();
+        let (records, findings) = read(
+            "$INCLUDE \"a\nb\"c\nx 60 TXT \"a\"b\"c\"\"d\"(\"e\")\nx 60 HTTPS 1 . alpn=\"h2\"port=\"8443\"\n",
+            &origin,
+        );
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert!(finding.problem.contains("$INCLUDE"), "{finding}");
+        let [text, service] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!(*text.record.data, *b"\x01a\x01b\x01c\x01d\x01e");
+        assert_eq!(service.record.to_string().matches('=').count(), 2, "{}", service.record);
     }
 
     #[test]

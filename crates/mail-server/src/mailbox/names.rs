@@ -6,12 +6,14 @@ use super::ledger::{Ledger, load_mailbox, load_messages};
 use super::model::{AccountId, MailboxId, MailboxInfo, SpecialUse};
 use super::record::{self, AccountState, MailboxRecord};
 use super::{MailboxError, Mailboxes, keys, view};
+use mail::imap::mailbox_name;
 use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 use storage::{Table, Transaction};
 
-/// The longest name, in octets.
-pub const NAME_OCTETS_MAX: usize = 1000;
+/// The longest name, in octets, in UTF-8 as in modified UTF-7: clients of both
+/// kinds must be able to say it.
+pub const NAME_OCTETS_MAX: usize = mailbox_name::NAME_OCTETS_MAX;
 
 /// Names that may be subscribed to, for each mailbox an account may have.
 const SUBSCRIPTIONS_PER_MAILBOX: u64 = 2;
@@ -356,6 +358,8 @@ fn checked(name: &str) -> Result<String, MailboxError> {
         "it is empty"
     } else if name.len() > NAME_OCTETS_MAX {
         "it is longer than 1000 octets"
+    } else if mailbox_name::to_utf7(name).len() > NAME_OCTETS_MAX {
+        "it is longer than 1000 octets in modified UTF-7"
     } else if name.split('/').any(str::is_empty) {
         "a level of it is empty"
     } else if name.chars().any(char::is_control) {
@@ -384,9 +388,14 @@ mod tests {
     #[test]
     fn names_that_cannot_be() {
         let long = "x".repeat(NAME_OCTETS_MAX + 1);
-        for name in ["", "/a", "a//b", "a/", "a\nb", "a*", "%", &long] {
+        // 998 octets as UTF-8, more as modified UTF-7.
+        let wide = "ü".repeat(499);
+        for name in ["", "/a", "a//b", "a/", "a\nb", "a*", "%", &long, &wide, &"&".repeat(501)] {
             assert!(matches!(checked(name), Err(MailboxError::BadName { .. })), "{name}");
         }
         assert_eq!(checked("Entwürfe/Neu").unwrap(), "Entwürfe/Neu");
+        for longest in ["x".repeat(NAME_OCTETS_MAX), "&".repeat(500), "ü".repeat(374)] {
+            assert!(checked(&longest).is_ok(), "{longest}");
+        }
     }
 }

@@ -51,9 +51,17 @@ pub(super) struct Ready {
     mail: NewMail,
     /// As it lies in local mailboxes: with its Return-Path.
     delivered: Option<NewMessage>,
-    /// As it goes to other hosts.
-    queued: Option<storage::Prepared>,
+    /// As it goes to other hosts: the same content, without the Return-Path.
+    queued: Option<Queued>,
     now: SystemTime,
+}
+
+/// What the queue sends of kept content.
+#[derive(Clone)]
+struct Queued {
+    content: storage::Prepared,
+    /// Octets at its front that stay here.
+    skipped_octets: u64,
 }
 
 impl Ready {
@@ -71,10 +79,17 @@ impl Ready {
             let date = i64::try_from(unix_ms(now) / 1000).unwrap_or(i64::MAX);
             Some(mailboxes.prepare(octets.into(), Flags::new(), date).await?)
         };
-        let queued = if mail.remote.is_empty() {
-            None
-        } else {
-            Some(mailboxes.storage().prepare(mail.octets.clone()).await?)
+        let queued = match &delivered {
+            _ if mail.remote.is_empty() => None,
+            // Queue and mailboxes refer to one stored copy.
+            Some(message) => Some(Queued {
+                skipped_octets: message.content.size.saturating_sub(mail.octets.len() as u64),
+                content: message.content.clone(),
+            }),
+            None => {
+                let content = mailboxes.storage().prepare(mail.octets.clone()).await?;
+                Some(Queued { content, skipped_octets: 0 })
+            }
         };
         Ok(Self { mail, delivered, queued, now })
     }
@@ -97,11 +112,11 @@ impl Ready {
                 mailboxes.append_in(transaction, *account, mailbox, message)?;
             }
         }
-        let Some(content) = &self.queued else { return Ok(()) };
+        let Some(Queued { content, skipped_octets }) = &self.queued else { return Ok(()) };
         let mail = &self.mail;
         let now_ms = unix_ms(self.now);
         transaction.keep(content)?;
-        let record = MessageRecord::new(content.id, content.size, &mail.from, mail.smtputf8, now_ms / 1000);
+        let record = MessageRecord::new(content, *skipped_octets, &mail.from, mail.smtputf8, now_ms / 1000);
         record::put_message(transaction, mail.id, &record)?;
         let mut domains: BTreeMap<String, Vec<Address>> = BTreeMap::new();
         for recipient in &mail.remote {

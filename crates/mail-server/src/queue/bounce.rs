@@ -37,10 +37,7 @@ async fn notification(
 ) -> Result<Option<Ready>, StorageError> {
     let from = message.from();
     let Some(to) = sender(&from).filter(|_| !reports.is_empty()) else { return Ok(None) };
-    let original = match message.content() {
-        Some(content) => shared.mailboxes.storage().content(content).await?,
-        None => bytes::Bytes::new(),
-    };
+    let original = message.load(shared.mailboxes.storage()).await?;
     let arrived = UNIX_EPOCH + Duration::from_secs(message.arrived);
     let retry_until = date(arrived + Duration::from_secs(shared.config.lifetime_seconds));
     let id = QueueId::new();

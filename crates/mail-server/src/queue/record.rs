@@ -1,11 +1,12 @@
 //! What is stored of the queue: a record for each message, and one for each of
 //! its destination domains.
 
+use bytes::{Buf, Bytes};
 use mail::address::{Address, Path, parse_path};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::ControlFlow;
-use storage::{ContentId, StorageError, Table, Transaction};
+use storage::{ContentId, Prepared, Storage, StorageError, Table, Transaction};
 
 /// Message id → [`MessageRecord`].
 const MESSAGES: Table = Table("queue_messages");
@@ -57,6 +58,10 @@ impl EntryKey {
 pub(super) struct MessageRecord {
     /// The SHA-256 of its octets, in hexadecimal digits.
     content: String,
+    /// Octets at its front that are not sent on: the Return-Path of local mailboxes.
+    #[serde(default)]
+    skipped_octets: u64,
+    /// Octets that are sent on.
     pub(super) octets: u64,
     from: String,
     pub(super) smtputf8: bool,
@@ -65,12 +70,34 @@ pub(super) struct MessageRecord {
 }
 
 impl MessageRecord {
-    pub(super) fn new(content: ContentId, octets: u64, from: &Path, smtputf8: bool, arrived: u64) -> Self {
-        Self { content: content.to_string(), octets, from: from.to_string(), smtputf8, arrived }
+    pub(super) fn new(
+        content: &Prepared,
+        skipped_octets: u64,
+        from: &Path,
+        smtputf8: bool,
+        arrived: u64,
+    ) -> Self {
+        Self {
+            content: content.id.to_string(),
+            skipped_octets,
+            octets: content.size.saturating_sub(skipped_octets),
+            from: from.to_string(),
+            smtputf8,
+            arrived,
+        }
     }
 
-    pub(super) fn content(&self) -> Option<ContentId> {
+    fn content(&self) -> Option<ContentId> {
         ContentId::from_hex(&self.content)
+    }
+
+    /// The message as it goes to other hosts.
+    pub(super) async fn load(&self, storage: &Storage) -> Result<Bytes, StorageError> {
+        let missing = || StorageError::Missing(self.content.clone());
+        let mut octets = storage.content(self.content().ok_or_else(missing)?).await?;
+        let skipped = usize::try_from(self.skipped_octets).ok().filter(|skipped| *skipped <= octets.len());
+        octets.advance(skipped.ok_or_else(missing)?);
+        Ok(octets)
     }
 
     pub(super) fn from(&self) -> Path {

@@ -162,12 +162,7 @@ async fn load(shared: &Shared, key: &EntryKey) -> Option<(Message, Vec<Address>)
         }
     };
     let storage = shared.mailboxes.storage();
-    let content = record.content().ok_or_else(|| StorageError::Missing(key.id.to_string()));
-    let octets = match content {
-        Ok(content) => storage.content(content).await,
-        Err(error) => Err(error),
-    };
-    match octets {
+    match record.load(storage).await {
         Ok(octets) => {
             let message =
                 Message { from: record.from(), recipients: Vec::new(), octets, smtputf8: record.smtputf8 };

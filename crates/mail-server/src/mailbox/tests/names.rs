@@ -73,6 +73,13 @@ async fn renaming_takes_along_what_is_below() {
     assert!(matches!(store.rename(ALICE, "nothing", "n").await, Err(MailboxError::NoMailbox(_))));
     let long = "l".repeat(crate::mailbox::NAME_OCTETS_MAX - 2);
     assert!(matches!(store.rename(ALICE, "z", &long).await, Err(MailboxError::BadName { .. })));
+    // Short enough itself, but not with what lies below, in modified UTF-7.
+    let wide = "ü".repeat(373);
+    store.create(ALICE, &wide, None).await.unwrap();
+    store.delete(ALICE, &wide).await.unwrap();
+    assert!(matches!(store.rename(ALICE, "z", &wide).await, Err(MailboxError::BadName { .. })));
+    assert!(store.find(ALICE, &wide).await.unwrap().is_none());
+    assert!(matches!(store.create(ALICE, &"ü".repeat(499), None).await, Err(MailboxError::BadName { .. })));
     assert!(store.find(ALICE, "z/y/b/c").await.unwrap().is_some(), "a rename that fails changes nothing");
 }
 
