@@ -137,8 +137,9 @@ fn authoritative(input: &[u8]) {
         };
         assert!(octets.len() <= octets_max, "{} octets of {octets_max}", octets.len());
         if let (Verdict::Answer, Some(located)) = (verdict, Located::find(zones, &query)) {
-            Located::fetch(&[Some(located)]);
-            let located = Located::find(zones, &query).expect("as before");
+            let mut located = [Some(located)];
+            Located::fetch(&mut located);
+            let [Some(located)] = located else { return };
             let mut again = vec![0x55; MESSAGE_OCTETS_MAX];
             let twin = Answerer::new(PAYLOAD_OCTETS_MAX)
                 .answer_located(zones, &located, input, &query, transport, &mut again)

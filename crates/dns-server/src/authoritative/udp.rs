@@ -54,7 +54,7 @@ fn answer(
             located[index] = Located::find(&zones, query);
         }
     }
-    Located::fetch(&located[..queries.len()]);
+    Located::fetch(&mut located[..queries.len()]);
 
     let (mut answered, mut name_errors, mut truncated, mut refused) = (0, 0, 0, 0);
     for (index, (query, verdict)) in queries.iter().zip(verdicts.iter()).enumerate() {

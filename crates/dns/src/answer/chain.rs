@@ -2,14 +2,14 @@
 //! and QTYPE ANY (RFC 8482).
 
 use super::query::Query;
-use crate::zone::{Body, DEPTH_MAX, Found, Home, Key, Node, Owner, Renderer, Section, Zone, Zones};
+use crate::zone::{DEPTH_MAX, Found, Home, Key, Node, Owner, Rendered, Renderer, Section, Zone, Zones};
 use domain::base::iana::{OptRcode, Rtype};
 
 /// CNAME records followed for one question; the client follows the rest.
 pub const CNAME_CHAIN_MAX: usize = 16;
 
 /// Follows the chain that begins at `node`, which has a CNAME RRset.
-pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Body, OptRcode) {
+pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Rendered, OptRcode) {
     let mut renderer = Renderer::new(query.name.octets());
     let mut visited: Vec<Box<[u8]>> = vec![query.name.octets().into()];
     let Some(mut target) = push_cname(&mut renderer, Owner::Question, node) else {
@@ -35,7 +35,7 @@ pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Body, OptRco
                 }
             }
             // The delegation's DS, or that there is none, is the parent's to say.
-            Found::Cut(cut) if query.rtype == Rtype::DS && *cut.key == *name.octets() => {
+            Found::Cut(cut) if query.rtype == Rtype::DS && *cut.key() == *name.octets() => {
                 match cut.rrset(Rtype::DS) {
                     Some(rrset) => {
                         renderer.rrset(Section::Answer, Owner::Name(&target), rrset, rrset.ttl);
@@ -45,7 +45,7 @@ pub(crate) fn follow(zones: &Zones, query: &Query, node: &Node) -> (Body, OptRco
             }
             Found::Cut(cut) => {
                 if let Some(rrset) = cut.rrset(Rtype::NS) {
-                    renderer.rrset(Section::Authority, Owner::Name(&cut.key), rrset, rrset.ttl);
+                    renderer.rrset(Section::Authority, Owner::Name(cut.key()), rrset, rrset.ttl);
                 }
             }
             Found::Nothing => {
@@ -75,7 +75,7 @@ fn push_soa(renderer: &mut Renderer, zone: &Zone) {
 
 /// The answer for QTYPE ANY: one RRset over UDP (RFC 8482 section 4.1), all over
 /// TCP. `None` where the name has no records.
-pub(crate) fn any(query: &Query, node: &Node, all: bool) -> Option<Body> {
+pub(crate) fn any(query: &Query, node: &Node, all: bool) -> Option<Rendered> {
     let mut renderer = Renderer::new(query.name.octets());
     let wanted = if all { usize::MAX } else { 1 };
     for rrset in node.rrsets().iter().take(wanted) {

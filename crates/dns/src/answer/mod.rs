@@ -11,7 +11,7 @@ pub use located::Located;
 pub use query::{ADDITIONAL_MAX, Edns, Query, Verdict};
 pub use write::{MESSAGE_OCTETS_MAX, PAYLOAD_OCTETS_DEFAULT, PLAIN_OCTETS_MAX, Reply};
 
-use crate::zone::{DEPTH_MAX, Found, Home, Zone, Zones, key};
+use crate::zone::{DEPTH_MAX, Found, Home, Rendered, Zone, Zones, key};
 use domain::base::iana::{Class, OptRcode, Rtype};
 use write::Frame;
 
@@ -89,7 +89,8 @@ impl Answerer {
         match Self::home(zones, query) {
             Home::Served(zone) => {
                 let hash = key::hash(zones.seed(), query.name.octets());
-                self.respond_from(zones, zone, hash, message, query, transport, reply)
+                let found = zone.find_hashed(hash, &query.name);
+                self.respond_from(zones, zone, found, message, query, transport, reply)
             }
             Home::Unavailable => self.error(message, query, OptRcode::SERVFAIL, reply),
             Home::Elsewhere => self.error(message, query, OptRcode::REFUSED, reply),
@@ -106,7 +107,8 @@ impl Answerer {
         transport: Transport,
         reply: &mut [u8],
     ) -> Option<Reply> {
-        self.respond_from(zones, located.zone, located.hash, message, query, transport, reply)
+        let found = located.found(query);
+        self.respond_from(zones, located.zone, found, message, query, transport, reply)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the hot path hands over what it has found already")]
@@ -115,7 +117,7 @@ impl Answerer {
         &mut self,
         zones: &Zones,
         zone: &Zone,
-        hash: u64,
+        found: Found<'_>,
         message: &[u8],
         query: &Query,
         transport: Transport,
@@ -131,30 +133,30 @@ impl Answerer {
         };
         let frame = Frame { octets_max, payload: self.payload, turn: self.turn };
         let write = |body, rcode, reply| write::response(message, query, body, rcode, frame, reply);
-        match zone.find_hashed(hash, &query.name) {
+        match found {
             Found::Exact(node) | Found::Wildcard(node) => {
-                if let Some(body) = node.answer(query.rtype) {
+                if let Some(body) = node.card().answer(query.rtype) {
                     return write(body, OptRcode::NOERROR, reply);
                 }
                 if query.rtype == Rtype::ANY {
                     let body = chain::any(query, node, transport == Transport::Stream);
-                    return write(body.as_ref().unwrap_or(zone.negative()), OptRcode::NOERROR, reply);
+                    return write(body.as_ref().map_or(zone.negative(), Rendered::body), OptRcode::NOERROR, reply);
                 }
                 if node.rrset(Rtype::CNAME).is_some() {
                     let (body, rcode) = chain::follow(zones, query, node);
-                    return write(&body, rcode, reply);
+                    return write(body.body(), rcode, reply);
                 }
                 write(zone.negative(), OptRcode::NOERROR, reply)
             }
             Found::Cut(node) => {
-                if query.rtype == Rtype::DS && *node.key == *query.name.octets() {
+                if query.rtype == Rtype::DS && *node.key() == *query.name.octets() {
                     return write(
-                        node.answer(Rtype::DS).unwrap_or(zone.negative()),
+                        node.card().answer(Rtype::DS).unwrap_or(zone.negative()),
                         OptRcode::NOERROR,
                         reply,
                     );
                 }
-                write(node.referral.as_ref().unwrap_or(zone.negative()), OptRcode::NOERROR, reply)
+                write(node.card().referral().unwrap_or(zone.negative()), OptRcode::NOERROR, reply)
             }
             Found::Nothing => write(zone.negative(), OptRcode::NXDOMAIN, reply),
         }

@@ -43,7 +43,7 @@ pub(crate) struct Frame {
 pub(crate) fn response(
     message: &[u8],
     query: &Query,
-    body: &Body,
+    body: Body<'_>,
     rcode: OptRcode,
     frame: Frame,
     reply: &mut [u8],
@@ -54,35 +54,34 @@ pub(crate) fn response(
     let room = limit.checked_sub(start + opt)?;
     reply.get_mut(..start)?.copy_from_slice(message.get(..start)?);
 
-    let [answers, authority, mut additional] = body.counts;
+    let [answers, authority, mut additional] = body.fields.counts;
     let mut length = body.octets.len();
     let mut truncated = false;
     if length > room {
-        length = body.required as usize;
+        length = usize::from(body.fields.required);
         if length > room {
             // The rest is to be had over TCP (RFC 2181 section 9).
             truncated = true;
             length = 0;
         } else {
-            for &(end, records) in body.optional.iter().filter(|(end, _)| *end as usize <= room) {
-                length = end as usize;
+            for (end, records) in body.optional().filter(|(end, _)| *end <= room) {
+                length = end;
                 additional += records;
             }
         }
     } else {
-        additional += body.optional.iter().map(|(_, records)| records).sum::<u16>();
+        additional += body.optional().map(|(_, records)| records).sum::<u16>();
     }
 
     let to = reply.get_mut(start..start + length)?;
-    if body.rotation > 0 && !truncated {
-        copy_turned(body, answers, frame.turn, to);
+    if body.fields.rotation > 0 && !truncated {
+        copy_turned(&body, answers, frame.turn, to);
     } else {
         to.copy_from_slice(&body.octets[..length]);
     }
-    let shift = (query.name.octets().len() as u16).wrapping_sub(u16::from(body.reference));
+    let shift = (query.name.octets().len() as u16).wrapping_sub(u16::from(body.fields.reference));
     if shift != 0 {
-        for &at in body.pointers.iter().take_while(|at| usize::from(**at) < length) {
-            let at = usize::from(at);
+        for at in body.pointers().take_while(|at| *at < length) {
             let pointer = u16::from_be_bytes([to[at], to[at + 1]]).wrapping_add(shift);
             to[at..at + 2].copy_from_slice(&pointer.to_be_bytes());
         }
@@ -92,7 +91,7 @@ pub(crate) fn response(
     let header = reply.first_chunk_mut::<HEADER_OCTETS>()?;
     // QR, the opcode (QUERY), AA, TC, RD as it came; no RA, CD as it came
     // (RFC 4035 section 3.1.6).
-    let flags = u8::from(body.authoritative) << 2 | u8::from(truncated) << 1;
+    let flags = u8::from(body.fields.authoritative) << 2 | u8::from(truncated) << 1;
     header[2] = 0x80 | header[2] & 0x01 | flags;
     header[3] = header[3] & 0x10 | rcode.to_int() as u8 & 0x0F;
     for (place, count) in header[6..].chunks_exact_mut(2).zip(counts) {
@@ -118,12 +117,12 @@ fn opt_record(reply: &mut [u8], end: usize, query: &Query, rcode: OptRcode, payl
 }
 
 /// Copies a body whose answer records all have the same size, each in turn first.
-fn copy_turned(body: &Body, answers: u16, turn: usize, to: &mut [u8]) {
-    let size = body.rotation as usize;
+fn copy_turned(body: &Body<'_>, answers: u16, turn: usize, to: &mut [u8]) {
+    let size = usize::from(body.fields.rotation);
     let all = size * answers as usize;
     let first = turn % answers.max(1) as usize * size;
     let (head, tail) = to.split_at_mut(all.min(to.len()));
-    let octets = &body.octets;
+    let octets = body.octets;
     head[..all - first].copy_from_slice(&octets[first..all]);
     head[all - first..].copy_from_slice(&octets[..first]);
     tail.copy_from_slice(&octets[all..all + tail.len()]);

@@ -12,7 +12,7 @@ pub const MESSAGE_OCTETS: usize = 14_000;
 #[derive(Debug)]
 pub struct Outgoing {
     zone: Arc<Zone>,
-    nodes: Vec<Arc<Node>>,
+    nodes: Vec<Node>,
     node: usize,
     rrset: usize,
     record: usize,
@@ -110,9 +110,9 @@ impl Outgoing {
     fn message(&self, renderer: Renderer) -> Vec<u8> {
         let body = renderer.finish(true);
         let mut message = self.head.clone();
-        message.extend_from_slice(&body.octets);
+        message.extend_from_slice(body.body().octets);
         if let Some(count) = message.get_mut(6..8) {
-            count.copy_from_slice(&body.counts[0].to_be_bytes());
+            count.copy_from_slice(&body.body().fields.counts[0].to_be_bytes());
         }
         message
     }

@@ -1,198 +1,144 @@
-//! Answers rendered once: everything of a response that follows the question.
+//! Answers rendered once: everything of a response that follows the question,
+//! and what must be known to put it there, in one piece of memory.
 //!
 //! A body is rendered for a question name of `reference` octets at offset 12.
 //! It serves any question whose name ends in the same labels: then every
 //! compression pointer moves by the difference in length, except those that
 //! point at the question name itself.
-
-use super::key;
-use super::rrset::{Embedded, Rrset};
-use domain::base::iana::Rtype;
+//!
+//! In memory: [`FIELDS_OCTETS`] of numbers, the octets, the pointers, the
+//! optional RRsets. Several bodies may follow each other.
 
 /// Octets of a message's header.
 pub const HEADER_OCTETS: usize = 12;
-/// The farthest place a pointer may point to (RFC 1035 section 4.1.4), less the
-/// longest move.
-const POINTER_MAX: usize = 0x3FFF - 255;
-/// Names remembered for compression in one body; what comes after them is
-/// compressed less well, not wrongly.
-const NAMES_MAX: usize = 48;
-/// Octets of the largest RRset a zone may hold, so that an answer with it fits
-/// into a message over TCP.
-pub const RRSET_OCTETS_MAX: usize = 60_000;
+/// Octets of the numbers before a body.
+const FIELDS_OCTETS: usize = 18;
 
-/// The part of a response after the question.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Body {
-    pub(crate) octets: Box<[u8]>,
-    /// Where in `octets` pointers stand that move with the question's length.
-    pub(crate) pointers: Box<[u16]>,
+/// What is known of a body beside its octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fields {
     /// Octets of the question name it was rendered for.
     pub(crate) reference: u8,
     /// Records in the answer, authority and (required) additional sections.
     pub(crate) counts: [u16; 3],
     /// Octets up to where a response must be complete, or else be truncated.
     pub(crate) required: u16,
-    /// Additional RRsets that may be left out: where each ends, and its records.
-    pub(crate) optional: Box<[(u16, u16)]>,
     /// Octets of each answer record, when they may be rotated; else 0.
     pub(crate) rotation: u16,
     /// The AA flag (RFC 1035 section 4.1.1).
     pub(crate) authoritative: bool,
 }
 
-/// Who owns a record, as the renderer writes it.
+/// The part of a response after the question, ready to be copied.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Owner<'a> {
-    /// The question name, whatever it is.
-    Question,
-    /// A name in wire format.
-    Name(&'a [u8]),
+pub(crate) struct Body<'a> {
+    pub(crate) fields: Fields,
+    pub(crate) octets: &'a [u8],
+    /// Where in `octets` pointers stand that move with the question's length.
+    pointers: &'a [u8],
+    /// Additional RRsets that may be left out.
+    optional: &'a [u8],
 }
 
-/// A section a record goes into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Section {
-    Answer = 0,
-    Authority = 1,
-    Additional = 2,
+/// A body that owns its memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rendered(Box<[u8]>);
+
+impl Rendered {
+    /// Puts a body into one piece. `optional` says of each RRset that may be left
+    /// out where it ends and how many records it has.
+    pub(crate) fn new(fields: Fields, octets: &[u8], pointers: &[u16], optional: &[(u16, u16)]) -> Self {
+        let [answers, authority, additional] = fields.counts;
+        let flags = u16::from(fields.authoritative) << 8 | u16::from(fields.reference);
+        let numbers = [octets.len() as u16, pointers.len() as u16, optional.len() as u16]
+            .into_iter()
+            .chain([answers, authority, additional, fields.required, fields.rotation, flags]);
+        let mut memory = Vec::with_capacity(FIELDS_OCTETS + octets.len() + pointers.len() * 2);
+        memory.extend(numbers.flat_map(u16::to_ne_bytes));
+        memory.extend_from_slice(octets);
+        memory.extend(pointers.iter().copied().flat_map(u16::to_ne_bytes));
+        memory.extend(optional.iter().flat_map(|&(end, records)| [end, records]).flat_map(u16::to_ne_bytes));
+        Self(memory.into())
+    }
+
+    /// The body as it lies in memory.
+    pub(crate) fn memory(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The body.
+    #[inline]
+    pub(crate) fn body(&self) -> Body<'_> {
+        Body::read(&self.0).map_or(Body::EMPTY, |(body, _)| body)
+    }
 }
 
-/// Renders a body; sections in order.
-#[derive(Debug)]
-pub(crate) struct Renderer {
-    body: Vec<u8>,
-    base: usize,
-    names: Vec<(u16, Box<[u8]>)>,
-    pointers: Vec<u16>,
-    reference: u8,
-    counts: [u16; 3],
-    required: Option<usize>,
-    optional: Vec<(u16, u16)>,
-    rotation: u16,
+impl<'a> Body<'a> {
+    const EMPTY: Self = Self {
+        fields: Fields { reference: 1, counts: [0; 3], required: 0, rotation: 0, authoritative: false },
+        octets: &[],
+        pointers: &[],
+        optional: &[],
+    };
+
+    /// Reads the body that begins `memory`, and what follows it.
+    #[inline]
+    pub(crate) fn read(memory: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (numbers, rest) = memory.split_first_chunk::<FIELDS_OCTETS>()?;
+        let number = |index: usize| u16::from_ne_bytes([numbers[index * 2], numbers[index * 2 + 1]]);
+        let (octets, rest) = rest.split_at_checked(usize::from(number(0)))?;
+        let (pointers, rest) = rest.split_at_checked(usize::from(number(1)) * 2)?;
+        let (optional, rest) = rest.split_at_checked(usize::from(number(2)) * 4)?;
+        let fields = Fields {
+            counts: [number(3), number(4), number(5)],
+            required: number(6),
+            rotation: number(7),
+            reference: number(8) as u8,
+            authoritative: number(8) >> 8 != 0,
+        };
+        Some((Self { fields, octets, pointers, optional }, rest))
+    }
+
+    /// Where in the octets pointers stand that move with the question's length,
+    /// in ascending order.
+    #[inline]
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = usize> {
+        self.pointers.chunks_exact(2).map(|at| usize::from(u16::from_ne_bytes([at[0], at[1]])))
+    }
+
+    /// Additional RRsets that may be left out: where each ends, and its records.
+    #[inline]
+    pub(crate) fn optional(&self) -> impl Iterator<Item = (usize, u16)> {
+        self.optional.chunks_exact(4).map(|pair| {
+            (usize::from(u16::from_ne_bytes([pair[0], pair[1]])), u16::from_ne_bytes([pair[2], pair[3]]))
+        })
+    }
 }
 
-impl Renderer {
-    /// For questions whose names end in `reference` (lower-cased wire format).
-    pub(crate) fn new(reference: &[u8]) -> Self {
-        let mut names = Vec::with_capacity(8);
-        let mut at = HEADER_OCTETS;
-        let mut rest = reference;
-        while let Some(next) = key::parent(rest) {
-            names.push((at as u16, rest.into()));
-            at += rest.len() - next.len();
-            rest = next;
-        }
-        Self {
-            body: Vec::with_capacity(128),
-            base: HEADER_OCTETS + reference.len() + 4,
-            names,
-            pointers: Vec::new(),
-            reference: reference.len() as u8,
-            counts: [0; 3],
-            required: None,
-            optional: Vec::new(),
-            rotation: 0,
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    /// Octets rendered so far.
-    pub(crate) fn octets(&self) -> usize {
-        self.body.len()
-    }
-
-    /// Adds an RRset. Returns false, and adds nothing, when the message would
-    /// grow beyond what a body can hold.
-    pub(crate) fn rrset(&mut self, section: Section, owner: Owner<'_>, rrset: &Rrset, ttl: u32) -> bool {
-        let (octets, pointers, names) = (self.body.len(), self.pointers.len(), self.names.len());
-        for data in &rrset.data {
-            self.record(owner, rrset.rtype, ttl, data);
-        }
-        if self.body.len() > usize::from(u16::MAX) - 600 {
-            self.body.truncate(octets);
-            self.pointers.truncate(pointers);
-            self.names.truncate(names);
-            return false;
-        }
-        self.counts[section as usize] += rrset.data.len() as u16;
-        if section == Section::Answer
-            && self.counts == [rrset.data.len() as u16, 0, 0]
-            && rrset.data.len() > 1
-            && matches!(rrset.rtype, Rtype::A | Rtype::AAAA)
-            && matches!(owner, Owner::Question)
-        {
-            self.rotation = (self.body.len() / rrset.data.len()) as u16;
-        } else if section == Section::Answer {
-            self.rotation = 0;
-        }
-        true
-    }
-
-    /// Adds an RRset to the additional section that may be left out.
-    pub(crate) fn optional(&mut self, owner: Owner<'_>, rrset: &Rrset) {
-        self.required.get_or_insert(self.body.len());
-        let before = self.counts[2];
-        if self.rrset(Section::Additional, owner, rrset, rrset.ttl) {
-            self.counts[2] = before;
-            self.optional.push((self.body.len() as u16, rrset.data.len() as u16));
-        }
-    }
-
-    fn record(&mut self, owner: Owner<'_>, rtype: Rtype, ttl: u32, data: &[u8]) {
-        match owner {
-            Owner::Question => self.body.extend_from_slice(&[0xC0, HEADER_OCTETS as u8]),
-            Owner::Name(name) => self.name(name, true),
-        }
-        self.body.extend_from_slice(&rtype.to_int().to_be_bytes());
-        self.body.extend_from_slice(&[0, 1]);
-        self.body.extend_from_slice(&ttl.to_be_bytes());
-        let length_at = self.body.len();
-        self.body.extend_from_slice(&[0, 0]);
-        let names = Embedded::of(rtype);
-        let mut done = 0;
-        for range in names.ranges(data) {
-            self.body.extend_from_slice(&data[done..range.start]);
-            done = range.end;
-            self.name(&data[range], names.compressed);
-        }
-        self.body.extend_from_slice(&data[done..]);
-        let length = (self.body.len() - length_at - 2) as u16;
-        self.body[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
-    }
-
-    fn name(&mut self, name: &[u8], compressed: bool) {
-        let lower = name.to_ascii_lowercase();
-        let mut rest = 0;
-        while lower.get(rest).is_some_and(|&length| length > 0) {
-            let suffix = &lower[rest..];
-            let known = self.names.iter().find(|(_, known)| **known == *suffix).map(|&(at, _)| at);
-            if let (true, Some(at)) = (compressed, known) {
-                self.pointers.push(self.body.len() as u16);
-                self.body.extend_from_slice(&(0xC000 | at).to_be_bytes());
-                return;
-            }
-            let at = self.base + self.body.len();
-            if known.is_none() && at <= POINTER_MAX && self.names.len() < NAMES_MAX {
-                self.names.push((at as u16, suffix.into()));
-            }
-            let end = (rest + 1 + lower[rest] as usize).min(name.len());
-            self.body.extend_from_slice(&name[rest..end]);
-            rest = end;
-        }
-        self.body.push(0);
-    }
-
-    /// The finished body.
-    pub(crate) fn finish(self, authoritative: bool) -> Body {
-        Body {
-            required: self.required.unwrap_or(self.body.len()) as u16,
-            octets: self.body.into(),
-            pointers: self.pointers.into(),
-            reference: self.reference,
-            counts: self.counts,
-            optional: self.optional.into(),
-            rotation: self.rotation,
-            authoritative,
+    proptest! {
+        #[test]
+        fn bodies_read_back_one_after_the_other(
+            octets in proptest::collection::vec(any::<u8>(), 0..200),
+            pointers in proptest::collection::vec(any::<u16>(), 0..8),
+            optional in proptest::collection::vec(any::<(u16, u16)>(), 0..4),
+            counts: [u16; 3],
+            (required, rotation, reference, authoritative): (u16, u16, u8, bool),
+        ) {
+            let fields = Fields { reference, counts, required, rotation, authoritative };
+            let one = Rendered::new(fields, &octets, &pointers, &optional);
+            let memory = [one.memory(), one.memory()].concat();
+            let (_, rest) = Body::read(&memory).unwrap();
+            let (second, rest) = Body::read(rest).unwrap();
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(second.fields, fields);
+            prop_assert_eq!(second.octets, &octets[..]);
+            prop_assert!(second.pointers().eq(pointers.iter().map(|at| usize::from(*at))));
+            prop_assert!(second.optional().eq(optional.iter().map(|&(end, records)| (usize::from(end), records))));
         }
     }
 }

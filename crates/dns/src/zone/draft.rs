@@ -2,10 +2,11 @@
 //! [`Draft::finish`] renders what the edits touch and shares the rest with the
 //! version before.
 
-use super::body::{Owner, RRSET_OCTETS_MAX, Renderer, Section};
+use super::card::{Card, Place};
+use super::renderer::{Owner, RRSET_OCTETS_MAX, Renderer, Section};
 use super::rrset::{Rrset, Soa, WireRecord, same_data};
 use super::table::Table;
-use super::{Node, Place, Referrers, Zone, key};
+use super::{Details, Node, Referrers, Rendered, Zone, key};
 use crate::Name;
 use domain::base::ToName;
 use domain::base::iana::Rtype;
@@ -106,7 +107,7 @@ impl Draft {
     pub fn rrsets(&self, name: &[u8]) -> &[Rrset] {
         match (self.work.get(name), &self.base) {
             (Some(working), _) => &working.rrsets,
-            (None, Some(base)) => base.node(name).map_or(&[], |node| &node.rrsets),
+            (None, Some(base)) => base.node(name).map_or(&[], |node| node.rrsets()),
             (None, None) => &[],
         }
     }
@@ -194,7 +195,7 @@ impl Draft {
         let (mut removed, mut added) = (Vec::new(), Vec::new());
         for (name, working) in self.work.iter().filter(|(_, working)| working.changed) {
             let before =
-                self.base.as_ref().and_then(|base| base.node(name)).map_or(&[][..], |node| &node.rrsets);
+                self.base.as_ref().and_then(|base| base.node(name)).map_or(&[][..], |node| node.rrsets());
             let only_in = |all: &[Rrset], others: &[Rrset], records: &mut Vec<WireRecord>| {
                 for rrset in all {
                     let other =
@@ -216,7 +217,7 @@ impl Draft {
     fn owner(&self, name: &[u8]) -> Name {
         let known = self.work.get(name).map(|working| working.owner.clone());
         known
-            .or_else(|| Some(self.base.as_ref()?.node(name)?.owner.clone()))
+            .or_else(|| Some(self.base.as_ref()?.node(name)?.owner().clone()))
             .or_else(|| Name::from_octets(bytes::Bytes::copy_from_slice(name)).ok())
             .unwrap_or_else(Name::root_bytes)
     }
@@ -294,7 +295,7 @@ impl Draft {
             .filter(|(name, rrsets, children)| {
                 let before = base.node(name);
                 let (was, had) =
-                    before.map_or((false, 0), |node| (self.is_cut(name, &node.rrsets), node.children));
+                    before.map_or((false, 0), |node| (self.is_cut(name, node.rrsets()), node.details().children));
                 was != self.is_cut(name, rrsets) && (*children > 0 || had > 0)
             })
             .map(|(name, ..)| name.clone())
@@ -303,10 +304,10 @@ impl Draft {
             return;
         }
         for node in base.nodes() {
-            let below = std::iter::successors(key::parent(&node.key), |rest| key::parent(rest))
+            let below = std::iter::successors(key::parent(node.key()), |rest| key::parent(rest))
                 .any(|ancestor| changed.iter().any(|cut| **cut == *ancestor));
-            if below && !gone.contains(&node.key) {
-                let working = self.open(&node.key, &node.owner);
+            if below && !gone.iter().any(|gone| **gone == *node.key()) {
+                let working = self.open(node.key(), node.owner());
                 // Answers that carry its addresses depend on its place too.
                 working.changed = true;
             }
@@ -328,13 +329,13 @@ impl Draft {
         let mut records = self.base.as_ref().map_or(0, |base| base.records);
         let count = |rrsets: &[Rrset]| rrsets.iter().map(|rrset| rrset.data.len()).sum::<usize>();
         for name in &gone {
-            records -= names.get(name).map_or(0, |node| count(&node.rrsets));
+            records -= names.get(name).map_or(0, |node| count(node.rrsets()));
             names.remove(name);
         }
         for (name, working) in self.work.iter().filter(|(_, working)| !working.gone) {
-            records -= names.get(name).map_or(0, |node| count(&node.rrsets));
+            records -= names.get(name).map_or(0, |node| count(node.rrsets()));
             records += count(&working.rrsets);
-            names.insert(Arc::new(self.render(name, working)));
+            names.insert(self.render(name, working));
         }
         if names.is_crowded() {
             names = names.laid_out_anew();
@@ -351,7 +352,7 @@ impl Draft {
     }
 
     /// Which names' answers carry a host's addresses, after the edits.
-    fn next_referrers(&self, gone: &[Box<[u8]>]) -> Table<Referrers> {
+    fn next_referrers(&self, gone: &[Box<[u8]>]) -> Table<Arc<Referrers>> {
         let hosts = |rrsets: &[Rrset]| -> BTreeSet<Box<[u8]>> {
             let hosts = rrsets.iter().flat_map(Rrset::hosts).map(|host| host.to_ascii_lowercase().into());
             hosts.collect::<BTreeSet<Box<[u8]>>>().into_iter().filter(|host| self.contains(host)).collect()
@@ -364,7 +365,7 @@ impl Draft {
         let after = changed.map(|(name, working)| (name, hosts(&working.rrsets)));
         for (name, new) in after.chain(gone.iter().map(|name| (name, BTreeSet::new()))) {
             let old =
-                base.and_then(|base| base.node(name)).map_or_else(BTreeSet::new, |node| hosts(&node.rrsets));
+                base.and_then(|base| base.node(name)).map_or_else(BTreeSet::new, |node| hosts(node.rrsets()));
             for host in old.symmetric_difference(&new) {
                 let owners = edited.entry(host.clone()).or_insert_with(|| {
                     table.get(host).map_or_else(HashSet::new, |known| known.owners.iter().cloned().collect())
@@ -387,7 +388,7 @@ impl Draft {
     }
 
     /// Opens the names whose answers carry addresses that changed.
-    fn open_referrers(&mut self, referrers: &Table<Referrers>, gone: &[Box<[u8]>]) {
+    fn open_referrers(&mut self, referrers: &Table<Arc<Referrers>>, gone: &[Box<[u8]>]) {
         if self.base.is_none() {
             return;
         }
@@ -440,16 +441,13 @@ impl Draft {
                 }
             }
         }
-        Node {
-            key: name.into(),
+        let details = Details {
             owner: working.owner.clone(),
-            place,
             has_wildcard: working.has_wildcard,
             children: working.children,
             rrsets: working.rrsets.clone().into(),
-            answers: answers.into(),
-            referral,
-        }
+        };
+        Node::new(Card::new(name, place, &answers, referral.as_ref()), details)
     }
 
     /// Addresses of hosts named in an answer, as far as they are authoritative
@@ -482,7 +480,7 @@ impl Draft {
         }
     }
 
-    fn render_negative(&self, soa: Soa) -> super::Body {
+    fn render_negative(&self, soa: Soa) -> Rendered {
         let mut renderer = Renderer::new(&self.key);
         if let Some(rrset) = self.rrset(&self.key, Rtype::SOA) {
             renderer.rrset(Section::Authority, Owner::Name(&self.key), rrset, rrset.ttl.min(soa.minimum));
@@ -513,10 +511,10 @@ impl Working {
 
     fn from_node(node: &Node) -> Self {
         Self {
-            owner: node.owner.clone(),
-            rrsets: node.rrsets.to_vec(),
-            children: node.children,
-            has_wildcard: node.has_wildcard,
+            owner: node.owner().clone(),
+            rrsets: node.rrsets().to_vec(),
+            children: node.details().children,
+            has_wildcard: node.details().has_wildcard,
             changed: false,
             gone: false,
         }

@@ -7,18 +7,19 @@ pub const NAME_OCTETS_MAX: usize = 255;
 pub const NAME_LABELS_MAX: usize = 127;
 
 /// A name to look up. Two names are equal (RFC 4343) when their octets are.
+///
+/// The lengths stand first, so that a short name is one line of the cache.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Key {
-    octets: [u8; 256],
     length: u8,
-    /// Where each label begins; the root label is not listed.
-    offsets: [u8; 128],
     labels: u8,
+    octets: [u8; 256],
 }
 
 impl Default for Key {
     fn default() -> Self {
-        Self { octets: [0; 256], length: 1, offsets: [0; 128], labels: 0 }
+        Self { length: 1, labels: 0, octets: [0; 256] }
     }
 }
 
@@ -44,16 +45,12 @@ impl Key {
             if length > 63 || end - at + length + 2 > NAME_OCTETS_MAX {
                 return None;
             }
-            self.offsets[labels] = (end - at) as u8;
             labels += 1;
             end += length + 1;
         }
         end += 1;
         let name = message.get(at..end)?;
-        let copy = &mut self.octets[..name.len()];
-        copy.copy_from_slice(name);
-        // Length octets are below 64 and so no letters.
-        copy.make_ascii_lowercase();
+        lower_case(name, &mut self.octets);
         self.length = name.len() as u8;
         self.labels = labels as u8;
         Some(end)
@@ -74,9 +71,11 @@ impl Key {
     /// Its last `labels` labels; all of it when it has fewer.
     #[inline]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        let skipped = self.labels().saturating_sub(labels);
-        let start = if skipped == self.labels() { self.length - 1 } else { self.offsets[skipped] };
-        &self.octets[start as usize..self.length as usize]
+        let mut rest = self.octets();
+        for _ in labels..self.labels() {
+            rest = parent(rest).unwrap_or(rest);
+        }
+        rest
     }
 }
 
@@ -141,14 +140,61 @@ pub fn hash(seed: u64, name: &[u8]) -> u64 {
     let mut state = seed ^ (name.len() as u64).wrapping_mul(SECOND);
     let mut words = name.chunks_exact(8);
     for word in &mut words {
-        let mut octets = [0; 8];
-        octets.copy_from_slice(word);
-        state = fold(state ^ u64::from_le_bytes(octets), FIRST);
+        state = fold(state ^ word_of(word), FIRST);
     }
-    let rest = words.remainder();
-    let mut octets = [0; 8];
-    octets[..rest.len()].copy_from_slice(rest);
-    fold(fold(state ^ u64::from_le_bytes(octets), FIRST), seed | 1)
+    let rest = words.remainder().len();
+    let rest = match name.last_chunk::<8>() {
+        // The last octets of the last word, the first of it cut off.
+        Some(_) if rest == 0 => 0,
+        Some(last) => u64::from_le_bytes(*last) >> (64 - rest * 8),
+        None => name.iter().rev().fold(0, |word, &octet| word << 8 | u64::from(octet)),
+    };
+    fold(fold(state ^ rest, FIRST), seed | 1)
+}
+
+/// Whether two names are the same octets. Most names are short: a call of
+/// `memcmp` for each would cost more than the comparison.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    let (Some(a_last), Some(b_last)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else { return a == b };
+    a.len() == b.len()
+        && a_last == b_last
+        && a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| word_of(a) == word_of(b))
+}
+
+/// Copies a name, its ASCII letters in lower case, eight octets at a time.
+/// Length octets are below 64 and so no letters.
+#[inline]
+fn lower_case(name: &[u8], to: &mut [u8; 256]) {
+    let to = &mut to[..name.len()];
+    if let (Some(last), Some(to_last)) = (name.last_chunk::<8>(), to.last_chunk_mut::<8>()) {
+        // What the words below leave over; it may overlap with the last of them.
+        *to_last = lower_case_word(u64::from_le_bytes(*last)).to_le_bytes();
+        for (word, to) in name.chunks_exact(8).zip(to.chunks_exact_mut(8)) {
+            to.copy_from_slice(&lower_case_word(word_of(word)).to_le_bytes());
+        }
+    } else {
+        for (octet, to) in name.iter().zip(to) {
+            *to = octet.to_ascii_lowercase();
+        }
+    }
+}
+
+/// Sets the bit that makes a letter small in each octet from `A` to `Z`.
+#[inline]
+fn lower_case_word(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = word & (0x7F * EACH);
+    // The highest bit of each octet says whether its lower seven are at least …
+    let from_a = low + u64::from(0x80 - b'A') * EACH;
+    let beyond_z = low + u64::from(0x7F - b'Z') * EACH;
+    word | (from_a & !beyond_z & !word & (0x80 * EACH)) >> 2
+}
+
+/// The next eight octets as a number.
+#[inline]
+fn word_of(octets: &[u8]) -> u64 {
+    octets.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 #[inline]
@@ -160,6 +206,27 @@ fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_are_as_their_octets(octets in proptest::collection::vec(any::<u8>(), 0..40), other: u8, at: usize) {
+            let mut lower = [0xFF; 256];
+            lower_case(&octets, &mut lower);
+            prop_assert_eq!(&lower[..octets.len()], octets.to_ascii_lowercase());
+            prop_assert!(lower[octets.len()..].iter().all(|octet| *octet == 0xFF));
+
+            prop_assert!(same(&octets, &octets.clone()));
+            let mut changed = octets.clone();
+            changed.push(other);
+            prop_assert!(!same(&octets, &changed));
+            let at = at % changed.len();
+            let before = changed.clone();
+            changed[at] ^= 1;
+            prop_assert!(!same(&before, &changed));
+            prop_assert_ne!(hash(7, &before), hash(7, &changed));
+        }
+    }
 
     #[test]
     fn reads_and_lower_cases() {

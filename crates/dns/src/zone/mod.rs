@@ -2,16 +2,21 @@
 //! rendered. A [`Draft`] makes the next version of it.
 
 mod body;
+mod card;
 mod draft;
 pub mod key;
+mod renderer;
 mod rrset;
 mod table;
 mod zones;
 
-pub use body::{Body, HEADER_OCTETS, RRSET_OCTETS_MAX};
-pub(crate) use body::{Owner, Renderer, Section};
+pub use body::HEADER_OCTETS;
+pub(crate) use body::{Body, Rendered};
+use card::{Card, Place};
 pub use draft::{Draft, DraftError};
 pub use key::Key;
+pub use renderer::RRSET_OCTETS_MAX;
+pub(crate) use renderer::{Owner, Renderer, Section};
 pub use rrset::{Rrset, Soa, WireRecord, compose, same_data, serial_is_newer};
 pub use zones::{DEPTH_MAX, Home, Zones};
 
@@ -27,39 +32,29 @@ pub struct Zone {
     key: Box<[u8]>,
     soa: Soa,
     /// The SOA record in the authority section, for NXDOMAIN and no data.
-    negative: Body,
+    negative: Rendered,
     names: Table<Node>,
-    referrers: Table<Referrers>,
+    referrers: Table<Arc<Referrers>>,
     records: usize,
 }
 
-/// A name of a zone and all that is known of it.
-#[derive(Debug)]
+/// A name of a zone and all that is known of it. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Node {
-    pub(crate) key: Box<[u8]>,
+    card: Card,
+    details: Arc<Details>,
+}
+
+/// What is known of a name beside what most questions ask.
+#[derive(Debug)]
+pub(crate) struct Details {
     pub(crate) owner: Name,
-    pub(crate) place: Place,
     /// Whether a wildcard stands below it.
     pub(crate) has_wildcard: bool,
     /// Names directly below it.
     pub(crate) children: u32,
     /// In ascending order of type.
-    pub(crate) rrsets: Arc<[Rrset]>,
-    /// Rendered answers, in the order of `rrsets` where there is one.
-    pub(crate) answers: Box<[(Rtype, Body)]>,
-    /// The rendered referral, for a delegation point.
-    pub(crate) referral: Option<Body>,
-}
-
-/// Where a name stands in its zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the authoritative data.
-    Authoritative,
-    /// At a delegation (RFC 1034 section 4.2.1).
-    Cut,
-    /// Below a delegation: glue and the like.
-    Below,
+    pub(crate) rrsets: Box<[Rrset]>,
 }
 
 /// Which names' answers carry the addresses of a host.
@@ -69,7 +64,7 @@ pub(crate) struct Referrers {
     pub(crate) owners: Box<[Box<[u8]>]>,
 }
 
-impl Named for Referrers {
+impl Named for Arc<Referrers> {
     fn key(&self) -> &[u8] {
         &self.host
     }
@@ -78,7 +73,7 @@ impl Named for Referrers {
 impl Named for Node {
     #[inline]
     fn key(&self) -> &[u8] {
-        &self.key
+        self.card.name()
     }
 }
 
@@ -96,25 +91,38 @@ pub enum Found<'a> {
 }
 
 impl Node {
+    pub(crate) fn new(card: Card, details: Details) -> Self {
+        Self { card, details: Arc::new(details) }
+    }
+
     /// The name, its case as written.
     pub fn owner(&self) -> &Name {
-        &self.owner
+        &self.details.owner
+    }
+
+    /// The name, lower-cased.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        self.card.name()
     }
 
     /// Its RRsets, in ascending order of type.
     pub fn rrsets(&self) -> &[Rrset] {
-        &self.rrsets
+        &self.details.rrsets
     }
 
     /// Its RRset of one type.
     pub fn rrset(&self, rtype: Rtype) -> Option<&Rrset> {
-        self.rrsets.iter().find(|rrset| rrset.rtype == rtype)
+        self.rrsets().iter().find(|rrset| rrset.rtype == rtype)
     }
 
-    /// The rendered answer for a type.
+    pub(crate) fn details(&self) -> &Details {
+        &self.details
+    }
+
     #[inline]
-    pub(crate) fn answer(&self, rtype: Rtype) -> Option<&Body> {
-        self.answers.iter().find(|(known, _)| *known == rtype).map(|(_, body)| body)
+    pub(crate) fn card(&self) -> &Card {
+        &self.card
     }
 }
 
@@ -157,8 +165,9 @@ impl Zone {
         self.names.len()
     }
 
-    pub(crate) fn negative(&self) -> &Body {
-        &self.negative
+    #[inline]
+    pub(crate) fn negative(&self) -> Body<'_> {
+        self.negative.body()
     }
 
     pub(crate) fn table(&self) -> &Table<Node> {
@@ -167,17 +176,17 @@ impl Zone {
 
     /// A name that exists in the zone, by its lower-cased wire format.
     pub fn node(&self, name: &[u8]) -> Option<&Node> {
-        self.names.get(name).map(AsRef::as_ref)
+        self.names.get(name)
     }
 
     /// All names in no order, shared, for who outlives this version.
-    pub(crate) fn shared_nodes(&self) -> Vec<Arc<Node>> {
+    pub(crate) fn shared_nodes(&self) -> Vec<Node> {
         self.names.iter().cloned().collect()
     }
 
     /// All names in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.names.iter().map(AsRef::as_ref)
+        self.names.iter()
     }
 
     /// All records, the SOA first, the rest in no order (RFC 5936 section 2.2).
@@ -195,12 +204,18 @@ impl Zone {
     #[inline]
     pub(crate) fn find_hashed(&self, hash: u64, name: &Key) -> Found<'_> {
         match self.names.get_hashed(hash, name.octets()) {
-            Some(node) => match node.place {
-                Place::Authoritative => Found::Exact(node),
-                Place::Cut => Found::Cut(node),
-                Place::Below => self.cut_above(&node.key),
-            },
+            Some(node) => self.found(node),
             None => self.find_missing(name),
+        }
+    }
+
+    /// What a name that exists means.
+    #[inline]
+    pub(crate) fn found<'a>(&'a self, node: &'a Node) -> Found<'a> {
+        match node.card.place() {
+            Place::Authoritative => Found::Exact(node),
+            Place::Cut => Found::Cut(node),
+            Place::Below => self.cut_above(node.key()),
         }
     }
 
@@ -220,13 +235,13 @@ impl Zone {
             }
         }
         let Some(encloser) = encloser else { return Found::Nothing };
-        match encloser.place {
+        match encloser.card.place() {
             Place::Cut => Found::Cut(encloser),
-            Place::Below => self.cut_above(&encloser.key),
-            Place::Authoritative if encloser.has_wildcard => {
+            Place::Below => self.cut_above(encloser.key()),
+            Place::Authoritative if encloser.details.has_wildcard => {
                 let mut buffer = [0; 256];
-                match key::wildcard(&encloser.key, &mut buffer).and_then(|name| self.node(name)) {
-                    Some(node) if node.place == Place::Authoritative => Found::Wildcard(node),
+                match key::wildcard(encloser.key(), &mut buffer).and_then(|name| self.node(name)) {
+                    Some(node) if node.card.place() == Place::Authoritative => Found::Wildcard(node),
                     _ => Found::Nothing,
                 }
             }
@@ -237,15 +252,15 @@ impl Zone {
     fn cut_above(&self, name: &[u8]) -> Found<'_> {
         let mut ancestors = std::iter::successors(key::parent(name), |rest| key::parent(rest));
         ancestors
-            .find_map(|ancestor| self.node(ancestor).filter(|node| node.place == Place::Cut))
+            .find_map(|ancestor| self.node(ancestor).filter(|node| node.card.place() == Place::Cut))
             .map_or(Found::Nothing, Found::Cut)
     }
 }
 
 fn records_of(node: &Node, wanted: impl Fn(Rtype) -> bool) -> impl Iterator<Item = WireRecord> {
-    node.rrsets.iter().filter(move |rrset| wanted(rrset.rtype)).flat_map(|rrset| {
+    node.rrsets().iter().filter(move |rrset| wanted(rrset.rtype)).flat_map(|rrset| {
         rrset.data.iter().map(|data| WireRecord {
-            owner: node.owner.clone(),
+            owner: node.owner().clone(),
             rtype: rrset.rtype,
             ttl: rrset.ttl,
             data: data.clone(),

@@ -9,34 +9,29 @@ const SHARD_ENTRIES: usize = 64;
 /// Shards of the largest table.
 const SHARDS_MAX: usize = 1 << 16;
 
-/// Something found by name.
-pub(crate) trait Named {
+/// Something found by name, cheap to clone.
+pub(crate) trait Named: Clone {
     /// Its lower-cased name in wire format.
     fn key(&self) -> &[u8];
 }
 
 /// A persistent hash table. Cloning shares all shards.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table<T> {
-    shards: Vec<Arc<Shard<T>>>,
+    shards: Vec<Shard<T>>,
     seed: u64,
     length: usize,
 }
 
-impl<T> Clone for Table<T> {
-    fn clone(&self) -> Self {
-        Self { shards: self.shards.clone(), seed: self.seed, length: self.length }
-    }
-}
-
-/// Open addressing with linear probing; at most three quarters full.
+/// Open addressing with linear probing; at most three quarters full. Cloning
+/// shares the slots.
 #[derive(Debug)]
 struct Shard<T> {
-    slots: Box<[Slot<T>]>,
+    slots: Arc<[Slot<T>]>,
     length: usize,
 }
 
-type Slot<T> = Option<(u64, Arc<T>)>;
+type Slot<T> = Option<(u64, T)>;
 
 impl<T> Clone for Shard<T> {
     fn clone(&self) -> Self {
@@ -48,7 +43,7 @@ impl<T: Named> Table<T> {
     /// An empty table laid out for `expected` names.
     pub(crate) fn new(seed: u64, expected: usize) -> Self {
         let shards = (expected / SHARD_ENTRIES).next_power_of_two().clamp(1, SHARDS_MAX);
-        Self { shards: (0..shards).map(|_| Arc::new(Shard::with_slots(8))).collect(), seed, length: 0 }
+        Self { shards: (0..shards).map(|_| Shard::with_slots(8)).collect(), seed, length: 0 }
     }
 
     /// How many names it holds.
@@ -81,50 +76,49 @@ impl<T: Named> Table<T> {
 
     /// Finds a name.
     #[inline]
-    pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<T>> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&T> {
         self.get_hashed(key::hash(self.seed, name), name)
     }
 
     /// Finds a name whose hash with this table's seed is known.
     #[inline]
-    pub(crate) fn get_hashed(&self, hash: u64, name: &[u8]) -> Option<&Arc<T>> {
-        let shard = &self.shards[self.shard_of(hash)];
-        let mask = shard.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        while let Some((found, item)) = &shard.slots[at] {
-            if *found == hash && item.key() == name {
-                return Some(item);
-            }
-            at = (at + 1) & mask;
-        }
-        None
+    pub(crate) fn get_hashed(&self, hash: u64, name: &[u8]) -> Option<&T> {
+        self.with_hash(hash).find(|item| key::same(item.key(), name))
     }
 
-    /// Touches what a look-up of `hash` will read, and returns what most
-    /// likely is the item, not compared yet.
+    /// The items with this hash: most likely one or none.
     #[inline]
-    pub(crate) fn probe(&self, hash: u64) -> Option<&T> {
+    pub(crate) fn with_hash(&self, hash: u64) -> impl Iterator<Item = &T> {
         let shard = &self.shards[self.shard_of(hash)];
         let mask = shard.slots.len() - 1;
         let mut at = hash as usize & mask;
-        while let Some((found, item)) = &shard.slots[at] {
-            if *found == hash {
-                return Some(item);
+        std::iter::from_fn(move || {
+            while let Some((found, item)) = &shard.slots[at & mask] {
+                at += 1;
+                if *found == hash {
+                    return Some(item);
+                }
             }
-            at = (at + 1) & mask;
-        }
-        None
+            None
+        })
+    }
+
+    /// Reads where a look-up of `hash` begins, and nothing that depends on it.
+    #[inline]
+    pub(crate) fn touch(&self, hash: u64) -> usize {
+        let slots = &self.shards[self.shard_of(hash)].slots;
+        usize::from(slots[hash as usize & (slots.len() - 1)].is_some())
     }
 
     /// Adds an item, in the place of one of the same name.
-    pub(crate) fn insert(&mut self, item: Arc<T>) {
+    pub(crate) fn insert(&mut self, item: T) {
         let hash = key::hash(self.seed, item.key());
         let index = self.shard_of(hash);
-        let shard = Arc::make_mut(&mut self.shards[index]);
+        let shard = &mut self.shards[index];
         if (shard.length + 1) * 4 > shard.slots.len() * 3 {
             let mut larger = Shard::with_slots(shard.slots.len() * 2);
-            for (hash, item) in std::mem::take(&mut shard.slots).into_iter().flatten() {
-                larger.insert(hash, item);
+            for (hash, item) in shard.slots.iter().flatten() {
+                larger.insert(*hash, item.clone());
             }
             *shard = larger;
         }
@@ -147,12 +141,12 @@ impl<T: Named> Table<T> {
                 shard.insert(*other, item.clone());
             }
         }
-        self.shards[index] = Arc::new(shard);
+        self.shards[index] = shard;
         self.length -= 1;
     }
 
     /// All items, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.shards.iter().flat_map(|shard| shard.slots.iter().flatten().map(|(_, item)| item))
     }
 }
@@ -163,11 +157,12 @@ impl<T: Named> Shard<T> {
     }
 
     /// Returns whether the name is new.
-    fn insert(&mut self, hash: u64, item: Arc<T>) -> bool {
+    fn insert(&mut self, hash: u64, item: T) -> bool {
         let mask = self.slots.len() - 1;
+        let slots = Arc::make_mut(&mut self.slots);
         let mut at = hash as usize & mask;
         loop {
-            match &mut self.slots[at] {
+            match &mut slots[at] {
                 Some((found, old)) if *found == hash && old.key() == item.key() => {
                     *old = item;
                     return false;
@@ -187,7 +182,7 @@ impl<T: Named> Shard<T> {
 mod tests {
     use super::*;
 
-    impl Named for Vec<u8> {
+    impl Named for Arc<Vec<u8>> {
         fn key(&self) -> &[u8] {
             self
         }

@@ -11,7 +11,7 @@ pub const DEPTH_MAX: usize = key::NAME_LABELS_MAX;
 /// theirs.
 #[derive(Debug, Clone)]
 pub struct Zones {
-    table: Table<Entry>,
+    table: Table<Arc<Entry>>,
     /// Bit n is set when an apex has n labels.
     depths: u128,
 }
@@ -23,7 +23,7 @@ struct Entry {
     zone: Option<Arc<Zone>>,
 }
 
-impl Named for Entry {
+impl Named for Arc<Entry> {
     fn key(&self) -> &[u8] {
         &self.apex
     }
