@@ -1,22 +1,23 @@
 //! A running host.
 
-use crate::{Configuration, HostError, control, mail, requests, try_lines};
+use crate::services::Services;
+use crate::shared::Shared;
+use crate::{Configuration, HostError, control, mail, requests};
 use dns::{Publish, Resolve};
 use dns_server::authoritative::Server;
 use dns_server::resolver::Resolver;
 use event::metrics::Metrics;
-use event::{HostEvent, Reporter, Stream};
+use event::{HostEvent, Stream};
 use mail_server::accounts::Accounts;
 use mail_server::mailbox::Mailboxes;
 use mail_server::queue::Queue;
 use net::{Network, Shutdown};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::Storage;
 use tokio::sync::Notify;
-use web::{Service, Status};
+use web::Status;
 
 /// What a host is started from.
 pub struct Setup {
@@ -38,21 +39,6 @@ pub struct Setup {
 pub struct Host {
     shared: Arc<Shared>,
     shutdown: Shutdown,
-}
-
-/// What the control socket needs of the host as well.
-pub(crate) struct Shared {
-    name: String,
-    folder: PathBuf,
-    reporter: Reporter,
-    configuration: Mutex<Configuration>,
-    services: Vec<Service>,
-    dns: Option<Server>,
-    resolver: Resolver,
-    pub(crate) accounts: Accounts,
-    mailboxes: Mailboxes,
-    pub(crate) queue: Option<Queue>,
-    pub(crate) reload_wanted: Notify,
 }
 
 impl Host {
@@ -147,19 +133,6 @@ impl Host {
     }
 }
 
-impl Shared {
-    pub(crate) fn status(&self) -> Status {
-        let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
-        let try_lines = try_lines::of(&domain, &self.services, &self.folder);
-        Status { domain: Some(domain), services: self.services.clone(), try_lines }
-    }
-}
-
-/// The host's users, on its storage.
-pub(crate) fn accounts(configuration: &Configuration, storage: Storage) -> Accounts {
-    Accounts::new(configuration.accounts.clone(), Mailboxes::new(configuration.mailboxes.clone(), storage))
-}
-
 async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostError> {
     let Setup { name, folder, configuration, network, stream, metrics } = setup;
     let configuration = configuration.within(&folder);
@@ -233,23 +206,4 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
     control::serve(&shared.folder, shutdown, move |request| requests::answer(answering.clone(), request))?;
     shared.reporter.tell(HostEvent::Ready);
     Ok(shared)
-}
-
-/// Gathers what listens where.
-#[derive(Default)]
-pub(crate) struct Services(Vec<Service>);
-
-impl Services {
-    pub(crate) fn add(&mut self, name: &str, transports: &[&str], addresses: &[SocketAddr]) {
-        for address in addresses {
-            for transport in transports {
-                self.0.push(Service {
-                    name: name.to_owned(),
-                    transport: (*transport).to_owned(),
-                    address: *address,
-                    host: None,
-                });
-            }
-        }
-    }
 }

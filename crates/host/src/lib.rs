@@ -10,6 +10,8 @@ mod mail;
 mod ports;
 mod provision;
 mod requests;
+mod services;
+mod shared;
 mod systemd;
 mod try_lines;
 mod zone;

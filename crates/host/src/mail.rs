@@ -1,7 +1,7 @@
 //! Starting the mail services of a host: they stand on one another, so the
 //! order matters.
 
-use crate::host::Services;
+use crate::services::Services;
 use crate::{Configuration, HostError, certificate};
 use dns::Resolve;
 use event::{Reporter, SocketEvent};

@@ -150,7 +150,7 @@ async fn make_users(
     folder: &Path,
 ) -> Result<Vec<(String, String)>, HostError> {
     let storage = storage::Storage::open(&configuration.storage, folder, event::Reporter::silent())?;
-    let accounts = crate::host::accounts(configuration, storage);
+    let accounts = crate::shared::accounts(configuration, storage);
     let known = accounts.list().await?;
     let mut users = Vec::new();
     for user in plan.users {

@@ -1,7 +1,7 @@
 //! Answers what the command line asks.
 
 use crate::control::{Reply, Request};
-use crate::host::Shared;
+use crate::shared::Shared;
 use crate::{Configuration, HostError, configuration_file};
 use mail_server::accounts::Accounts;
 use mail_server::queue::{Queue, QueueId};
@@ -38,7 +38,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
 pub async fn offline(folder: &Path, request: Request) -> Result<Value, HostError> {
     let configuration = Configuration::read(&configuration_file(folder))?.within(folder);
     let storage = storage::Storage::open(&configuration.storage, folder, event::Reporter::silent())?;
-    about_users(&crate::host::accounts(&configuration, storage), request).await
+    about_users(&crate::shared::accounts(&configuration, storage), request).await
 }
 
 async fn about_users(accounts: &Accounts, request: Request) -> Result<Value, HostError> {
