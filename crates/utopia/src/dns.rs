@@ -1,6 +1,7 @@
-//! `utopia dns`: asking name servers, and looking at zones.
+//! `utopia dns`: asking name servers, changing and looking at zones.
 
 mod print;
+mod update;
 mod zone;
 
 use clap::{Args, Subcommand};
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// Octets read of /etc/resolv.conf.
 const RESOLV_CONF_OCTETS_MAX: u64 = 64 << 10;
 
-/// Ask name servers; check and show zones.
+/// Ask name servers; change, check and show zones.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DnsCommand {
     /// Ask a name server, or resolve from the root and show each step
@@ -24,6 +25,11 @@ pub(crate) enum DnsCommand {
         after_help = "Examples:\n  utopia dns query www.example.org\n  utopia dns query example.org MX --trace\n  utopia dns query utopia.test SOA --server 127.0.0.1:5300\n  utopia dns query 192.0.2.1"
     )]
     Query(QueryArgs),
+    /// Change a zone on its primary server by a signed dynamic update (RFC 2136)
+    #[command(
+        after_help = "Examples:\n  utopia dns update utopia.test --add 'www 300 A 127.0.0.9'\n  utopia dns update example.org --server 192.0.2.53:53 --secret-file update.tsig --delete 'old A'"
+    )]
+    Update(update::UpdateArgs),
     /// Check and show the master files of zones
     #[command(subcommand, after_help = "Example:\n  utopia dns zone check utopia.test.zone")]
     Zone(zone::ZoneCommand),
@@ -67,6 +73,7 @@ pub(crate) struct QueryArgs {
 pub(crate) async fn run(command: DnsCommand) -> ExitCode {
     match command {
         DnsCommand::Query(args) => query(&args).await,
+        DnsCommand::Update(args) => update::run(&args).await,
         DnsCommand::Zone(command) => zone::run(&command),
     }
 }
