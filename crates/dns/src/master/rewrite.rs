@@ -258,7 +258,10 @@ mod tests {
     fn times_with_units_become_seconds() {
         for (given, wanted) in [
             ("$TTL 1h30m\n", "$TTL 5400\n"),
-            ("@ 1W IN SOA a b 1 2h 15m ( 2w\n 1d ) ; 1h\n", "@ 604800 IN SOA a b 1 7200 900 ( 1209600\n 86400 ) ; 1h\n"),
+            (
+                "@ 1W IN SOA a b 1 2h 15m ( 2w\n 1d ) ; 1h\n",
+                "@ 604800 IN SOA a b 1 7200 900 ( 1209600\n 86400 ) ; 1h\n",
+            ),
             ("1h IN 1h A 192.0.2.1\n 5s MX 1 1h\n", "1h IN 3600 A 192.0.2.1\n 5 MX 1 1h\n"),
             ("x 60 TXT 1h \"2h\"\n", "x 60 TXT 1h \"2h\"\n"),
             ("x 1hour A 192.0.2.1\n", "x 1hour A 192.0.2.1\n"),
