@@ -2,19 +2,17 @@
 //! thousand updates: after the restart everything acknowledged is there, exactly
 //! once.
 
-use bytes::Bytes;
 use dns::Change;
 use domain::base::iana::Class;
 use domain::base::{Name, Record, Ttl};
 use domain::rdata::A;
-use mail_server::smtp::client::{Security, Submission, Target, submit};
 use net::Network;
-use net::tls::client_config_verified;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, BufRead as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,6 +28,8 @@ const ROUNDS: usize = 4;
 const ACKNOWLEDGED_MIN: usize = 1000;
 /// Clients that do not wait for each other.
 const CLIENTS: usize = 8;
+/// How many of them submit mail for another host.
+const SUBMITTERS: usize = 2;
 
 /// Numbers that look random and are the same in every run.
 struct Seeded(u64);
@@ -60,15 +60,6 @@ async fn kill_in_the_middle(utopia: &Utopia, acknowledged: impl Fn() -> usize, s
 
 // ---- deliveries -------------------------------------------------------------
 
-/// Where the mail servers are, as one round's clients know them.
-#[derive(Clone)]
-struct Servers {
-    smtp: SocketAddr,
-    submissions: SocketAddr,
-    ca_pem: String,
-    password: String,
-}
-
 /// One command and its reply.
 async fn say(stream: &mut BufReader<TcpStream>, text: &str) -> Option<String> {
     stream.get_mut().write_all(text.as_bytes()).await.ok()?;
@@ -91,54 +82,57 @@ async fn reply(stream: &mut BufReader<TcpStream>) -> Option<String> {
 
 /// Delivers messages to Bob here, over one connection, until it breaks.
 async fn deliver(
-    servers: Servers,
+    smtp: SocketAddr,
     next: Arc<AtomicUsize>,
     acknowledged: Arc<Mutex<Vec<usize>>>,
 ) -> Option<()> {
-    let mut stream = BufReader::new(TcpStream::connect(servers.smtp).await.ok()?);
+    let mut stream = BufReader::new(TcpStream::connect(smtp).await.ok()?);
     reply(&mut stream).await?;
-    say(&mut stream, "EHLO client.elsewhere.example\r\n").await?;
+    say(&mut stream, "EHLO client.crepes.test\r\n").await?;
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        for command in ["MAIL FROM:<carol@elsewhere.example>", "RCPT TO:<bob@utopia.test>", "DATA"] {
+        for command in ["MAIL FROM:<carol@crepes.test>", "RCPT TO:<bob@utopia.test>", "DATA"] {
             let reply = say(&mut stream, &format!("{command}\r\n")).await?;
             assert!(reply.starts_with(['2', '3']), "{command}: {reply}");
         }
-        let text =
-            format!("From: carol@elsewhere.example\r\nSubject: number {number} end\r\n\r\nbody\r\n.\r\n");
+        let text = format!("From: carol@crepes.test\r\nSubject: number {number} end\r\n\r\nbody\r\n.\r\n");
         let reply = say(&mut stream, &text).await?;
         assert!(reply.starts_with("250"), "{reply}");
         acknowledged.lock().expect("no panic").push(number);
     }
 }
 
-/// Submits messages for another host's user, one a connection, until that fails.
-async fn submit_elsewhere(
-    servers: Servers,
-    next: Arc<AtomicUsize>,
-    acknowledged: Arc<Mutex<Vec<usize>>>,
-) -> Option<()> {
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let target = Target {
-            address: servers.submissions,
-            name: servers.submissions.ip().to_string(),
-            hostname: "client.utopia.test".into(),
-            security: Security::Tls(client_config_verified(&servers.ca_pem).expect("a CA")),
-            connect_patience: Duration::from_secs(60),
-            reply_patience: Duration::from_secs(60),
-        };
-        let message = format!("From: alice@utopia.test\r\nSubject: number {number} end\r\n\r\nbody\r\n");
-        let submission = Submission {
-            from: Some("alice@utopia.test".parse().expect("an address")),
-            recipients: vec!["postmaster@crepes.test".parse().expect("an address")],
-            message: Bytes::from(message),
-            login: Some(("alice@utopia.test".to_owned(), servers.password.clone())),
-        };
-        let replies = submit(&Network::new(), target, submission).await.ok()?;
-        assert!(replies.iter().all(mail::smtp::Reply::is_positive), "{replies:?}");
+/// Submits messages for another host's user over one connection until it breaks;
+/// prints each one's number when it is acknowledged. Arguments: host, port, CA
+/// file, first number; the password comes on standard input.
+const SUBMITTER: &str = r#"
+import smtplib, ssl, sys
+host, port, ca, number = sys.argv[1:5]
+number = int(number)
+smtp = smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile=ca))
+smtp.login("alice@utopia.test", sys.stdin.readline().rstrip("\n"))
+while True:
+    text = "From: alice@utopia.test\r\nSubject: number %d end\r\n\r\nbody\r\n" % number
+    try:
+        smtp.sendmail("alice@utopia.test", ["postmaster@crepes.test"], text)
+    except (OSError, smtplib.SMTPServerDisconnected):
+        break
+    print(number, flush=True)
+    number += 1
+"#;
+
+/// Runs a submitter to its end; numbers that it prints are acknowledged.
+fn submit_elsewhere(mut submitter: Command, password: &str, acknowledged: &Mutex<Vec<usize>>) {
+    let mut child =
+        submitter.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the submitter runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    writeln!(stdin, "{password}").expect("written");
+    for line in io::BufReader::new(child.stdout.take().expect("a pipe")).lines() {
+        let number = line.expect("a line").parse().expect("a number");
         acknowledged.lock().expect("no panic").push(number);
     }
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "the submitter met a wrong reply: {status}");
 }
 
 /// Changes a file.
@@ -148,6 +142,20 @@ fn edit(file: &Path, change: impl Fn(String) -> String) {
     assert_ne!(changed, text, "{}", file.display());
     fs::write(file, changed).expect("written");
 }
+
+/// The domain above both, which DMARC asks as well (RFC 9989 section 4.10): it
+/// says that it has no policy.
+const TLD: &str = r#"
+[[dns.zones]]
+name = "test"
+text = """
+$TTL 60
+$ORIGIN test.
+@ SOA a.nic hostmaster.nic 1 7200 3600 1209600 60
+@ NS a.nic
+a.nic A 127.0.0.1
+"""
+"#;
 
 /// `crepes.test`, set up by `utopia init` on a loopback address, on ports that
 /// need no privilege, knowing where utopia.test's names are.
@@ -164,7 +172,10 @@ fn crepes(data: &Path, utopia_dns: SocketAddr) -> Utopia {
         {
             text = text.replace(&format!("\"{address}:{standard}\""), &format!("\"{address}:{other}\""));
         }
-        let stubs = format!("[resolver.stub_zones]\n\"utopia.test\" = [\"{utopia_dns}\"]\n");
+        let stubs = format!(
+            "[resolver.stub_zones]\n\"utopia.test\" = [\"{utopia_dns}\"]\n\"test\" = [\"{address}:5300\"]\n"
+        );
+        text.push_str(TLD);
         text.replace("[resolver.stub_zones]\n", &stubs)
             // Its own look-ups at a host that is just being killed cannot tell.
             .replace("[smtp]\n", "[smtp]\nenforce_dmarc = false\n")
@@ -196,33 +207,36 @@ async fn deliveries() {
     let data = folder.path().join("data");
     let set_up = Utopia::start(&data);
     let (alice, bob) = (set_up.password("alice@utopia.test"), set_up.password("bob@utopia.test"));
-    let servers = Servers {
-        smtp: set_up.at("smtp"),
-        submissions: set_up.at("submissions"),
-        ca_pem: fs::read_to_string(set_up.ca_file()).expect("the CA"),
-        password: alice,
-    };
+    let (smtp, submissions, ca_file) = (set_up.at("smtp"), set_up.at("submissions"), set_up.ca_file());
     let crepes = crepes(&folder.path().join("crepes"), set_up.at("dns"));
     set_up.stop();
     edit(&data.join("utopia.toml"), |text| {
-        let stubs = format!("[resolver.stub_zones]\n\"crepes.test\" = [\"{}\"]\n", crepes.at("dns"));
+        let dns = crepes.at("dns");
+        let stubs = format!("[resolver.stub_zones]\n\"crepes.test\" = [\"{dns}\"]\n\"test\" = [\"{dns}\"]\n");
         let queue = format!("[queue]\nremote_port = {}\nretry_seconds_first = 1\n", crepes.at("smtp").port());
-        text.replace("[resolver.stub_zones]\n", &stubs) + "\n" + &queue
+        // Carol's mail comes from here, not from where crepes.test says.
+        let lenient = "[smtp]\nenforce_dmarc = false\n";
+        text.replace("[resolver.stub_zones]\n", &stubs).replace("[smtp]\n", lenient) + "\n" + &queue
     });
 
     let (here, elsewhere) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let next = Arc::new(AtomicUsize::new(0));
     let mut seeded = Seeded(20_061_115);
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         let utopia = Utopia::start(&data);
         let mut clients = Vec::new();
-        for client in 0..CLIENTS {
-            let (servers, next) = (servers.clone(), next.clone());
-            clients.push(if client < CLIENTS - 2 {
-                tokio::spawn(deliver(servers, next, here.clone()))
-            } else {
-                tokio::spawn(submit_elsewhere(servers, next, elsewhere.clone()))
-            });
+        for client in 1..=CLIENTS {
+            if client <= CLIENTS - SUBMITTERS {
+                let delivering = deliver(smtp, next.clone(), here.clone());
+                clients.push(tokio::spawn(async move { drop(delivering.await) }));
+                continue;
+            }
+            let mut submitter = Command::new(&python);
+            submitter.args(["-c", SUBMITTER, &submissions.ip().to_string(), &submissions.port().to_string()]);
+            submitter.arg(&ca_file).arg((round * 1_000_000 + client * 100_000).to_string());
+            let (alice, elsewhere) = (alice.clone(), elsewhere.clone());
+            clients
+                .push(tokio::task::spawn_blocking(move || submit_elsewhere(submitter, &alice, &elsewhere)));
         }
         let acknowledged =
             || here.lock().expect("no panic").len() + elsewhere.lock().expect("no panic").len();
