@@ -3,6 +3,7 @@
 
 mod dns;
 mod row;
+mod smtp;
 
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
@@ -21,12 +22,15 @@ struct Arguments {
 enum What {
     /// Authoritative answers, against NSD and a bare echo.
     Dns,
+    /// Mail taken by the MX, against Postfix.
+    Smtp,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.what {
         What::Dns => dns::run(arguments.json),
+        What::Smtp => smtp::run(arguments.json),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
