@@ -11,11 +11,11 @@ use futures_util::future::try_join_all;
 use host::{Host, Setup};
 use mail_server::authentication::{Algorithm, generate_dkim};
 use net::tls::Authority;
-use net::{Impairment, Network};
+use net::{Capture, Impairment, Network};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use storage::files;
@@ -34,25 +34,34 @@ pub struct Internet {
     stream: Stream,
     made: Made,
     authority: Authority,
-    /// The networks of hosts with a link of their own, by host.
+    /// Every host's network, by name.
     networks: BTreeMap<String, Network>,
     /// TSIG secrets by the names of their keys.
     secrets: BTreeMap<String, Vec<u8>>,
     hosts: BTreeMap<String, Host>,
 }
 
+/// What the small Internet is started from.
+pub struct Plan {
+    /// Its hosts.
+    pub topology: Topology,
+    /// Where each of them gets a folder of its own.
+    pub folder: PathBuf,
+    /// Drives what varies on their links.
+    pub seed: u64,
+    /// Who is told what happens.
+    pub observers: Vec<Arc<dyn Observer>>,
+    /// Where everything on the wire is written, each host an interface.
+    pub capture: Option<Capture>,
+}
+
 impl Internet {
-    /// Starts all hosts, each with a folder of its own in `folder`; `seed` drives
-    /// what varies on their links. Returns the messages between them as well.
+    /// Starts all hosts. Returns the messages between them as well.
     ///
     /// # Errors
     /// When an address is taken, e.g. by another lab.
-    pub async fn start(
-        topology: Topology,
-        folder: &Path,
-        seed: u64,
-        observers: Vec<Arc<dyn Observer>>,
-    ) -> Result<(Self, mpsc::Receiver<Arrow>), LabError> {
+    pub async fn start(plan: Plan) -> Result<(Self, mpsc::Receiver<Arrow>), LabError> {
+        let Plan { topology, folder, seed, observers, capture } = plan;
         let mut names = Names::default();
         for host in &topology.hosts {
             names.add(host.address, &host.name);
@@ -70,15 +79,15 @@ impl Internet {
                 .collect(),
             authority: Authority::create("Utopia lab CA", SystemTime::now())
                 .map_err(host::HostError::from)?,
-            networks: networks(&topology, seed),
+            networks: networks(&topology, seed, capture.as_ref())?,
             topology,
-            folder: folder.to_owned(),
+            folder,
             stream,
             made: Made::default(),
             hosts: BTreeMap::new(),
         };
         files::write_atomically(
-            &folder.join("ca.pem"),
+            &internet.folder.join("ca.pem"),
             internet.authority.cert_pem().as_bytes(),
             files::PUBLIC,
         )?;
@@ -186,9 +195,13 @@ impl Internet {
     }
 
     /// The network as a program on that host sees it.
+    ///
+    /// # Panics
+    /// When the topology has no such host.
     pub fn network(&self, name: &str) -> Network {
-        let own = self.networks.get(name).cloned();
-        own.unwrap_or_else(|| Network::from_source(self.address(name))).reporting(self.stream.reporter(name))
+        let network = self.networks.get(name);
+        let network = network.unwrap_or_else(|| panic!("the topology has no host {name}"));
+        network.clone().reporting(self.stream.reporter(name))
     }
 
     /// Who tells what happens on a host.
@@ -236,15 +249,24 @@ impl Internet {
     }
 }
 
-/// The networks of hosts with a link of their own. Everything a host sends and
-/// receives passes its one link.
-fn networks(topology: &Topology, seed: u64) -> BTreeMap<String, Network> {
+/// The networks of hosts with a link of their own, or with a capture. Everything
+/// a host sends and receives passes its one link.
+fn networks(
+    topology: &Topology,
+    seed: u64,
+    capture: Option<&Capture>,
+) -> Result<BTreeMap<String, Network>, LabError> {
     let mut networks = BTreeMap::new();
     for (index, plan) in topology.hosts.iter().enumerate() {
+        let mut network = Network::from_source(plan.address);
         if let Some(conditions) = topology.link(plan) {
-            let link = Impairment::new(seed.wrapping_add(index as u64), conditions);
-            networks.insert(plan.name.clone(), Network::from_source(plan.address).with(link));
+            network = network.with(Impairment::new(seed.wrapping_add(index as u64), conditions));
         }
+        if let Some(capture) = capture {
+            let interface = capture.interface(&plan.name).map_err(LabError::network("the capture"))?;
+            network = network.with(interface);
+        }
+        networks.insert(plan.name.clone(), network);
     }
-    networks
+    Ok(networks)
 }

@@ -9,7 +9,7 @@ mod scenario;
 mod story;
 mod topology;
 
-pub use internet::{Internet, PASSWORD};
+pub use internet::{Internet, PASSWORD, Plan};
 pub use ladder::{Arrow, Ladder, Names};
 pub use reader::Reader;
 pub use scenario::{Scenario, run};

@@ -1,10 +1,10 @@
 //! `utopia lab`: one scenario told step by step, or the whole small Internet
 //! kept running for foreign clients.
 
-use crate::{logging, out, status};
+use crate::{capture, logging, out, status};
 use clap::ValueEnum;
-use lab::{Internet, PASSWORD, Scenario, Telling, Topology, run as tell};
-use std::path::Path;
+use lab::{Internet, PASSWORD, Plan, Scenario, Telling, Topology, run as tell};
+use net::Capture;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Write everything on the wire to a file for Wireshark, TLS readable
+    #[arg(long, value_name = "FILE.pcapng")]
+    capture: Option<std::path::PathBuf>,
     /// The folder of the hosts' data, kept; without it a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<std::path::PathBuf>,
@@ -77,7 +80,23 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return out::failed(&format!("no temporary folder: {error}; name one with --data")),
         },
     };
-    match arguments.what.scenario() {
+    // The lab's secrets are no secrets: with those of TLS all of it can be read.
+    let capture = match arguments.capture.as_deref().map(capture::begin).transpose() {
+        Ok(capture) => capture.map(Capture::with_tls_secrets),
+        Err(reason) => return out::failed(&reason),
+    };
+    let plan = Topology::read().map(|topology| Plan {
+        topology,
+        folder: folder.to_owned(),
+        seed: arguments.seed,
+        observers: Vec::new(),
+        capture: capture.clone(),
+    });
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => return out::failed(&error.to_string()),
+    };
+    let code = match arguments.what.scenario() {
         Some(_) if arguments.dns_port.is_some() => out::misused(
             "--dns-port goes with `utopia lab up` only; scenarios use the ports of their topology",
         ),
@@ -85,29 +104,31 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             let width =
                 std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
             let telling = Telling { json: arguments.json, width };
-            match tell(scenario, arguments.seed, telling, folder).await {
+            match tell(scenario, telling, plan).await {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::FAILURE,
                 Err(error) => out::failed(&error.to_string()),
             }
         }
-        None => match up(folder, arguments.seed, arguments.dns_port).await {
+        None => match up(plan, arguments.dns_port).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => out::failed(&reason),
         },
+    };
+    match capture.as_ref().map(Capture::flush) {
+        Some(Err(error)) => out::failed(&format!("the capture could not be written: {error}")),
+        _ => code,
     }
 }
 
 /// Keeps the whole Internet running until a signal comes.
-async fn up(folder: &Path, seed: u64, dns_port: Option<u16>) -> Result<(), String> {
-    let mut topology = Topology::read().map_err(|error| error.to_string())?;
-    topology.ports.dns = dns_port.unwrap_or(topology.ports.dns);
+async fn up(mut plan: Plan, dns_port: Option<u16>) -> Result<(), String> {
+    plan.topology.ports.dns = dns_port.unwrap_or(plan.topology.ports.dns);
+    plan.observers.push(Arc::new(event::log::Log::new(event::Detail::Summary)));
+    let folder = &plan.folder.clone();
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let log = event::log::Log::new(event::Detail::Summary);
-    let (internet, mut arrows) = Internet::start(topology, folder, seed, vec![Arc::new(log)])
-        .await
-        .map_err(|error| error.to_string())?;
+    let (internet, mut arrows) = Internet::start(plan).await.map_err(|error| error.to_string())?;
     let shown = internet.status();
     let shutdown = net::Shutdown::new();
     let answer = shown.clone();

@@ -1,6 +1,7 @@
 //! The command line: the first words are trades, the second words are verbs.
 //! Exit status 0 done, 1 failed, 2 used wrongly.
 
+mod capture;
 mod config;
 mod dns;
 mod init;

@@ -6,12 +6,12 @@ mod input;
 mod listen;
 mod output;
 
+use crate::capture;
 use clap::{ArgGroup, Args, Subcommand};
 use net::{Capture, Network, Timeouts};
 use output::Output;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -167,15 +167,8 @@ impl Shared {
     /// The network, with a capture around it where one is asked for.
     fn network(&self) -> Result<(Network, Option<Capture>), Failure> {
         let Some(path) = &self.capture else { return Ok((Network::new(), None)) };
-        let failure = |error: io::Error| {
-            Failure(format!(
-                "cannot write the capture {}: {error}; name a file you may write",
-                path.display()
-            ))
-        };
-        let file = File::create(path).map_err(failure)?;
-        let capture = Capture::new(BufWriter::new(file)).map_err(failure)?.with_tls_secrets();
-        let interface = capture.interface("utopia socket").map_err(failure)?;
+        let capture = capture::begin(path).map_err(Failure)?.with_tls_secrets();
+        let interface = capture.interface("utopia socket").map_err(|error| Failure(error.to_string()))?;
         Ok((Network::new().with(interface), Some(capture)))
     }
 

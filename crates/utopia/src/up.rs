@@ -1,7 +1,7 @@
 //! `utopia up`: runs the domain until it is told to stop.
 
 use crate::out::{self, Data};
-use crate::{logging, status};
+use crate::{capture, logging, status};
 use event::metrics::Metrics;
 use event::{Detail, Stream};
 use host::{Configuration, Host, HostError, Provisioned, Setup};
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// domains live side by side; without it 127.0.0.1 and ::1
     #[arg(long, value_name = "IP", conflicts_with = "config")]
     address: Option<IpAddr>,
+    /// Write everything on the wire to a file for Wireshark, TLS as ciphertext
+    #[arg(long, value_name = "FILE.pcapng")]
+    capture: Option<PathBuf>,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
@@ -62,6 +65,11 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
     };
     let configuration = Configuration::read(&file)?;
 
+    let mut network = net::Network::new().inheriting(net::Inherited::from_environment());
+    let capture = arguments.capture.as_deref().map(capture::begin).transpose().map_err(HostError::Refused)?;
+    if let Some(capture) = &capture {
+        network = network.with(capture.interface(&configuration.domain)?);
+    }
     let stream = Stream::new();
     let metrics = Arc::new(Metrics::new());
     stream.observe(metrics.clone());
@@ -70,7 +78,7 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
         name: configuration.domain.clone(),
         folder: folder.to_owned(),
         configuration,
-        network: net::Network::new().inheriting(net::Inherited::from_environment()),
+        network,
         stream,
         metrics,
     })
@@ -97,7 +105,7 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    Ok(())
+    capture.map_or(Ok(()), |capture| Ok(capture.flush()?))
 }
 
 /// Reads the configuration again; what is wrong is said, and the old one stays.

@@ -8,12 +8,11 @@ mod sockets;
 
 use crate::ladder::Arrow;
 use crate::story::{Story, Telling};
-use crate::{Internet, LabError, Topology};
+use crate::{Internet, LabError, Plan};
 use dns::Name;
 use dns::resolver::Question;
 use dns_server::resolver::{AskOptions, Exchanged, ask};
 use domain::base::iana::Rtype;
-use std::path::Path;
 
 /// A story that the lab can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,13 +66,14 @@ impl Scenario {
     }
 }
 
-/// Starts the Internet in `folder`, tells the scenario and switches everything
-/// off. Returns whether all its checks held.
+/// Starts the Internet, tells the scenario and switches everything off. Returns
+/// whether all its checks held.
 ///
 /// # Errors
 /// When a host does not start or cannot be talked to.
-pub async fn run(scenario: Scenario, seed: u64, telling: Telling, folder: &Path) -> Result<bool, LabError> {
-    let (mut internet, arrows) = Internet::start(Topology::read()?, folder, seed, Vec::new()).await?;
+pub async fn run(scenario: Scenario, telling: Telling, plan: Plan) -> Result<bool, LabError> {
+    let seed = plan.seed;
+    let (mut internet, arrows) = Internet::start(plan).await?;
     let mut story = Story::begin(scenario.name(), seed, telling, arrows, scenario.interesting());
     let told = match scenario {
         Scenario::Sockets => sockets::tell(&mut story, &internet).await,
