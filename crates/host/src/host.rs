@@ -1,5 +1,6 @@
 //! A running host.
 
+use crate::certificate::Certificate;
 use crate::{Configuration, HostError, control, mail, requests, try_lines};
 use dns::{Publish, Resolve};
 use dns_server::authoritative::Server;
@@ -17,6 +18,9 @@ use std::time::Duration;
 use storage::Storage;
 use tokio::sync::Notify;
 use web::{Service, Status};
+
+/// How often the certificate is read again, and renewed where it is about to end.
+const CERTIFICATE_LOOKED_AFTER: Duration = Duration::from_hours(24);
 
 /// What a host is started from.
 pub struct Setup {
@@ -52,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     mailboxes: Mailboxes,
     pub(crate) queue: Option<Queue>,
+    /// Where any service speaks TLS.
+    certificate: Option<Certificate>,
     pub(crate) reload_wanted: Notify,
 }
 
@@ -112,18 +118,20 @@ impl Host {
         self.shared.reload_wanted.notified().await;
     }
 
-    /// Takes another configuration without dropping a connection: zones, keys
-    /// and users' rights change at once; addresses to listen on and bounds at
-    /// the next start.
+    /// Takes another configuration without dropping a connection: zones, keys,
+    /// users' rights and the certificate change at once; addresses to listen on
+    /// and bounds at the next start.
     ///
     /// # Errors
-    /// When a zone or key is wrong; then all stays as it was.
+    /// When a zone, key or certificate is wrong; a wrong zone or key leaves all
+    /// as it was, a wrong certificate leaves the certificate.
     pub async fn reload(&self, configuration: Configuration) -> Result<(), HostError> {
         let configuration = configuration.within(&self.shared.folder);
         let outcome = match &self.shared.dns {
             Some(server) => server.reload(&configuration.dns).await.map_err(HostError::from),
             None => Ok(()),
         };
+        let outcome = outcome.and_then(|()| self.shared.renew_certificate(&configuration));
         match outcome {
             Ok(()) => {
                 *self.shared.configuration.lock().unwrap_or_else(PoisonError::into_inner) = configuration;
@@ -148,6 +156,24 @@ impl Host {
 }
 
 impl Shared {
+    fn renew_certificate(&self, configuration: &Configuration) -> Result<(), HostError> {
+        self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.renew(configuration, &self.folder))
+    }
+
+    /// Looks after the certificate every day, until the host stops.
+    async fn keep_certificate(self: Arc<Self>, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return,
+                () = tokio::time::sleep(CERTIFICATE_LOOKED_AFTER) => {}
+            }
+            let configuration = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Err(error) = self.renew_certificate(&configuration) {
+                tracing::error!(%error, "the certificate could not be renewed; the one before is used");
+            }
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
         let try_lines = try_lines::of(&domain, &self.services, &self.folder);
@@ -200,7 +226,7 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         reporter: &reporter,
         shutdown,
     };
-    let queue = mail.start(&mut services).await?;
+    let mail::Started { queue, certificate } = mail.start(&mut services).await?;
 
     let told = Arc::new(OnceLock::<Arc<Shared>>::new());
     if !configuration.http.listen.is_empty() {
@@ -226,11 +252,15 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         accounts,
         mailboxes,
         queue,
+        certificate,
         reload_wanted: Notify::new(),
     });
     let _ = told.set(shared.clone());
     let answering = shared.clone();
     control::serve(&shared.folder, shutdown, move |request| requests::answer(answering.clone(), request))?;
+    if shared.certificate.is_some() {
+        shutdown.spawn(shared.clone().keep_certificate(shutdown.clone()));
+    }
     shared.reporter.tell(HostEvent::Ready);
     Ok(shared)
 }
