@@ -1,17 +1,17 @@
 //! Sends a dynamic update to a primary server, signed: what a registrar, the
 //! command line and the lab need.
 
+use crate::framing::exchange;
 use dns::tsig::{Checker, Key};
 use dns::{Change, Name, update_request};
 use domain::base::iana::Rcode;
-use net::{Network, Stream};
+use net::Network;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long connecting, and then the answer, may take.
+/// How long connecting and the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why an update was not made.
@@ -61,9 +61,7 @@ pub async fn send(
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (request, mut checker) = Checker::sign(request, key, now()).ok_or(SendError::TooLarge)?;
     let failed = |source| SendError::Network { server, source };
-    let stream = network.connect(server, PATIENCE).await.map_err(failed)?;
-    let exchange = tokio::time::timeout(PATIENCE, exchange(stream, &request)).await;
-    let mut reply = exchange.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+    let mut reply = exchange(network, server, &request, PATIENCE).await.map_err(failed)?;
     // A server that does not know the key cannot sign its refusal.
     let rcode = reply.get(3).map_or(Rcode::SERVFAIL, |octet| Rcode::masked_from_int(*octet));
     let signed = checker.check(&mut reply, now()).and_then(|()| checker.done()).is_ok();
@@ -72,15 +70,4 @@ pub async fn send(
         Rcode::NOERROR => Err(SendError::Signature { server }),
         rcode => Err(SendError::Refused { server, rcode }),
     }
-}
-
-/// One message there and one back (RFC 1035 section 4.2.2).
-async fn exchange(mut stream: Stream, request: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u16::try_from(request.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes(), request].concat()).await?;
-    stream.flush().await?;
-    let length = stream.read_u16().await?;
-    let mut reply = vec![0; usize::from(length)];
-    stream.read_exact(&mut reply).await?;
-    Ok(reply)
 }

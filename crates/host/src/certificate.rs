@@ -2,7 +2,7 @@
 //! local CA in the data folder issues and renews in time.
 
 use crate::{Configuration, HostError};
-use net::tls::{self, Authority};
+use net::tls::{self, Authority, CertificateHandle};
 use rustls::ServerConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,16 +22,38 @@ pub fn ca_file(folder: &Path) -> std::path::PathBuf {
     folder.join("tls/ca.pem")
 }
 
-/// The TLS settings of the host's servers.
-pub(crate) fn server_config(
-    configuration: &Configuration,
-    folder: &Path,
-) -> Result<Arc<ServerConfig>, HostError> {
-    let (chain, key) = match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
-        (Some(chain), Some(key)) => (required(chain)?, required(key)?),
-        _ => local(&names(configuration), folder)?,
-    };
-    Ok(tls::server_config(&chain, &key)?)
+/// The certificate of a running host's servers, and the way to another one.
+pub(crate) struct Certificate {
+    /// The settings all servers share.
+    pub(crate) config: Arc<ServerConfig>,
+    handle: CertificateHandle,
+}
+
+impl Certificate {
+    /// The certificate of a configuration.
+    pub(crate) fn of(configuration: &Configuration, folder: &Path) -> Result<Self, HostError> {
+        let (chain, key) = pems(configuration, folder)?;
+        let (config, handle) = tls::server_config_reloadable(&chain, &key)?;
+        Ok(Self { config, handle })
+    }
+
+    /// Reads the certificate again, or renews it where it is the local CA's;
+    /// connections that begin from here on see it.
+    ///
+    /// # Errors
+    /// When it cannot be read or used; then the one before stays.
+    pub(crate) fn renew(&self, configuration: &Configuration, folder: &Path) -> Result<(), HostError> {
+        let (chain, key) = pems(configuration, folder)?;
+        Ok(self.handle.replace(&chain, &key)?)
+    }
+}
+
+/// The certificate chain and the key of a configuration.
+fn pems(configuration: &Configuration, folder: &Path) -> Result<(String, String), HostError> {
+    match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
+        (Some(chain), Some(key)) => Ok((required(chain)?, required(key)?)),
+        _ => local(&names(configuration), folder),
+    }
 }
 
 /// The local CA of a data folder; made on first use.

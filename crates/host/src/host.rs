@@ -98,18 +98,20 @@ impl Host {
         self.shared.reload_wanted.notified().await;
     }
 
-    /// Takes another configuration without dropping a connection: zones, keys
-    /// and users' rights change at once; addresses to listen on and bounds at
-    /// the next start.
+    /// Takes another configuration without dropping a connection: zones, keys,
+    /// users' rights and the certificate change at once; addresses to listen on
+    /// and bounds at the next start.
     ///
     /// # Errors
-    /// When a zone or key is wrong; then all stays as it was.
+    /// When a zone, key or certificate is wrong; a wrong zone or key leaves all
+    /// as it was, a wrong certificate leaves the certificate.
     pub async fn reload(&self, configuration: Configuration) -> Result<(), HostError> {
         let configuration = configuration.within(&self.shared.folder);
         let outcome = match &self.shared.dns {
             Some(server) => server.reload(&configuration.dns).await.map_err(HostError::from),
             None => Ok(()),
         };
+        let outcome = outcome.and_then(|()| self.shared.renew_certificate(&configuration));
         match outcome {
             Ok(()) => {
                 *self.shared.configuration.lock().unwrap_or_else(PoisonError::into_inner) = configuration;
@@ -173,7 +175,7 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         reporter: &reporter,
         shutdown,
     };
-    let queue = mail.start(&mut services).await?;
+    let mail::Started { queue, certificate } = mail.start(&mut services).await?;
 
     let told = Arc::new(OnceLock::<Arc<Shared>>::new());
     if !configuration.http.listen.is_empty() {
@@ -199,11 +201,15 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         accounts,
         mailboxes,
         queue,
+        certificate,
         reload_wanted: Notify::new(),
     });
     let _ = told.set(shared.clone());
     let answering = shared.clone();
     control::serve(&shared.folder, shutdown, move |request| requests::answer(answering.clone(), request))?;
+    if shared.certificate.is_some() {
+        shutdown.spawn(shared.clone().keep_certificate(shutdown.clone()));
+    }
     shared.reporter.tell(HostEvent::Ready);
     Ok(shared)
 }

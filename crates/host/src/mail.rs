@@ -1,8 +1,9 @@
 //! Starting the mail services of a host: they stand on one another, so the
 //! order matters.
 
+use crate::certificate::Certificate;
 use crate::services::Services;
-use crate::{Configuration, HostError, certificate};
+use crate::{Configuration, HostError};
 use dns::Resolve;
 use event::{Reporter, SocketEvent};
 use mail_server::accounts::Accounts;
@@ -31,20 +32,28 @@ pub(crate) struct Mail<'a> {
     pub(crate) shutdown: &'a Shutdown,
 }
 
+/// What runs then.
+#[derive(Default)]
+pub(crate) struct Started {
+    pub(crate) queue: Option<Queue>,
+    pub(crate) certificate: Option<Certificate>,
+}
+
 impl Mail<'_> {
     /// Starts SMTP, the queue and IMAP, where they are configured.
-    pub(crate) async fn start(&self, services: &mut Services) -> Result<Option<Queue>, HostError> {
+    pub(crate) async fn start(&self, services: &mut Services) -> Result<Started, HostError> {
         let smtp = self.configuration.smtp.endpoints().next().is_some();
         let imap = !self.configuration.imap.endpoints().is_empty();
         if !smtp && !imap {
-            return Ok(None);
+            return Ok(Started::default());
         }
-        let tls = certificate::server_config(self.configuration, self.folder)?;
+        let certificate = Certificate::of(self.configuration, self.folder)?;
+        let tls = certificate.config.clone();
         let queue = if smtp { Some(self.start_smtp(tls.clone(), services).await?) } else { None };
         if imap {
             self.start_imap(tls, services)?;
         }
-        Ok(queue)
+        Ok(Started { queue, certificate: Some(certificate) })
     }
 
     async fn start_smtp(

@@ -1,17 +1,23 @@
 //! What the parts of a running host share.
 
-use crate::{Configuration, try_lines};
+use crate::certificate::Certificate;
+use crate::{Configuration, HostError, try_lines};
 use dns_server::authoritative::Server;
 use dns_server::resolver::Resolver;
 use event::Reporter;
 use mail_server::accounts::Accounts;
 use mail_server::mailbox::Mailboxes;
 use mail_server::queue::Queue;
+use net::Shutdown;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use storage::Storage;
 use tokio::sync::Notify;
 use web::{Service, Status};
+
+/// How often the certificate is read again, and renewed where it is about to end.
+const CERTIFICATE_LOOKED_AFTER: Duration = Duration::from_hours(24);
 
 /// A host's state, for those who start, ask and stop it.
 pub(crate) struct Shared {
@@ -25,10 +31,30 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) queue: Option<Queue>,
+    /// Where any service speaks TLS.
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) reload_wanted: Notify,
 }
 
 impl Shared {
+    pub(crate) fn renew_certificate(&self, configuration: &Configuration) -> Result<(), HostError> {
+        self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.renew(configuration, &self.folder))
+    }
+
+    /// Looks after the certificate every day, until the host stops.
+    pub(crate) async fn keep_certificate(self: Arc<Self>, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return,
+                () = tokio::time::sleep(CERTIFICATE_LOOKED_AFTER) => {}
+            }
+            let configuration = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Err(error) = self.renew_certificate(&configuration) {
+                tracing::error!(%error, "the certificate could not be renewed; the one before is used");
+            }
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
         let try_lines = try_lines::of(&domain, &self.services, &self.folder);

@@ -130,6 +130,17 @@ impl Network {
         self.datagrams(SocketAddr::new(source, 0))
     }
 
+    /// Whether the system knows a way to `to`; nothing is sent. A host without
+    /// IPv6 thus learns at once that it has none.
+    pub async fn has_route(&self, to: IpAddr) -> bool {
+        // Connecting a datagram socket only looks for the route; the port is of no account.
+        let to = SocketAddr::new(to, 9);
+        match self.datagrams_towards(to) {
+            Ok(socket) => socket.connect(to).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Takes over a bound datagram socket that somebody else opened.
     pub fn adopt_datagrams(&self, socket: std::net::UdpSocket) -> io::Result<Datagrams> {
         Datagrams::new(socket, self.layers.clone())

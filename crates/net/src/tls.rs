@@ -4,9 +4,11 @@
 //! does so elsewhere. TLS 1.2 and 1.3 only.
 
 mod authority;
+mod certificate;
 mod opportunistic;
 
 pub use authority::{Authority, Issued};
+pub use certificate::CertificateHandle;
 // So that whoever holds settings need not depend on rustls itself.
 pub use rustls::{ClientConfig, ServerConfig};
 
@@ -40,14 +42,21 @@ pub enum TlsError {
 
 /// Settings of a server with a certificate chain (its own first) and its key.
 pub fn server_config(cert_chain_pem: &str, key_pem: &str) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(cert_chain_pem)?;
-    let key = private_key(key_pem)?;
+    server_config_reloadable(cert_chain_pem, key_pem).map(|(config, _)| config)
+}
+
+/// Settings of a server whose certificate may be replaced while it runs.
+pub fn server_config_reloadable(
+    cert_chain_pem: &str,
+    key_pem: &str,
+) -> Result<(Arc<ServerConfig>, CertificateHandle), TlsError> {
+    let handle = CertificateHandle::new(cert_chain_pem, key_pem)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(handle.resolver());
     config.ticketer = ring::Ticketer::new()?;
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), handle))
 }
 
 /// Settings of a client that encrypts with whoever answers: MTAs among each

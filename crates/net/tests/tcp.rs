@@ -181,6 +181,25 @@ async fn tls_with_a_certificate_of_our_own_authority() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_replaced_while_the_server_runs() {
+    let now = SystemTime::now();
+    let [old, new] = ["old CA", "new CA"].map(|name| Authority::create(name, now).unwrap());
+    let [first, second] = [&old, &new].map(|authority| authority.issue(&["mx.utopia.test"], now).unwrap());
+    let (server, handle) = tls::server_config_reloadable(&first.cert_chain_pem, &first.key_pem).unwrap();
+    let trusting = |authority: &Authority| tls::client_config_verified(authority.cert_pem()).unwrap();
+    assert!(tls_pair(server.clone(), trusting(&new), "mx.utopia.test").await.1.is_err());
+    let (accepted, connected) = tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await;
+
+    assert!(handle.replace(&second.cert_chain_pem, &first.key_pem).is_err(), "they do not fit together");
+    assert!(tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await.1.is_ok(), "nothing changed");
+    handle.replace(&second.cert_chain_pem, &second.key_pem).unwrap();
+    assert!(tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await.1.is_err());
+    assert!(tls_pair(server, trusting(&new), "mx.utopia.test").await.1.is_ok());
+    // A connection from before goes on.
+    speaks_both_ways(accepted.unwrap(), connected.unwrap()).await;
+}
+
+#[tokio::test]
 async fn certificates_of_another_time_are_not_valid() {
     let long_ago = SystemTime::now() - Duration::from_hours(400 * 24);
     let authority = Authority::create("ca", long_ago).unwrap();

@@ -193,3 +193,14 @@ fn a_group_shares_one_address() {
     let replies: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
     assert_eq!(replies, 32);
 }
+
+#[tokio::test]
+async fn a_route_is_known_without_sending() {
+    let network = Network::new();
+    assert!(network.has_route("127.0.0.1".parse().unwrap()).await);
+    // The system lets nobody connect to the broadcast address just so.
+    assert!(!network.has_route("255.255.255.255".parse().unwrap()).await);
+    // Nor does anything lead from loopback to elsewhere.
+    let inside = Network::from_source("127.0.0.1".parse().unwrap());
+    assert!(!inside.has_route("192.0.2.1".parse().unwrap()).await);
+}

@@ -281,3 +281,47 @@ async fn a_server_follows_the_policy_of_the_author() {
         host.stop().await;
     }
 }
+
+/// Counts the names that are looked up.
+struct Counted {
+    names: Arc<Names>,
+    asked: std::sync::Mutex<Vec<String>>,
+}
+
+impl dns::Resolve for Counted {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a dns::Name,
+        rtype: domain::base::iana::Rtype,
+    ) -> dns::BoxFuture<'a, Result<dns::Resolution, dns::ResolveError>> {
+        self.asked.lock().unwrap().push(format!("{name} {rtype}"));
+        self.names.resolve(name, rtype)
+    }
+}
+
+#[tokio::test]
+async fn a_message_makes_us_look_up_only_so_many_names() {
+    let resolver = Arc::new(Counted { names: Names::new(""), asked: std::sync::Mutex::default() });
+    let authentication = Authentication::new(resolver.clone(), "mail.utopia.test").unwrap();
+    let signatures = (0..500).fold(String::new(), |mut text, number| {
+        let _ = write!(
+            text,
+            "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=d{number}.test; s=s; h=From;\r\n \
+             bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n"
+        );
+        text
+    });
+    let message = format!("{signatures}From: a@b.test\r\n\r\nx\r\n");
+    let from = path("<a@b.test>");
+    let arrival = Arrival {
+        client: "192.0.2.1".parse().unwrap(),
+        hello: "a.test",
+        from: &from,
+        message: message.as_bytes(),
+    };
+    let verdict = authentication.check(arrival).await;
+    assert_eq!(verdict.disposition, Disposition::Deliver);
+    let asked = resolver.asked.lock().unwrap().len();
+    // 60 for DKIM and DMARC, and the few of SPF.
+    assert!((30..=75).contains(&asked), "{asked} names were looked up");
+}

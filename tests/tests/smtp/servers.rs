@@ -364,6 +364,63 @@ async fn too_much_mail_at_once_is_put_off() {
     host.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_takes_mail_for_its_own_users_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new("crepes.test", "127.25.12.1", folder.path(), &names(12));
+    plan.users = vec!["alice"];
+    plan.queue.entries_max = 1;
+    let crepes = plan.start().await;
+    assert_eq!(codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await), [250]);
+    crepes.wait_for_queue(1).await;
+    let refused = crepes.send("alice", &["alice@crepes.test", "bob@utopia.test"], MESSAGE).await;
+    assert!(refused.iter().all(|reply| reply.to_string().contains("452 4.3.1")), "{refused:?}");
+    assert_eq!(crepes.read("alice", "INBOX").await.len(), 0, "all of it or none");
+    assert_eq!(codes(&crepes.send("alice", &["alice@crepes.test"], MESSAGE).await), [250]);
+    // There is room again once the message is gone.
+    let id = queue::QueueId::parse(&crepes.queue.list().await.unwrap()[0].id).unwrap();
+    assert!(crepes.queue.remove(id).await.unwrap());
+    crepes.wait_for_queue(0).await;
+    let mut taken = Vec::new();
+    for _ in 0..100 {
+        taken = codes(&crepes.send("alice", &["bob@utopia.test"], MESSAGE).await);
+        if taken == [250] {
+            break;
+        }
+    }
+    assert_eq!(taken, [250]);
+    crepes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_however_busy_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new("utopia.test", "127.25.13.2", folder.path(), &names(13));
+    plan.users = vec!["bob"];
+    plan.smtp.session_seconds_max = 1;
+    let host = plan.start().await;
+    let mut talk = Talk::with(&host).await;
+    let begun = std::time::Instant::now();
+    let mut reply = talk.say("EHLO a.test\r\n").await;
+    while !reply.starts_with("421") && begun.elapsed() < Duration::from_secs(60) {
+        // Mail again and again; RSET alone would be too many idle commands.
+        reply = talk.say("MAIL FROM:<a@b.test>\r\n").await;
+        if reply.starts_with("250") {
+            reply = talk.say("RCPT TO:<bob@utopia.test>\r\n").await;
+        }
+        if reply.starts_with("250") {
+            reply = talk.say("DATA\r\n").await;
+        }
+        if reply.starts_with("354") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            reply = talk.say("From: a@b.test\r\n\r\nx\r\n.\r\n").await;
+        }
+    }
+    assert!(reply.starts_with("421 4.4.2 the session has taken too long"), "{reply}");
+    assert_eq!(talk.reply().await, "", "closed");
+    host.stop().await;
+}
+
 /// A conversation by hand.
 struct Talk(BufReader<TcpStream>);
 

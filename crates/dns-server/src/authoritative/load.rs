@@ -28,7 +28,12 @@ async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) ->
     let stored =
         store::load(storage, &settings.apex, seed).await.map_err(|reason| error(reason.to_string()))?;
     if !settings.is_primary() {
-        let (zone, head) = stored.map(|Stored { zone, head }| (Arc::new(zone), head)).unzip();
+        let (zone, head): (Option<Arc<_>>, _) =
+            stored.map(|Stored { zone, head }| (Arc::new(zone), head)).unzip();
+        let refreshed = store::refreshed(storage, &settings.key).await?;
+        let age = refreshed.map_or(0, |refreshed| super::now_seconds().saturating_sub(refreshed));
+        // What has expired is not served, and what is stored of it is replaced.
+        let zone = zone.filter(|zone| age < u64::from(zone.soa().expire));
         return Ok(Loaded { settings, zone, head, file_hash: 0 });
     }
     let (text, place) = match (&settings.config.text, &settings.config.file) {

@@ -11,6 +11,8 @@ mod settings;
 mod store;
 mod tcp;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 pub use config::{Config, KeyConfig, Kind, Remote, ZoneConfig};

@@ -3,17 +3,15 @@
 
 use super::keeper::Command;
 use super::settings::{Peer, ZoneSettings};
-use super::{Shared, tcp};
-use bytes::BytesMut;
+use super::{Shared, store};
+use crate::framing::{read_message, write_message};
 use dns::transfer::{self, Action, Incoming, Kind, Progress, Refresh};
 use dns::tsig::Checker;
 use dns::zone::{Soa, Zone, key};
 use event::DnsEvent;
-use net::Stream;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 /// NOTIFYs that wait; further ones say nothing new.
@@ -36,7 +34,14 @@ pub(super) async fn keep(
     stored: Option<Soa>,
     mut notifies: mpsc::Receiver<Notified>,
 ) {
-    let mut refresh = Refresh::new(Instant::now(), stored);
+    let age = match store::refreshed(&shared.storage, &settings.key).await {
+        Ok(refreshed) => refreshed.map_or(0, |refreshed| super::now_seconds().saturating_sub(refreshed)),
+        Err(error) => {
+            tracing::error!(zone = %key::display(&settings.key), %error, "when the zone was refreshed cannot be read");
+            0
+        }
+    };
+    let mut refresh = Refresh::new(Instant::now(), stored.map(|soa| (soa, Duration::from_secs(age))));
     loop {
         let due = refresh.poll_timeout().unwrap_or_else(|| Instant::now() + TRANSFER_PATIENCE);
         tokio::select! {
@@ -71,7 +76,13 @@ async fn act(
         Action::QuerySoa => {
             for primary in &settings.primaries {
                 match query_soa(shared, settings, primary).await {
-                    Ok(soa) => return refresh.handle_soa(Instant::now(), soa),
+                    Ok(soa) => {
+                        let next = refresh.handle_soa(Instant::now(), soa);
+                        if next.is_none() {
+                            note_refreshed(shared, settings).await;
+                        }
+                        return next;
+                    }
                     Err(error) => failed(settings, primary, "did not tell its SOA", &error),
                 }
             }
@@ -88,6 +99,7 @@ async fn act(
                         match installed.await {
                             Ok(Ok(())) => {
                                 refresh.handle_transferred(Instant::now(), soa);
+                                note_refreshed(shared, settings).await;
                                 return None;
                             }
                             Ok(Err(error)) => {
@@ -102,6 +114,16 @@ async fn act(
             refresh.handle_failure(Instant::now());
             None
         }
+    }
+}
+
+/// Remembers that a primary confirmed the zone, so that it expires in time
+/// whatever restarts in between.
+async fn note_refreshed(shared: &Shared, settings: &ZoneSettings) {
+    let noted = store::note_refreshed(&shared.storage, &settings.key, super::now_seconds()).await;
+    if let Err(error) = noted {
+        // It then expires earlier after a restart, not later.
+        tracing::error!(zone = %key::display(&settings.key), %error, "the refresh of the zone cannot be stored");
     }
 }
 
@@ -157,9 +179,7 @@ async fn transfer(shared: &Shared, settings: &ZoneSettings, primary: &Peer) -> i
     let id = rand::random();
     let (query, mut checker) = sign(transfer::query(Kind::Axfr, &settings.apex, id), primary)?;
     let mut stream = shared.network.connect(primary.address, QUERY_PATIENCE).await?;
-    let mut framed = BytesMut::new();
-    tcp::put_message(&mut framed, &query);
-    net::within(TRANSFER_PATIENCE, net::Phase::Write, stream.write_all(&framed)).await?;
+    net::within(TRANSFER_PATIENCE, net::Phase::Write, write_message(&mut stream, &query)).await?;
     let mut incoming = Incoming::new(settings.apex.clone(), id);
     loop {
         let mut message = net::within(TRANSFER_PATIENCE, net::Phase::Read, read_message(&mut stream)).await?;
@@ -179,11 +199,4 @@ async fn transfer(shared: &Shared, settings: &ZoneSettings, primary: &Peer) -> i
         sent: false,
     });
     Ok(zone)
-}
-
-async fn read_message(stream: &mut Stream) -> io::Result<Vec<u8>> {
-    let length = stream.read_u16().await?;
-    let mut message = vec![0; usize::from(length)];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
 }

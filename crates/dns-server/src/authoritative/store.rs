@@ -13,7 +13,10 @@ const ZONES: Table = Table("dns_zones");
 /// Apex, generation and number of the piece to records.
 const SNAPSHOTS: Table = Table("dns_snapshots");
 /// Apex and number to a journal entry.
-const JOURNAL: Table = Table("dns_journal");
+pub(super) const JOURNAL: Table = Table("dns_journal");
+/// Apex of a secondary's zone to when a primary last confirmed it, in seconds
+/// since 1970.
+const REFRESHED: Table = Table("dns_refreshed");
 
 /// Octets of a piece of a snapshot.
 const PIECE_OCTETS: usize = 256 * 1024;
@@ -21,7 +24,7 @@ const PIECE_OCTETS: usize = 256 * 1024;
 const RECORD_OCTETS: u64 = 48;
 /// Octets the journal of a zone may have before a snapshot replaces it, unless
 /// the zone is larger.
-const JOURNAL_OCTETS_MAX: u64 = 1024 * 1024;
+pub(super) const JOURNAL_OCTETS_MAX: u64 = 1024 * 1024;
 
 /// What is stored of a zone beside its records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -217,6 +220,23 @@ fn clear(transaction: &mut dyn Transaction, table: Table, prefix: &[u8]) -> Resu
 /// Writes all changes as one; durable when this returns `Ok`.
 pub(super) async fn write(storage: &Storage, writes: Vec<Write>) -> Result<(), StorageError> {
     storage.write(move |transaction| writes.iter().try_for_each(|write| write.apply(transaction))).await
+}
+
+/// Remembers when a secondary's zone was last confirmed by a primary.
+pub(super) async fn note_refreshed(
+    storage: &Storage,
+    key: &[u8],
+    at_seconds: u64,
+) -> Result<(), StorageError> {
+    let key = key.to_vec();
+    storage.write(move |transaction| transaction.put(REFRESHED, &key, &at_seconds.to_be_bytes())).await
+}
+
+/// When that was, in seconds since 1970.
+pub(super) async fn refreshed(storage: &Storage, key: &[u8]) -> Result<Option<u64>, StorageError> {
+    let key = key.to_vec();
+    let stored = storage.read(move |transaction| transaction.get(REFRESHED, &key)).await?;
+    Ok(stored.and_then(|octets| octets.try_into().ok()).map(u64::from_be_bytes))
 }
 
 /// Whether a stored SOA is older than that of a master file (RFC 1982).

@@ -2,7 +2,8 @@
 
 use super::Shared;
 use super::deferred::{self, Request};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crate::framing::{put_message, take_message};
+use bytes::{Bytes, BytesMut};
 use dns::answer::{Answerer, MESSAGE_OCTETS_MAX, Query, Transport, Verdict};
 use event::{Detail, DnsEvent};
 use net::{Listener, Phase, Stream, within};
@@ -69,7 +70,7 @@ async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
                         answerer.answer(&zones, &message, &query, verdict, Transport::Stream, &mut reply);
                     if let Some(written) = written {
                         let octets = &reply[..written.length];
-                        put_message(&mut output, octets);
+                        put_message(&mut output, octets)?;
                         if shared.reporter.wants(Detail::Message) {
                             super::tell::exchange(
                                 &shared.reporter,
@@ -94,23 +95,6 @@ async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// The next whole message behind its length (RFC 1035 section 4.2.2). At most
-/// one of 65,535 octets is gathered.
-fn take_message(input: &mut BytesMut) -> Option<Bytes> {
-    let length = usize::from(u16::from_be_bytes(*input.first_chunk()?));
-    if input.len() < length + 2 {
-        return None;
-    }
-    input.advance(2);
-    Some(input.split_to(length).freeze())
-}
-
-pub(super) fn put_message(output: &mut BytesMut, message: &[u8]) {
-    output.reserve(message.len() + 2);
-    output.put_u16(message.len() as u16);
-    output.put_slice(message);
 }
 
 async fn flush(stream: &mut Stream, output: &mut BytesMut) -> io::Result<()> {
@@ -141,7 +125,7 @@ async fn defer(shared: &Arc<Shared>, stream: &mut Stream, message: Bytes) -> io:
     let writing = async move {
         let mut output = BytesMut::new();
         while let Some(reply) = waiting.recv().await {
-            put_message(&mut output, &reply);
+            put_message(&mut output, &reply)?;
             flush(stream, &mut output).await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! One question to one server, as a stub resolver asks it.
 
+use crate::framing::exchange;
 use bytes::Bytes;
 use dns::resolver::{Fit, Question, Reply, Transport, UDP_PAYLOAD_OCTETS, fit, read};
 use domain::base::MessageBuilder;
@@ -8,7 +9,6 @@ use net::Network;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long a reply to one datagram is waited for.
 const DATAGRAM_PATIENCE: Duration = Duration::from_secs(2);
@@ -87,7 +87,7 @@ pub async fn ask(
         }
     }
     if transport == Transport::Tcp {
-        octets = by_stream(network, server, &query).await.map_err(wrong)?;
+        octets = exchange(network, server, &query, STREAM_PATIENCE).await.map_err(wrong)?.into();
         if fit(&octets, id, &question.name, question.rtype, false) == Fit::Mismatch {
             return Err(AskError::Malformed { server });
         }
@@ -136,17 +136,4 @@ async fn by_datagram(
         }
     }
     Err(io::ErrorKind::TimedOut.into())
-}
-
-async fn by_stream(network: &Network, server: SocketAddr, query: &[u8]) -> io::Result<Bytes> {
-    let exchange = async {
-        let mut stream = network.connect(server, STREAM_PATIENCE).await?;
-        let length = u16::try_from(query.len()).map_err(io::Error::other)?;
-        stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
-        let length = stream.read_u16().await?;
-        let mut octets = vec![0; length.into()];
-        stream.read_exact(&mut octets).await?;
-        Ok(Bytes::from(octets))
-    };
-    tokio::time::timeout(STREAM_PATIENCE, exchange).await?
 }

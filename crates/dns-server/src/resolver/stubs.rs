@@ -2,6 +2,7 @@
 
 use super::config::Prefix;
 use super::engine::{Asked, Sink};
+use crate::framing::{read_message, write_message};
 use dns::resolver::stub::{self, StubQuery, Unanswerable};
 use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent, Reporter};
@@ -10,7 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// Replies that wait for a client on one TCP connection; a client that does not
@@ -92,9 +92,7 @@ impl Stubs {
         let (sender, mut replies) = mpsc::channel::<Vec<u8>>(REPLIES_PER_CONNECTION_MAX);
         let read = async move {
             loop {
-                let length = tokio::time::timeout(self.idle, reader.read_u16()).await??;
-                let mut octets = vec![0; length.into()];
-                tokio::time::timeout(self.idle, reader.read_exact(&mut octets)).await??;
+                let octets = tokio::time::timeout(self.idle, read_message(&mut reader)).await??;
                 if let Some(reply) = self.take(&octets, ends, Sink::Stream(sender.clone())) {
                     let _ = sender.try_send(reply);
                 }
@@ -102,9 +100,7 @@ impl Stubs {
         };
         let write = async {
             while let Some(reply) = replies.recv().await {
-                let Ok(length) = u16::try_from(reply.len()) else { continue };
-                let framed = [&length.to_be_bytes(), &reply[..]].concat();
-                tokio::time::timeout(WRITE_PATIENCE, writer.write_all(&framed)).await??;
+                tokio::time::timeout(WRITE_PATIENCE, write_message(&mut writer, &reply)).await??;
             }
             io::Result::Ok(())
         };

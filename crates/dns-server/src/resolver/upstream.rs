@@ -2,6 +2,7 @@
 //! UDP from a socket of its own with a random port (RFC 5452 section 9.2), each
 //! query over TCP on a connection of its own.
 
+use crate::framing;
 use bytes::Bytes;
 use dns::resolver::{ExchangeId, Transmit, Transport};
 use net::{Datagrams, Network};
@@ -10,7 +11,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -130,17 +130,7 @@ async fn carry_stream(
     transmit: &Transmit,
     sender: &mpsc::Sender<Arrival>,
 ) -> io::Result<()> {
-    let exchange = async {
-        let mut stream = network.connect(transmit.to, TCP_PATIENCE).await?;
-        let length = u16::try_from(transmit.octets.len()).map_err(io::Error::other)?;
-        let framed = [&length.to_be_bytes(), &transmit.octets[..]].concat();
-        stream.write_all(&framed).await?;
-        let length = stream.read_u16().await?;
-        let mut octets = vec![0; length.into()];
-        stream.read_exact(&mut octets).await?;
-        io::Result::Ok(octets)
-    };
-    let octets = tokio::time::timeout(TCP_PATIENCE, exchange).await??;
+    let octets = framing::exchange(network, transmit.to, &transmit.octets, TCP_PATIENCE).await?;
     let arrival = Arrival::Message { exchange: transmit.exchange, from: transmit.to, octets: octets.into() };
     let _ = sender.send(arrival).await;
     Ok(())

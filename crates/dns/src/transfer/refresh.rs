@@ -35,13 +35,13 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// Starts with the stored version of the zone, if there is one. Either way
-    /// the primary is asked at once.
-    pub fn new(now: Instant, stored: Option<Soa>) -> Self {
+    /// Starts with the stored version of the zone, if there is one, and how long
+    /// ago a primary confirmed it. Either way the primary is asked at once.
+    pub fn new(now: Instant, stored: Option<(Soa, Duration)>) -> Self {
         Self {
-            soa: stored,
+            soa: stored.map(|(soa, _)| soa),
             due: Some(now),
-            expires: stored.map(|soa| now + seconds(soa.expire)),
+            expires: stored.map(|(soa, age)| now + seconds(soa.expire).saturating_sub(age)),
             notified: false,
             failures: 0,
         }
@@ -153,9 +153,23 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_does_not_put_off_the_expiry() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut refresh = Refresh::new(start, Some((SOA, Duration::from_secs(990))));
+        assert_eq!(refresh.handle_timeout(at(0)), Some(Action::QuerySoa));
+        refresh.handle_failure(at(1));
+        assert_eq!(refresh.poll_timeout(), Some(at(10)), "1,000 s after it was confirmed");
+        assert_eq!(refresh.handle_timeout(at(10)), Some(Action::Expire));
+        let mut refresh = Refresh::new(start, Some((SOA, Duration::from_secs(2_000))));
+        assert_eq!(refresh.handle_timeout(at(0)), Some(Action::Expire));
+        assert_eq!(refresh.handle_timeout(at(0)), Some(Action::Transfer), "nothing is left to be confirmed");
+    }
+
+    #[test]
     fn a_notify_is_followed_at_once_or_after_what_runs() {
         let start = Instant::now();
-        let mut refresh = Refresh::new(start, Some(SOA));
+        let mut refresh = Refresh::new(start, Some((SOA, Duration::ZERO)));
         assert_eq!(refresh.handle_timeout(start), Some(Action::QuerySoa));
         refresh.handle_notify(start, Some(12));
         refresh.handle_soa(start, SOA);

@@ -3,6 +3,7 @@
 use crate::authentication::{Lookup, LookupError};
 use mail::address::Domain;
 use mail::smtp::{EnhancedCode, Reply};
+use net::Network;
 use rand::seq::SliceRandom as _;
 use std::net::IpAddr;
 
@@ -19,7 +20,12 @@ pub(super) struct Server {
 
 /// The servers for a domain, in the order to try them; or the reply that stands
 /// for their absence: 5yz when there is no hope, 4yz when it may change.
-pub(super) async fn servers(lookup: &Lookup, domain: &str, hostname: &str) -> Result<Vec<Server>, Reply> {
+pub(super) async fn servers(
+    lookup: &Lookup,
+    network: &Network,
+    domain: &str,
+    hostname: &str,
+) -> Result<Vec<Server>, Reply> {
     if domain.starts_with('[') {
         let address = format!("a@{domain}").parse::<mail::address::Address>();
         return match address.as_ref().map(mail::address::Address::domain) {
@@ -68,10 +74,15 @@ pub(super) async fn servers(lookup: &Lookup, domain: &str, hostname: &str) -> Re
             return Err(Reply::new(451, EnhancedCode(4, 4, 3), error.to_string()));
         }
     };
-    addresses(lookup, domain, hosts).await
+    addresses(lookup, network, domain, hosts).await
 }
 
-async fn addresses(lookup: &Lookup, domain: &str, hosts: Vec<String>) -> Result<Vec<Server>, Reply> {
+async fn addresses(
+    lookup: &Lookup,
+    network: &Network,
+    domain: &str,
+    hosts: Vec<String>,
+) -> Result<Vec<Server>, Reply> {
     let mut servers = Vec::new();
     let mut temporary = None;
     for host in hosts {
@@ -86,7 +97,12 @@ async fn addresses(lookup: &Lookup, domain: &str, hosts: Vec<String>) -> Result<
             Err(LookupError::Temporary(error)) => temporary = Some(error),
             Err(_) => {}
         }
-        servers.extend(found.into_iter().map(|address| Server { name: host.clone(), address }));
+        let mut routed = Vec::new();
+        for address in &found {
+            routed.push(network.has_route(*address).await);
+        }
+        let found = routed_first(found.into_iter().zip(routed));
+        servers.extend(found.map(|address| Server { name: host.clone(), address }));
         if servers.len() >= SERVERS_MAX {
             servers.truncate(SERVERS_MAX);
             break;
@@ -96,5 +112,31 @@ async fn addresses(lookup: &Lookup, domain: &str, hosts: Vec<String>) -> Result<
         _ if !servers.is_empty() => Ok(servers),
         Some(error) => Err(Reply::new(451, EnhancedCode(4, 4, 3), error.to_string())),
         None => Err(Reply::new(550, EnhancedCode(5, 4, 4), format!("no server of {domain} has an address"))),
+    }
+}
+
+/// A host's addresses that this host knows a way to, then the others, which are
+/// tried only after them; else each in its order, IPv6 first.
+fn routed_first(addresses: impl Iterator<Item = (IpAddr, bool)>) -> impl Iterator<Item = IpAddr> {
+    let (routed, unrouted): (Vec<_>, Vec<_>) = addresses.partition(|(_, routed)| *routed);
+    routed.into_iter().chain(unrouted).map(|(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    //! The order of addresses.
+    use super::*;
+
+    #[test]
+    fn without_a_route_for_ipv6_ipv4_comes_first() {
+        let order = |ipv6_routed, ipv4_routed| {
+            let addresses =
+                [("2001:db8::1", ipv6_routed), ("2001:db8::2", ipv6_routed), ("192.0.2.1", ipv4_routed)];
+            let addresses = addresses.map(|(address, routed)| (address.parse().unwrap(), routed));
+            routed_first(addresses.into_iter()).map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(true, true), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+        assert_eq!(order(false, true), ["192.0.2.1", "2001:db8::1", "2001:db8::2"]);
+        assert_eq!(order(false, false), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
     }
 }

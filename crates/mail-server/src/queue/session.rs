@@ -99,7 +99,7 @@ async fn send_all(shared: &Arc<Shared>, domain: &str, keys: Vec<EntryKey>) {
 
 /// Opens a session with the first server that lets us.
 async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Option<String>, Reply)> {
-    let servers = destination::servers(&shared.lookup, domain, &shared.hostname)
+    let servers = destination::servers(&shared.lookup, &shared.network, domain, &shared.hostname)
         .await
         .map_err(|reply| (None, reply))?;
     let mut failure: Option<(Option<String>, Reply)> = None;

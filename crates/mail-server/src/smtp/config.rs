@@ -43,6 +43,8 @@ pub struct Config {
     /// Seconds to wait for a command, or for more of a message (RFC 5321 section
     /// 4.5.3.2.7).
     pub command_seconds_max: u64,
+    /// Seconds a session may take in all, however busy it is.
+    pub session_seconds_max: u64,
     /// Seconds a TLS handshake may take.
     pub handshake_seconds_max: u64,
     /// Whether users may send with their own address only, in MAIL FROM and in
@@ -86,6 +88,7 @@ impl Default for Config {
             messages_per_session_max: limits.messages_max,
             errors_max: limits.errors_max,
             command_seconds_max: 300,
+            session_seconds_max: 4 * 3600,
             handshake_seconds_max: 30,
             own_address_only: true,
             enforce_dmarc: true,

@@ -11,7 +11,7 @@ use net::Stream;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Octets read at once.
@@ -45,6 +45,8 @@ pub(super) struct Connection<'a> {
     pub(super) user: Option<User>,
     pub(super) recipients: Vec<Recipient>,
     receiving: Receiving<'a>,
+    /// When it must be over.
+    ends: Instant,
 }
 
 /// This connection's share of what is being received.
@@ -72,7 +74,7 @@ impl Drop for Receiving<'_> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(service: &'a Service, face: Face, stream: Stream, session: Session) -> Self {
+    fn new(service: &'a Service, face: Face, stream: Stream, session: Session, ends: Instant) -> Self {
         Self {
             service,
             face,
@@ -83,10 +85,12 @@ impl<'a> Connection<'a> {
             user: None,
             recipients: Vec::new(),
             receiving: Receiving { all: &service.receiving, octets: 0 },
+            ends,
         }
     }
 
     async fn run(service: &'a Service, face: Face, stream: Stream) -> io::Result<()> {
+        let ends = Instant::now() + Duration::from_secs(service.config.session_seconds_max);
         let handshake = Duration::from_secs(service.config.handshake_seconds_max);
         let stream = match face {
             Face::Submissions => within(handshake, stream.accept_tls(service.tls.clone())).await?,
@@ -100,7 +104,7 @@ impl<'a> Connection<'a> {
             limits: service.config.limits(),
             tell: service.reporter.wants(Detail::Message),
         });
-        let mut connection = Self::new(service, face, stream, session);
+        let mut connection = Self::new(service, face, stream, session, ends);
         loop {
             let step = connection.session.poll();
             connection.tell();
@@ -117,7 +121,7 @@ impl<'a> Connection<'a> {
                     let Self { stream, mut session, .. } = connection;
                     let stream = within(handshake, stream.accept_tls(service.tls.clone())).await?;
                     session.tls_started();
-                    connection = Self::new(service, face, stream, session);
+                    connection = Self::new(service, face, stream, session, ends);
                 }
                 step => connection.answer(step).await?,
             }
@@ -218,13 +222,23 @@ impl<'a> Connection<'a> {
         if !self.session.is_receiving_message() {
             self.receiving.clear();
         }
-        let patience = Duration::from_secs(self.service.config.command_seconds_max);
+        let left = self.ends.saturating_duration_since(Instant::now());
+        let command = Duration::from_secs(self.service.config.command_seconds_max);
+        let (patience, text) = if left < command {
+            (left, "the session has taken too long, closing")
+        } else {
+            (command, "waited too long, closing")
+        };
         tokio::select! {
-            read = tokio::time::timeout(patience, self.stream.read(&mut self.buffer)) => match read {
-                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(read)) => self.take(read),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => self.session.close(&Reply::new(421, EnhancedCode(4, 4, 2), "waited too long, closing")),
+            // First, since a client that always has something to say is never waited for.
+            biased;
+            () = tokio::time::sleep(patience) => {
+                self.session.close(&Reply::new(421, EnhancedCode(4, 4, 2), text));
+            }
+            read = self.stream.read(&mut self.buffer) => match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.take(read),
+                Err(error) => return Err(error),
             },
             () = self.service.shutdown.requested() => {
                 self.session.close(&Reply::new(421, EnhancedCode(4, 3, 2), "the server is stopping; try again soon"));
