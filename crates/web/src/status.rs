@@ -109,6 +109,9 @@ mod tests {
         };
         let rows = status.rows();
         assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].transports.as_str(), rows[0].addresses.as_str()), ("udp, tcp", "127.0.0.1:53, [::1]:53"));
+        assert_eq!(
+            (rows[0].transports.as_str(), rows[0].addresses.as_str()),
+            ("udp, tcp", "127.0.0.1:53, [::1]:53")
+        );
     }
 }
