@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long the program may take to start, or to stop, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often we look whether something has happened.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -147,7 +147,7 @@ impl Utopia {
             let output = self.ask(&["status", "--json"]);
             output.status.success().then(|| serde_json::from_slice::<Value>(&output.stdout).expect("JSON"))
         });
-        self.services = status["services"].as_array().expect("services").clone();
+        self.services.clone_from(status["services"].as_array().expect("services"));
     }
 
     /// What `utopia status --json` listed when it became ready.

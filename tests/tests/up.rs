@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::mail::inbox;
+use tests::peer;
 use tests::utopia::{Utopia, command, own_address, run, run_with_input, said, told, wait_for};
-use tests::{peer, skip};
 
 /// What dig prints with `+short`, its lines sorted.
 fn dig(at: SocketAddr, arguments: &[&str]) -> Option<Vec<String>> {
@@ -106,18 +106,50 @@ fn the_zone_has_what_its_services_need_and_the_resolver_finds_it() {
     assert!(answered.contains(&address), "{answered}");
 }
 
+/// The README's first command as it stands there: no options, the folder made
+/// where one is, on 127.0.0.1 and ::1, which one such test has at a time.
 #[test]
-fn an_ipv6_address_of_its_own_gets_an_aaaa_record() {
+fn the_first_command_of_the_readme() {
+    let lock = fs::File::create(std::env::temp_dir().join("utopia-loopback.lock")).expect("a lock file");
+    lock.lock().expect("the lock");
     let folder = tempfile::tempdir().expect("a folder");
-    if std::net::UdpSocket::bind("[::1]:0").is_err() {
-        return skip("there is no IPv6 here");
+    let mut up = command(&["up"]);
+    up.current_dir(folder.path());
+    let utopia = Utopia::start_command(up, &folder.path().join("utopia-data"));
+    let has_v6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+    let expected: &[&str] = if has_v6 { &["127.0.0.1", "::1"] } else { &["127.0.0.1"] };
+    for name in ["dns", "resolver", "smtp", "submission", "submissions", "imap", "imaps", "http"] {
+        let addresses: std::collections::BTreeSet<_> = utopia
+            .services()
+            .iter()
+            .filter(|service| service["name"] == name)
+            .map(|service| {
+                service["address"].as_str().expect("text").parse::<SocketAddr>().expect("an address")
+            })
+            .collect();
+        let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        assert_eq!(ips, expected, "{name}");
+        assert!(addresses.iter().all(|address| address.port() == utopia.at(name).port()), "{addresses:?}");
     }
-    // Only the set-up: ::1 is everybody's, and its ports are chosen, not ours.
-    let data = folder.path().join("data");
-    let made = run(&["init", "six.test", "--address", "::1", "--data", data.to_str().expect("a path")]);
-    told(made);
-    let zone = fs::read_to_string(data.join("zones/six.test.zone")).expect("the zone");
-    assert!(zone.contains("mail IN AAAA ::1") && !zone.contains(" IN A "), "{zone}");
+    let Some(addresses) = dig(utopia.at("dns"), &["mail.utopia.test", "A"]) else { return };
+    assert_eq!(addresses, ["127.0.0.1"]);
+    let v6 = dig(utopia.at("dns"), &["mail.utopia.test", "AAAA"]);
+    assert_eq!(v6, Some(if has_v6 { vec!["::1".to_owned()] } else { Vec::new() }));
+
+    // The other commands of the README, in the same folder and without options.
+    let here = |arguments: &[&str]| {
+        told(command(arguments).current_dir(folder.path()).output().expect("utopia runs"))
+    };
+    assert!(here(&["status"]).contains("127.0.0.1:"));
+    assert!(here(&["user", "add", "carol@utopia.test"]).starts_with("carol@utopia.test  "));
+    assert_eq!(here(&["mail", "queue", "list"]), "nothing waits\n");
+    here(&["dns", "zone", "check", "utopia-data/zones/utopia.test.zone"]);
+    here(&["config", "check", "utopia-data/utopia.toml"]);
+    // Ctrl-C.
+    let mut utopia = utopia;
+    utopia.signal("INT");
+    let status = utopia.wait();
+    assert!(status.success(), "{status}: {}", utopia.said());
 }
 
 #[test]
@@ -250,7 +282,15 @@ fn the_status_is_what_scripts_expect_and_the_page_shows_it() {
 
     // The table for people lists the same.
     let table = told(utopia.ask(&["status"]));
-    assert_eq!(table.lines().count(), expected.len(), "{table}");
+    for (name, transport) in expected {
+        let address = utopia.at(name).to_string();
+        let found = table.lines().any(|line| {
+            line.split_whitespace().next() == Some(name)
+                && line.contains(transport)
+                && line.ends_with(&address)
+        });
+        assert!(found, "{name}: {table}");
+    }
     utopia.stop();
     let nothing = run(&["status", "--data", text, "--json"]);
     assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
@@ -350,7 +390,7 @@ for line in sys.stdin:
     writeln!(stdin, "{}", utopia.password("alice@utopia.test")).expect("written");
     assert_eq!(next(), "selected");
     let mut dns = TcpStream::connect(utopia.at("dns")).expect("a connection");
-    dns.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    dns.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
     assert_eq!(ask_over(&mut dns, "new.utopia.test"), (3, 0), "there is no such name yet");
 
     let zone_file = data.join("zones/utopia.test.zone");
@@ -396,7 +436,7 @@ struct Smtp(BufReader<TcpStream>);
 impl Smtp {
     fn connect(utopia: &Utopia) -> Self {
         let stream = TcpStream::connect(utopia.at("smtp")).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
         let mut smtp = Self(BufReader::new(stream));
         assert!(smtp.reply().starts_with("220"));
         smtp
@@ -538,6 +578,8 @@ fn an_ordinary_user_gets_ports_above_1024_and_is_told_so() {
     if lowest > 993 {
         assert!(utopia.said().contains("Standard ports that could not be had: dns "), "{}", utopia.said());
         assert!(utopia.said().contains("imaps 9930 instead of 993"), "{}", utopia.said());
+        // As the README has them.
+        assert_eq!((utopia.at("dns").port(), utopia.at("submissions").port()), (5300, 4650));
     }
     assert!(dig(utopia.at("dns"), &["utopia.test", "MX"]).is_none_or(|lines| lines.len() == 1));
     utopia.stop();

@@ -33,9 +33,19 @@ fn main() {
 fn zones() -> Zones {
     let name = |text: &str| dns::master::name(text).expect("a name");
     let soa = [&b"\x02ns\x05bench\x04test\x00\x00"[..], &[0; 20]].concat();
-    let record = |owner: &str, rtype, data: &[u8]| WireRecord { owner: name(owner), rtype, ttl: 3600, data: data.into() };
-    let mut records = vec![record("bench.test", Rtype::SOA, &soa), record("bench.test", Rtype::NS, b"\x02ns\x05bench\x04test\x00")];
-    records.extend((0..NAMES).map(|n| record(&format!("host{n}.bench.test"), Rtype::A, &(n as u32).to_be_bytes())));
+    let record = |owner: &str, rtype, data: &[u8]| WireRecord {
+        owner: name(owner),
+        rtype,
+        ttl: 3600,
+        data: data.into(),
+    };
+    let mut records = vec![
+        record("bench.test", Rtype::SOA, &soa),
+        record("bench.test", Rtype::NS, b"\x02ns\x05bench\x04test\x00"),
+    ];
+    records.extend(
+        (0..NAMES).map(|n| record(&format!("host{n}.bench.test"), Rtype::A, &(n as u32).to_be_bytes())),
+    );
     let mut zones = Zones::new(0x1234_5678_9ABC_DEF1);
     zones.insert(Arc::new(Zone::new(name("bench.test"), zones.seed(), records).expect("a zone")));
     zones
@@ -82,7 +92,14 @@ fn round(zones: &Zones, all: &[Vec<u8>], answers: bool) -> f64 {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 let reply = &mut replies[index * STRIDE..][..4096];
                 let Some(located) = &located[index] else { continue };
-                let written = answerer.answer_located(zones, located, message, &queries[index], Transport::Datagram, reply);
+                let written = answerer.answer_located(
+                    zones,
+                    located,
+                    message,
+                    &queries[index],
+                    Transport::Datagram,
+                    reply,
+                );
                 black_box(written);
             }
         } else {
