@@ -136,9 +136,9 @@ fn authoritative(input: &[u8]) {
             (_, Some(edns)) => usize::from(edns.payload.min(PAYLOAD_OCTETS_MAX)).max(PLAIN_OCTETS_MAX),
         };
         assert!(octets.len() <= octets_max, "{} octets of {octets_max}", octets.len());
-        if let (Verdict::Answer, Some(located)) = (verdict, Located::find(zones, &query)) {
+        if let (Verdict::Answer, Some(located)) = (verdict, Located::find(zones, &query, |_| {})) {
             let mut located = [Some(located)];
-            Located::fetch(&mut located);
+            Located::fetch(&mut located, |_| {});
             let [Some(located)] = located else { return };
             let mut again = vec![0x55; MESSAGE_OCTETS_MAX];
             let twin = Answerer::new(PAYLOAD_OCTETS_MAX)

@@ -114,17 +114,37 @@ pub struct DatagramBatch {
 // call and not read after it; what they point to belongs to this value.
 unsafe impl Send for DatagramBatch {}
 
-/// A received datagram.
-#[derive(Debug, Clone, Copy)]
+/// A received datagram. The sender's address stays as the system wrote it until
+/// somebody asks.
+#[derive(Clone, Copy)]
 pub struct Incoming<'a> {
     /// What it carries.
     pub octets: &'a [u8],
-    /// Who sent it.
-    pub peer: SocketAddr,
-    /// Our address it was sent to.
-    pub local: SocketAddr,
     /// Whether it was longer than its buffer and lost its end.
     pub truncated: bool,
+    peer: &'a sockaddr_storage,
+    local: &'a SocketAddr,
+}
+
+impl Incoming<'_> {
+    /// Who sent it.
+    pub fn peer(&self) -> SocketAddr {
+        // The socket's family is IPv4 or IPv6, and so is every sender's.
+        message::read_address(self.peer).unwrap_or(*self.local)
+    }
+
+    /// Our address it was sent to.
+    pub fn local(&self) -> SocketAddr {
+        *self.local
+    }
+}
+
+impl std::fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { octets, truncated, .. } = self;
+        let (octets, peer, local) = (octets.len(), self.peer(), self.local());
+        write!(f, "Incoming({octets} octets from {peer} to {local}, truncated: {truncated})")
+    }
 }
 
 /// Where the reply to a datagram is written; an empty one is not sent.
@@ -137,11 +157,13 @@ pub struct Reply<'a> {
 impl Reply<'_> {
     /// The whole buffer, `reply_octets_max` long, to be written in place; then
     /// say with [`Reply::set_len`] how much of it is the reply.
+    #[inline]
     pub fn buffer(&mut self) -> &mut [u8] {
         self.buffer
     }
 
     /// How much of the buffer is the reply, at most all of it.
+    #[inline]
     pub fn set_len(&mut self, octets: usize) {
         *self.length = octets.min(self.buffer.len());
     }
@@ -236,24 +258,26 @@ impl DatagramBatch {
     ///
     /// # Panics
     /// When `index` is not below [`DatagramBatch::len`].
+    #[inline]
     pub fn datagram(&self, index: usize) -> Incoming<'_> {
         assert!(index < self.count, "datagram {index} of {}", self.count);
-        incoming(&self.incoming, &self.peers, &self.locals, &self.truncated, self.bound, index)
+        incoming(&self.incoming, &self.peers, &self.locals, &self.truncated, index)
     }
 
     /// One received datagram, with the buffer for its reply.
     ///
     /// # Panics
     /// When `index` is not below [`DatagramBatch::len`].
+    #[inline]
     pub fn exchange(&mut self, index: usize) -> (Incoming<'_>, Reply<'_>) {
         assert!(index < self.count, "datagram {index} of {}", self.count);
-        let Self { incoming: octets, peers, locals, truncated, bound, replies, .. } = self;
-        (incoming(octets, peers, locals, truncated, *bound, index), replies.reply(index))
+        let Self { incoming: octets, peers, locals, truncated, replies, .. } = self;
+        (incoming(octets, peers, locals, truncated, index), replies.reply(index))
     }
 
     /// The received datagrams, each with the buffer for its reply.
     pub fn exchanges(&mut self) -> impl Iterator<Item = (Incoming<'_>, Reply<'_>)> {
-        let Self { incoming: octets, peers, locals, truncated, bound, replies, count, .. } = self;
+        let Self { incoming: octets, peers, locals, truncated, replies, count, .. } = self;
         let (octets, peers, locals, truncated) = (&*octets, &*peers, &*locals, &*truncated);
         let size = replies.size;
         replies
@@ -264,7 +288,7 @@ impl DatagramBatch {
             .enumerate()
             .map(move |(index, (buffer, length))| {
                 let buffer = &mut buffer[..size];
-                let datagram = incoming(octets, peers, locals, truncated, *bound, index);
+                let datagram = incoming(octets, peers, locals, truncated, index);
                 (datagram, Reply { buffer, length })
             })
     }
@@ -373,21 +397,20 @@ impl DatagramBatch {
     }
 }
 
+#[inline]
 fn incoming<'a>(
     octets: &'a Buffers,
-    peers: &[sockaddr_storage],
-    locals: &[SocketAddr],
+    peers: &'a [sockaddr_storage],
+    locals: &'a [SocketAddr],
     truncated: &[bool],
-    bound: SocketAddr,
     index: usize,
 ) -> Incoming<'a> {
     let start = index * octets.stride;
     Incoming {
         octets: &octets.memory[start..start + octets.lengths[index]],
-        // The socket's family is IPv4 or IPv6, and so is every sender's.
-        peer: message::read_address(&peers[index]).unwrap_or(bound),
-        local: locals[index],
         truncated: truncated[index],
+        peer: &peers[index],
+        local: &locals[index],
     }
 }
 
@@ -415,6 +438,7 @@ impl Buffers {
         Self { memory: vec![0; count * stride].into(), lengths: vec![0; count].into(), size, stride }
     }
 
+    #[inline]
     fn reply(&mut self, index: usize) -> Reply<'_> {
         let start = index * self.stride;
         let buffer = &mut self.memory[start..start + self.size];

@@ -182,7 +182,7 @@ fn a_batch_goes_through_the_layers_of_its_network() {
     let from = loop {
         batch.receive().unwrap();
         for (datagram, mut reply) in batch.exchanges() {
-            assert_eq!((datagram.octets, datagram.local), (&b"ping"[..], asked));
+            assert_eq!((datagram.octets, datagram.local()), (&b"ping"[..], asked));
             assert!(reply.push(b"pong"));
         }
         batch.send().unwrap();

@@ -76,8 +76,8 @@ fn a_batch_replies_from_the_address_that_was_asked() {
         client.send_to(b"where", asked).unwrap();
         assert_eq!(batch.receive().unwrap(), 1);
         let datagram = batch.datagram(0);
-        assert_eq!((datagram.octets, datagram.local), (&b"where"[..], asked));
-        assert_eq!(datagram.peer, client.local_addr().unwrap());
+        assert_eq!((datagram.octets, datagram.local()), (&b"where"[..], asked));
+        assert_eq!(datagram.peer(), client.local_addr().unwrap());
         assert!(batch.exchange(0).1.push(b"here"));
         assert_eq!(batch.send().unwrap(), 1);
         let mut buffer = [0; 16];

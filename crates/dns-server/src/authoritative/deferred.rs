@@ -31,8 +31,8 @@ impl Request {
     pub(super) fn datagram(incoming: &Incoming<'_>) -> Self {
         Self {
             octets: Bytes::copy_from_slice(incoming.octets),
-            peer: incoming.peer,
-            local: incoming.local,
+            peer: incoming.peer(),
+            local: incoming.local(),
             transport: Transport::Datagram,
         }
     }

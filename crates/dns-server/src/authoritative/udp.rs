@@ -1,6 +1,6 @@
 //! Queries in datagrams: one thread a socket, a batch at a time. All queries of
-//! a batch are read and what their look-ups touch is fetched before the first is
-//! answered, so that the memory works on all of them at once.
+//! a batch are read and what their look-ups touch is being fetched before the
+//! first is answered, so that the memory works on all of them at once.
 
 use super::Shared;
 use super::deferred::Request;
@@ -51,10 +51,10 @@ fn answer(
     for (index, (query, verdict)) in queries.iter_mut().zip(verdicts.iter_mut()).enumerate() {
         *verdict = query.read(batch.datagram(index).octets);
         if *verdict == Verdict::Answer {
-            located[index] = Located::find(&zones, query);
+            located[index] = Located::find(&zones, query, net::prefetch);
         }
     }
-    Located::fetch(&mut located[..queries.len()]);
+    Located::fetch(&mut located[..queries.len()], net::prefetch);
 
     let (mut answered, mut name_errors, mut truncated, mut refused) = (0, 0, 0, 0);
     for (index, (query, verdict)) in queries.iter().zip(verdicts.iter()).enumerate() {
@@ -85,7 +85,7 @@ fn answer(
                 refused += u32::from(!matches!(written.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN));
                 if shared.reporter.wants(Detail::Message) {
                     let octets = &reply.buffer()[..written.length];
-                    super::tell::exchange(&shared.reporter, incoming.peer, incoming.local, query, octets);
+                    super::tell::exchange(&shared.reporter, incoming.peer(), incoming.local(), query, octets);
                 }
             }
             None => refused += 1,

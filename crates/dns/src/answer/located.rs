@@ -4,7 +4,6 @@
 use super::{Answerer, Query};
 use crate::zone::{Found, Home, Node, Zone, Zones, key};
 use domain::base::iana::Class;
-use std::hint::black_box;
 
 /// Octets that come from memory together.
 const LINE_OCTETS: usize = 64;
@@ -22,34 +21,31 @@ pub struct Located<'a> {
 
 impl<'a> Located<'a> {
     /// Finds the zone and the place in its table; `None` where the answer is an
-    /// error.
+    /// error. `prefetch` starts to fetch the line at an address, without waiting.
     #[inline]
-    pub fn find(zones: &'a Zones, query: &Query) -> Option<Self> {
+    pub fn find(zones: &'a Zones, query: &Query, prefetch: impl Fn(*const u8)) -> Option<Self> {
         if query.class != Class::IN {
             return None;
         }
         let Home::Served(zone) = Answerer::home(zones, query) else { return None };
-        Some(Self { zone, hash: key::hash(zones.seed(), query.name.octets()), likely: None })
+        let hash = key::hash(zones.seed(), query.name.octets());
+        prefetch(zone.table().place_of(hash));
+        Some(Self { zone, hash, likely: None })
     }
 
-    /// Reads ahead, one step for all look-ups and then the next, what answering
-    /// them will read: loads that do not depend on each other overlap.
-    pub fn fetch(all: &mut [Option<Located<'a>>]) {
-        let mut sum = 0_usize;
-        for located in all.iter().flatten() {
-            sum = sum.wrapping_add(located.zone.table().touch(located.hash));
-        }
-        black_box(sum);
+    /// Starts to fetch, for all that were found before, what answering them will
+    /// read: the names' cards.
+    #[inline]
+    pub fn fetch(all: &mut [Option<Located<'a>>], prefetch: impl Fn(*const u8)) {
         for located in all.iter_mut().flatten() {
             located.likely = located.zone.table().with_hash(located.hash).next();
-        }
-        let mut sum = 0_usize;
-        for node in all.iter().flatten().filter_map(|located| located.likely) {
-            for line in node.card().memory().iter().step_by(LINE_OCTETS).take(LINES) {
-                sum = sum.wrapping_add(usize::from(*line));
+            if let Some(node) = located.likely {
+                let memory = node.card().memory();
+                for line in 0..LINES {
+                    prefetch(memory.as_ptr().wrapping_add(line * LINE_OCTETS));
+                }
             }
         }
-        black_box(sum);
     }
 
     /// What the name of the query it was found for means in its zone.

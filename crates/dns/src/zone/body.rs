@@ -126,8 +126,8 @@ mod tests {
             octets in proptest::collection::vec(any::<u8>(), 0..200),
             pointers in proptest::collection::vec(any::<u16>(), 0..8),
             optional in proptest::collection::vec(any::<(u16, u16)>(), 0..4),
-            counts: [u16; 3],
-            (required, rotation, reference, authoritative): (u16, u16, u8, bool),
+            counts in any::<[u16; 3]>(),
+            (required, rotation, reference, authoritative) in any::<(u16, u16, u8, bool)>(),
         ) {
             let fields = Fields { reference, counts, required, rotation, authoritative };
             let one = Rendered::new(fields, &octets, &pointers, &optional);

@@ -210,7 +210,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_are_as_their_octets(octets in proptest::collection::vec(any::<u8>(), 0..40), other: u8, at: usize) {
+        fn words_are_as_their_octets(
+            octets in proptest::collection::vec(any::<u8>(), 0..40),
+            other in any::<u8>(),
+            at in any::<usize>(),
+        ) {
             let mut lower = [0xFF; 256];
             lower_case(&octets, &mut lower);
             prop_assert_eq!(&lower[..octets.len()], octets.to_ascii_lowercase());

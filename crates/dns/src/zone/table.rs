@@ -103,11 +103,11 @@ impl<T: Named> Table<T> {
         })
     }
 
-    /// Reads where a look-up of `hash` begins, and nothing that depends on it.
+    /// Where in memory a look-up of `hash` begins.
     #[inline]
-    pub(crate) fn touch(&self, hash: u64) -> usize {
+    pub(crate) fn place_of(&self, hash: u64) -> *const u8 {
         let slots = &self.shards[self.shard_of(hash)].slots;
-        usize::from(slots[hash as usize & (slots.len() - 1)].is_some())
+        std::ptr::from_ref(&slots[hash as usize & (slots.len() - 1)]).cast()
     }
 
     /// Adds an item, in the place of one of the same name.

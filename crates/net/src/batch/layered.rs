@@ -60,15 +60,15 @@ impl DatagramBatch {
             let passing = Passing {
                 at: now,
                 direction: Direction::Incoming,
-                from: datagram.peer,
-                to: datagram.local,
+                from: datagram.peer(),
+                to: datagram.local(),
                 octets: datagram.octets,
             };
             if let Some(due) = layered.layers.pass(passing) {
                 let parcel = Parcel {
                     octets: datagram.octets.into(),
-                    local: datagram.local,
-                    peer: datagram.peer,
+                    local: datagram.local(),
+                    peer: datagram.peer(),
                     truncated: datagram.truncated,
                 };
                 layered.incoming.push(due, parcel);
@@ -95,7 +95,7 @@ impl DatagramBatch {
             if length == 0 {
                 continue;
             }
-            let (local, peer) = (self.locals[index], self.datagram(index).peer);
+            let (local, peer) = (self.locals[index], self.datagram(index).peer());
             let start = index * self.replies.stride;
             let octets = &self.replies.memory[start..start + length];
             let passing = Passing { at: now, direction: Direction::Outgoing, from: local, to: peer, octets };

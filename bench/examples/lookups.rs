@@ -85,9 +85,9 @@ fn round(zones: &Zones, all: &[Vec<u8>], answers: bool) -> f64 {
             for (index, query) in batch.iter().enumerate() {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 assert_eq!(queries[index].read(message), Verdict::Answer);
-                located[index] = Located::find(zones, &queries[index]);
+                located[index] = Located::find(zones, &queries[index], net::prefetch);
             }
-            Located::fetch(&mut located[..batch.len()]);
+            Located::fetch(&mut located[..batch.len()], net::prefetch);
             for (index, query) in batch.iter().enumerate() {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 let reply = &mut replies[index * STRIDE..][..4096];
