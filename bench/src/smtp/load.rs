@@ -71,7 +71,7 @@ impl Load {
                     session.receive(buffer.get(..read).unwrap_or_default());
                 }
                 ClientStep::Sent(outcome) => {
-                    if let Some(refused) = outcome.recipients.iter().find(|reply| reply.code / 100 != 2) {
+                    if let Some(refused) = outcome.recipients.iter().find(|reply| reply.code() / 100 != 2) {
                         return Err(io::Error::other(format!("{} said {refused}", self.address)));
                     }
                 }
