@@ -12,7 +12,7 @@ mod ours;
 mod postfix;
 mod process;
 
-use crate::row::Row;
+use crate::row::{Figure, Row};
 use load::Load;
 use ours::Ours;
 use postfix::Postfix;
@@ -67,9 +67,8 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
                 number += messages;
                 to_ours += if *name == "ours" { messages } else { 0 };
                 let round = measure(*server, &load)?;
-                let keep = |best: &mut BTreeMap<&'static str, f64>, figure: f64| {
-                    let best = best.entry(name).or_default();
-                    *best = best.max(figure);
+                let keep = |rounds: &mut BTreeMap<&'static str, Vec<f64>>, figure: f64| {
+                    rounds.entry(name).or_default().push(figure);
                 };
                 keep(&mut acknowledged, messages as f64 / round.acknowledged);
                 keep(&mut delivered, messages as f64 / round.delivered);
@@ -77,13 +76,15 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
             }
         }
         let who = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
-        for (what, unit, mut best) in [
+        for (what, unit, rounds) in [
             ("acknowledged", "messages/s", acknowledged),
             ("in the mailbox", "messages/s", delivered),
             ("by processor time of the server", "messages/CPU s", efficiency),
         ] {
-            let ours = best.remove("ours").unwrap_or_default();
-            Row::more_is_better(format!("SMTP, {who}, {what}"), unit, ours, best).print(json);
+            let mut figures: BTreeMap<_, _> =
+                rounds.into_iter().map(|(name, rounds)| (name, Figure::median(rounds))).collect();
+            let ours = figures.remove("ours").unwrap_or_default();
+            Row::more_is_better(format!("SMTP, {who}, {what}"), unit, ours, figures, &[]).print(json);
         }
         if !json {
             let commits = (ours.commits() - commits) as f64 / f64::from(u32::try_from(to_ours).unwrap_or(1));

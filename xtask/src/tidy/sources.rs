@@ -72,7 +72,8 @@ pub(super) fn check(place: &str, text: &str) -> Vec<String> {
     if BANNED.contains(&stem) {
         findings.push(format!("{place}: `{stem}` says nothing; name it after what it does"));
     }
-    let mut in_tests = false;
+    // A module of tests stands in a file of its own.
+    let mut in_tests = place.ends_with("/tests.rs") || place.contains("/tests/");
     for (index, line) in text.lines().enumerate() {
         in_tests |= line.trim() == "#[cfg(test)]";
         let line = line.trim_start();

@@ -34,7 +34,7 @@ impl Site {
             match Storage::open(&storage::Config::default(), folder, reporter.clone()) {
                 // A server that was stopped just now lets go of it.
                 Err(storage::StorageError::Locked { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(20)).await
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 opened => break opened.unwrap(),
             }
