@@ -109,16 +109,20 @@ const SUBMITTER: &str = r#"
 import smtplib, ssl, sys
 host, port, ca, number = sys.argv[1:5]
 number = int(number)
-smtp = smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile=ca))
-smtp.login("alice@utopia.test", sys.stdin.readline().rstrip("\n"))
-while True:
-    text = "From: alice@utopia.test\r\nSubject: number %d end\r\n\r\nbody\r\n" % number
-    try:
+try:
+    smtp = smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile=ca))
+    smtp.login("alice@utopia.test", sys.stdin.readline().rstrip("\n"))
+    while True:
+        text = "From: alice@utopia.test\r\nSubject: number %d end\r\n\r\nbody\r\n" % number
         smtp.sendmail("alice@utopia.test", ["postmaster@crepes.test"], text)
-    except (OSError, smtplib.SMTPServerDisconnected):
-        break
-    print(number, flush=True)
-    number += 1
+        print(number, flush=True)
+        number += 1
+except smtplib.SMTPServerDisconnected:
+    pass
+except smtplib.SMTPException:
+    raise # A wrong reply.
+except OSError:
+    pass
 "#;
 
 /// Runs a submitter to its end; numbers that it prints are acknowledged.
@@ -225,21 +229,23 @@ async fn deliveries() {
     for round in 1..=ROUNDS {
         let utopia = Utopia::start(&data);
         let mut clients = Vec::new();
-        for client in 1..=CLIENTS {
-            if client <= CLIENTS - SUBMITTERS {
-                let delivering = deliver(smtp, next.clone(), here.clone());
-                clients.push(tokio::spawn(async move {
-                    // Ended by the broken connection.
-                    let _ = delivering.await;
-                }));
-                continue;
-            }
+        for client in 1..=SUBMITTERS {
             let mut submitter = Command::new(&python);
             submitter.args(["-c", SUBMITTER, &submissions.ip().to_string(), &submissions.port().to_string()]);
             submitter.arg(&ca_file).arg((round * 1_000_000 + client * 100_000).to_string());
             let (alice, elsewhere) = (alice.clone(), elsewhere.clone());
             clients
                 .push(tokio::task::spawn_blocking(move || submit_elsewhere(submitter, &alice, &elsewhere)));
+        }
+        // They need a while to log in; then all are in the middle of it.
+        let before = elsewhere.lock().expect("no panic").len();
+        wait_for("mail for elsewhere", || (elsewhere.lock().expect("no panic").len() > before).then_some(()));
+        for _ in SUBMITTERS..CLIENTS {
+            let delivering = deliver(smtp, next.clone(), here.clone());
+            clients.push(tokio::spawn(async move {
+                // Ended by the broken connection.
+                let _ = delivering.await;
+            }));
         }
         let acknowledged =
             || here.lock().expect("no panic").len() + elsewhere.lock().expect("no panic").len();

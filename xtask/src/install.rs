@@ -13,6 +13,8 @@ const PEERS: &[(&str, &str)] = &[
     ("knotd", "knot"),
     ("nsd", "nsd"),
     ("unbound", "unbound"),
+    ("curl", "curl"),
+    ("systemd-analyze", "systemd"),
     ("swaks", "swaks"),
     ("Net::SSLeay", "libnet-ssleay-perl"),
     ("Authen::SASL", "libauthen-sasl-perl"),
