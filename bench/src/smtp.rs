@@ -28,7 +28,7 @@ const USERS: usize = 20;
 /// Clients at once, and how many messages they send in all.
 const LOADS: [(usize, usize); 2] = [(1, 500), (20, 4_000)];
 /// Rounds, in turn over both servers, so that what disturbs the machine disturbs
-/// both alike; the best round of each counts.
+/// both alike; the median of the rounds counts.
 const ROUNDS: usize = 3;
 /// How long a server may take to put what it took into the mailboxes.
 const DELIVERY_PATIENCE: Duration = Duration::from_mins(2);
