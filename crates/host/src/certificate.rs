@@ -151,6 +151,46 @@ mod tests {
         assert_ne!(other.0, renewed.0, "other names, another certificate");
     }
 
+    /// Whether a client that trusts `authority` only accepts what the servers show now.
+    async fn is_shown(certificate: &Certificate, authority: &Authority) -> bool {
+        let network = net::Network::new();
+        let options = net::ListenOptions::at("127.0.0.1:0".parse().expect("an address"));
+        let listener = network.listen(&options).expect("a listener");
+        let address = listener.local_addr().expect("its address");
+        let client = tls::client_config_verified(authority.cert_pem()).expect("settings");
+        let (accepted, connected) = tokio::join!(
+            async { listener.accept().await?.accept_tls(certificate.config.clone()).await },
+            async {
+                let stream = network.connect(address, Duration::from_secs(20)).await?;
+                stream.connect_tls(client, "localhost").await
+            }
+        );
+        accepted.is_ok() && connected.is_ok()
+    }
+
+    #[tokio::test]
+    async fn running_servers_show_the_certificate_of_the_newest_configuration() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own: Configuration =
+            toml::from_str("version = 1\ndomain = \"utopia.test\"").expect("a configuration");
+        let certificate = Certificate::of(&own, folder.path()).expect("a certificate");
+        let local = authority(folder.path()).expect("the CA");
+        assert!(is_shown(&certificate, &local).await);
+
+        let public = Authority::create("a public CA", SystemTime::now()).expect("a CA");
+        let issued = public.issue(&["localhost"], SystemTime::now()).expect("a certificate");
+        let files = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+        std::fs::write(&files[0], &issued.cert_chain_pem).expect("written");
+        let mut bought = own.clone();
+        [bought.tls.certificate_file, bought.tls.key_file] = files.clone().map(Some);
+        certificate.renew(&bought, folder.path()).expect_err("there is no key file yet");
+        assert!(is_shown(&certificate, &local).await, "the one before stays");
+        std::fs::write(&files[1], &issued.key_pem).expect("written");
+        certificate.renew(&bought, folder.path()).expect("renewed");
+        assert!(is_shown(&certificate, &public).await);
+        assert!(!is_shown(&certificate, &local).await);
+    }
+
     #[test]
     fn keys_are_their_owners_only() {
         use std::os::unix::fs::PermissionsExt;
