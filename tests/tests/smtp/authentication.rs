@@ -311,7 +311,8 @@ async fn a_message_makes_us_look_up_only_so_many_names() {
         );
         text
     });
-    let message = format!("{signatures}From: a@b.test\r\n\r\nx\r\n");
+    // Without a body, so that the signatures' body hash is right and their keys are wanted.
+    let message = format!("{signatures}From: a@b.test\r\n\r\n");
     let from = path("<a@b.test>");
     let arrival = Arrival {
         client: "192.0.2.1".parse().unwrap(),
@@ -320,7 +321,8 @@ async fn a_message_makes_us_look_up_only_so_many_names() {
         message: message.as_bytes(),
     };
     let verdict = authentication.check(arrival).await;
-    assert_eq!(verdict.disposition, Disposition::Deliver);
+    // Whether it passes is not known, and that is all its sender gets.
+    assert_eq!(verdict.disposition, Disposition::Defer);
     let asked = resolver.asked.lock().unwrap().len();
     // 60 for DKIM and DMARC, and the few of SPF.
     assert!((30..=75).contains(&asked), "{asked} names were looked up");
