@@ -87,7 +87,7 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
         }
         if !json {
             let commits = (ours.commits() - commits) as f64 / f64::from(u32::try_from(to_ours).unwrap_or(1));
-            println!("  (ours synced {commits:.3} times a message)");
+            println!("  (ours made {commits:.3} durable commits a message)");
         }
     }
     drop(postfix);
