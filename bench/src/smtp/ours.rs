@@ -48,7 +48,7 @@ impl Ours {
         Ok(Self { runtime, address, mailboxes, accounts, shutdown })
     }
 
-    /// Durable commits so far; each is one sync.
+    /// Durable commits so far.
     pub(super) fn commits(&self) -> u64 {
         self.mailboxes.storage().commits()
     }

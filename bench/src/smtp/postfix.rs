@@ -31,11 +31,17 @@ virtual   unix  -  n  n  -    -  virtual
 anvil     unix  -  -  n  -    1  anvil
 ";
 
+/// Keeps Postfix running until its standard input ends: with us, however we end.
+const KEEPER: &str = "trap '' INT HUP
+/usr/sbin/postfix -c \"$CONFIGURATION\" start-fg &
+cat
+/usr/sbin/postfix -c \"$CONFIGURATION\" stop
+wait";
+
 /// The server under test, which ends when this is dropped.
 pub(super) struct Postfix {
     child: Child,
     address: SocketAddr,
-    configuration: PathBuf,
     mailboxes: PathBuf,
 }
 
@@ -52,15 +58,14 @@ impl Postfix {
         }
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let (configuration, mailboxes) = configure(folder, address.port())?;
-        let child = Command::new("/usr/sbin/postfix")
-            .arg("-c")
-            .arg(&configuration)
-            .arg("start-fg")
-            .stdin(Stdio::null())
+        let child = Command::new("sh")
+            .args(["-c", KEEPER])
+            .env("CONFIGURATION", &configuration)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let postfix = Self { child, address, configuration, mailboxes };
+        let postfix = Self { child, address, mailboxes };
         postfix.wait()?;
         Ok(Some(postfix))
     }
@@ -110,17 +115,7 @@ impl Measured for Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let stop = Command::new("/usr/sbin/postfix")
-            .arg("-c")
-            .arg(&self.configuration)
-            .arg("stop")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !stop.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
-        }
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

@@ -49,6 +49,9 @@ impl Sqlite {
         }
         // FULL: each commit syncs the log before it returns.
         connection.pragma_update(None, "synchronous", "full").map_err(failed)?;
+        // What a job's savepoint must be able to undo stays in memory. Without
+        // this a batch that touches more than 64 KiB makes, and deletes, a file.
+        connection.pragma_update(None, "temp_store", "memory").map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 4000).map_err(failed)?;
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024).map_err(failed)?;
         // The new file's name must survive a power cut as well.
