@@ -33,9 +33,19 @@ fn main() {
 fn zones() -> Zones {
     let name = |text: &str| dns::master::name(text).expect("a name");
     let soa = [&b"\x02ns\x05bench\x04test\x00\x00"[..], &[0; 20]].concat();
-    let record = |owner: &str, rtype, data: &[u8]| WireRecord { owner: name(owner), rtype, ttl: 3600, data: data.into() };
-    let mut records = vec![record("bench.test", Rtype::SOA, &soa), record("bench.test", Rtype::NS, b"\x02ns\x05bench\x04test\x00")];
-    records.extend((0..NAMES).map(|n| record(&format!("host{n}.bench.test"), Rtype::A, &(n as u32).to_be_bytes())));
+    let record = |owner: &str, rtype, data: &[u8]| WireRecord {
+        owner: name(owner),
+        rtype,
+        ttl: 3600,
+        data: data.into(),
+    };
+    let mut records = vec![
+        record("bench.test", Rtype::SOA, &soa),
+        record("bench.test", Rtype::NS, b"\x02ns\x05bench\x04test\x00"),
+    ];
+    records.extend(
+        (0..NAMES).map(|n| record(&format!("host{n}.bench.test"), Rtype::A, &(n as u32).to_be_bytes())),
+    );
     let mut zones = Zones::new(0x1234_5678_9ABC_DEF1);
     zones.insert(Arc::new(Zone::new(name("bench.test"), zones.seed(), records).expect("a zone")));
     zones
@@ -72,17 +82,26 @@ fn round(zones: &Zones, all: &[Vec<u8>], answers: bool) -> f64 {
         }
         if answers {
             let mut located = [const { None }; BATCH];
+            let mut near = None;
             for (index, query) in batch.iter().enumerate() {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 assert_eq!(queries[index].read(message), Verdict::Answer);
-                located[index] = Located::find(zones, &queries[index], net::prefetch);
+                located[index] = Located::find(zones, &queries[index], near.as_ref(), net::prefetch);
+                near = located[index].or(near);
             }
             Located::fetch(&mut located[..batch.len()], net::prefetch);
             for (index, query) in batch.iter().enumerate() {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 let reply = &mut replies[index * STRIDE..][..4096];
                 let Some(located) = &located[index] else { continue };
-                let written = answerer.answer_located(zones, located, message, &queries[index], Transport::Datagram, reply);
+                let written = answerer.answer_located(
+                    zones,
+                    located,
+                    message,
+                    &queries[index],
+                    Transport::Datagram,
+                    reply,
+                );
                 black_box(written);
             }
         } else {

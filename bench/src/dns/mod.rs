@@ -34,10 +34,8 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
     let ours = runtime.block_on(start_ours(&zone, folder.path(), &shutdown))?;
     let added = Arc::new(AtomicUsize::new(0));
     let echo = start_echo(&added, &shutdown)?;
-    let foreign = [
-        ("nsd", Foreign::nsd(folder.path(), &zone)?),
-        ("knot", Foreign::knot(folder.path(), &zone)?),
-    ];
+    let foreign =
+        [("nsd", Foreign::nsd(folder.path(), &zone)?), ("knot", Foreign::knot(folder.path(), &zone)?)];
 
     let mut servers = vec![
         ("ours", Measured { address: ours, threads: threads_named("dns-udp")? }),
@@ -68,10 +66,9 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
                 efficiencies.entry(name).or_default().push(answered / cpu_seconds);
             }
         }
-        for (what, unit, measured) in [
-            ("by processor time", "queries/CPU s", efficiencies),
-            ("by the clock", "queries/s", rates),
-        ] {
+        for (what, unit, measured) in
+            [("by processor time", "queries/CPU s", efficiencies), ("by the clock", "queries/s", rates)]
+        {
             let mut peers: BTreeMap<_, _> =
                 measured.into_iter().map(|(name, rounds)| (name, Figure::median(rounds))).collect();
             let ours = peers.remove("ours").unwrap_or_default();

@@ -140,7 +140,11 @@ impl Answerer {
                 }
                 if query.rtype == Rtype::ANY {
                     let body = chain::any(query, node, transport == Transport::Stream);
-                    return write(body.as_ref().map_or(zone.negative(), Rendered::body), OptRcode::NOERROR, reply);
+                    return write(
+                        body.as_ref().map_or(zone.negative(), Rendered::body),
+                        OptRcode::NOERROR,
+                        reply,
+                    );
                 }
                 if node.rrset(Rtype::CNAME).is_some() {
                     let (body, rcode) = chain::follow(zones, query, node);

@@ -294,8 +294,8 @@ impl Draft {
             .chain(gone.iter().map(|name| (name, &[][..], 0)))
             .filter(|(name, rrsets, children)| {
                 let before = base.node(name);
-                let (was, had) =
-                    before.map_or((false, 0), |node| (self.is_cut(name, node.rrsets()), node.details().children));
+                let (was, had) = before
+                    .map_or((false, 0), |node| (self.is_cut(name, node.rrsets()), node.details().children));
                 was != self.is_cut(name, rrsets) && (*children > 0 || had > 0)
             })
             .map(|(name, ..)| name.clone())
@@ -342,6 +342,7 @@ impl Draft {
         }
         Ok(Zone {
             negative: self.render_negative(soa),
+            top: names.get(&self.key).cloned(),
             apex: self.apex,
             key: self.key,
             soa,
