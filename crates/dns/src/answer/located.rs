@@ -14,8 +14,18 @@ const LINE_OCTETS: usize = 64;
 pub struct Located<'a> {
     pub(crate) zone: &'a Arc<Zone>,
     hash: u64,
-    /// What the table has at this hash, not compared yet, once that was fetched.
-    likely: Option<Option<&'a Node>>,
+    likely: Likely<'a>,
+}
+
+/// What a zone's table has at a hash.
+#[derive(Debug, Clone, Copy)]
+enum Likely<'a> {
+    /// Nobody has looked yet.
+    Unknown,
+    /// No name: the one asked for does not exist.
+    Nothing,
+    /// This name, not compared yet.
+    Node(&'a Node),
 }
 
 impl<'a> Located<'a> {
@@ -42,7 +52,7 @@ impl<'a> Located<'a> {
         };
         let hash = key::hash(zones.seed(), query.name.octets());
         prefetch(zone.table().place_of(hash));
-        Some(Self { zone, hash, likely: None })
+        Some(Self { zone, hash, likely: Likely::Unknown })
     }
 
     /// Starts to fetch, for all that were found before, what answering them will
@@ -50,14 +60,15 @@ impl<'a> Located<'a> {
     #[inline]
     pub fn fetch(all: &mut [Option<Located<'a>>], prefetch: impl Fn(*const u8)) {
         for located in all.iter_mut().flatten() {
-            let likely = located.zone.table().with_hash(located.hash).next();
-            located.likely = Some(likely);
-            if let Some(node) = likely {
-                let memory = node.card().memory();
-                // Most cards lie on one or two lines.
-                prefetch(memory.as_ptr());
-                prefetch(memory.as_ptr().wrapping_add(memory.len().saturating_sub(1).min(LINE_OCTETS)));
-            }
+            let Some(node) = located.zone.table().with_hash(located.hash).next() else {
+                located.likely = Likely::Nothing;
+                continue;
+            };
+            located.likely = Likely::Node(node);
+            // Most cards lie on one or two lines.
+            let memory = node.card().memory();
+            prefetch(memory.as_ptr());
+            prefetch(memory.as_ptr().wrapping_add(memory.len().saturating_sub(1).min(LINE_OCTETS)));
         }
     }
 
@@ -65,10 +76,10 @@ impl<'a> Located<'a> {
     #[inline]
     pub(crate) fn found(&self, query: &Query) -> Found<'a> {
         match self.likely {
-            Some(Some(node)) if key::same(node.key(), query.name.octets()) => self.zone.found(node),
-            Some(None) => self.zone.find_missing(&query.name),
-            // Not fetched, or another name has the same hash.
-            _ => self.zone.find_hashed(self.hash, &query.name),
+            Likely::Node(node) if key::same(node.key(), query.name.octets()) => self.zone.found(node),
+            Likely::Nothing => self.zone.find_missing(&query.name),
+            // In the second case another name has the same hash.
+            Likely::Unknown | Likely::Node(_) => self.zone.find_hashed(self.hash, &query.name),
         }
     }
 }
