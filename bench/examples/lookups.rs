@@ -82,10 +82,12 @@ fn round(zones: &Zones, all: &[Vec<u8>], answers: bool) -> f64 {
         }
         if answers {
             let mut located = [const { None }; BATCH];
+            let mut near = None;
             for (index, query) in batch.iter().enumerate() {
                 let message = &incoming[index * STRIDE..][..query.len()];
                 assert_eq!(queries[index].read(message), Verdict::Answer);
-                located[index] = Located::find(zones, &queries[index], net::prefetch);
+                located[index] = Located::find(zones, &queries[index], near.as_ref(), net::prefetch);
+                near = located[index].or(near);
             }
             Located::fetch(&mut located[..batch.len()], net::prefetch);
             for (index, query) in batch.iter().enumerate() {

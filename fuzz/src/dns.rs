@@ -136,10 +136,10 @@ fn authoritative(input: &[u8]) {
             (_, Some(edns)) => usize::from(edns.payload.min(PAYLOAD_OCTETS_MAX)).max(PLAIN_OCTETS_MAX),
         };
         assert!(octets.len() <= octets_max, "{} octets of {octets_max}", octets.len());
-        if let (Verdict::Answer, Some(located)) = (verdict, Located::find(zones, &query, |_| {})) {
-            let mut located = [Some(located)];
+        if let (Verdict::Answer, Some(located)) = (verdict, Located::find(zones, &query, None, |_| {})) {
+            let mut located = [Some(located), Located::find(zones, &query, Some(&located), |_| {})];
             Located::fetch(&mut located, |_| {});
-            let [Some(located)] = located else { return };
+            let [Some(_), Some(located)] = located else { panic!("both found") };
             let mut again = vec![0x55; MESSAGE_OCTETS_MAX];
             let twin = Answerer::new(PAYLOAD_OCTETS_MAX)
                 .answer_located(zones, &located, input, &query, transport, &mut again)

@@ -48,10 +48,12 @@ fn answer(
 ) {
     let zones = shared.zones.load();
     let mut located = [const { None }; DATAGRAMS_MAX];
+    let mut near = None;
     for (index, (query, verdict)) in queries.iter_mut().zip(verdicts.iter_mut()).enumerate() {
         *verdict = query.read(batch.datagram(index).octets);
         if *verdict == Verdict::Answer {
-            located[index] = Located::find(&zones, query, net::prefetch);
+            located[index] = Located::find(&zones, query, near.as_ref(), net::prefetch);
+            near = located[index].or(near);
         }
     }
     Located::fetch(&mut located[..queries.len()], net::prefetch);

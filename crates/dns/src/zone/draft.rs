@@ -342,6 +342,7 @@ impl Draft {
         }
         Ok(Zone {
             negative: self.render_negative(soa),
+            top: names.get(&self.key).cloned(),
             apex: self.apex,
             key: self.key,
             soa,

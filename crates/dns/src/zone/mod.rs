@@ -34,6 +34,8 @@ pub struct Zone {
     /// The SOA record in the authority section, for NXDOMAIN and no data.
     negative: Rendered,
     names: Table<Node>,
+    /// The node of the apex: what most names that do not exist are below.
+    top: Option<Node>,
     referrers: Table<Arc<Referrers>>,
     records: usize,
 }
@@ -221,9 +223,10 @@ impl Zone {
 
     /// The closest encloser decides for a name that does not exist. Ancestors of
     /// names exist (RFC 8020), so it is found by halving.
-    fn find_missing(&self, name: &Key) -> Found<'_> {
+    #[inline]
+    pub(crate) fn find_missing(&self, name: &Key) -> Found<'_> {
         let (mut exists, mut missing) = (key::label_count(&self.key), name.labels());
-        let mut encloser = self.node(&self.key);
+        let mut encloser = self.top.as_ref();
         while exists + 1 < missing {
             let middle = usize::midpoint(exists, missing);
             match self.node(name.suffix(middle)) {

@@ -31,7 +31,11 @@ struct Shard<T> {
     length: usize,
 }
 
-type Slot<T> = Option<(u64, T)>;
+/// A hash and the item that has it. Aligned, so that the slots of a zone's names
+/// do not straddle two lines of the processor's cache.
+#[derive(Debug, Clone)]
+#[repr(align(32))]
+struct Slot<T>(Option<(u64, T)>);
 
 impl<T> Clone for Shard<T> {
     fn clone(&self) -> Self {
@@ -93,7 +97,7 @@ impl<T: Named> Table<T> {
         let mask = shard.slots.len() - 1;
         let mut at = hash as usize & mask;
         std::iter::from_fn(move || {
-            while let Some((found, item)) = &shard.slots[at & mask] {
+            while let Some((found, item)) = &shard.slots[at & mask].0 {
                 at += 1;
                 if *found == hash {
                     return Some(item);
@@ -117,7 +121,7 @@ impl<T: Named> Table<T> {
         let shard = &mut self.shards[index];
         if (shard.length + 1) * 4 > shard.slots.len() * 3 {
             let mut larger = Shard::with_slots(shard.slots.len() * 2);
-            for (hash, item) in shard.slots.iter().flatten() {
+            for (hash, item) in shard.slots.iter().filter_map(|slot| slot.0.as_ref()) {
                 larger.insert(*hash, item.clone());
             }
             *shard = larger;
@@ -136,7 +140,7 @@ impl<T: Named> Table<T> {
         }
         let old = &self.shards[index];
         let mut shard = Shard::with_slots(old.slots.len());
-        for (other, item) in old.slots.iter().flatten() {
+        for (other, item) in old.slots.iter().filter_map(|slot| slot.0.as_ref()) {
             if *other != hash || item.key() != name {
                 shard.insert(*other, item.clone());
             }
@@ -147,13 +151,13 @@ impl<T: Named> Table<T> {
 
     /// All items, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.shards.iter().flat_map(|shard| shard.slots.iter().flatten().map(|(_, item)| item))
+        self.shards.iter().flat_map(|shard| shard.slots.iter().filter_map(|slot| Some(&slot.0.as_ref()?.1)))
     }
 }
 
 impl<T: Named> Shard<T> {
     fn with_slots(slots: usize) -> Self {
-        Self { slots: (0..slots).map(|_| None).collect(), length: 0 }
+        Self { slots: (0..slots).map(|_| Slot(None)).collect(), length: 0 }
     }
 
     /// Returns whether the name is new.
@@ -162,7 +166,7 @@ impl<T: Named> Shard<T> {
         let slots = Arc::make_mut(&mut self.slots);
         let mut at = hash as usize & mask;
         loop {
-            match &mut slots[at] {
+            match &mut slots[at].0 {
                 Some((found, old)) if *found == hash && old.key() == item.key() => {
                     *old = item;
                     return false;

@@ -89,8 +89,7 @@ impl Zones {
     /// `depth` labels.
     #[inline]
     pub fn home(&self, name: &Key, depth: usize) -> Home<'_> {
-        let depth = depth.min(name.labels()).min(DEPTH_MAX);
-        let mut candidates = self.depths & (u128::MAX >> (127 - depth));
+        let mut candidates = self.depths_to(depth.min(name.labels()));
         while candidates != 0 {
             let labels = 127 - candidates.leading_zeros() as usize;
             if let Some(entry) = self.table.get(name.suffix(labels)) {
@@ -100,11 +99,47 @@ impl Zones {
         }
         Home::Elsewhere
     }
+
+    /// Whether `zone`, which is served here, is quickly seen to be the one that
+    /// `name` belongs to. False says nothing.
+    #[inline]
+    pub(crate) fn is_home(&self, zone: &Zone, name: &Key) -> bool {
+        let candidates = self.depths_to(name.labels());
+        let deepest = 127_u32.wrapping_sub(candidates.leading_zeros()) as usize;
+        candidates != 0 && key::same(name.suffix(deepest), zone.key())
+    }
+
+    /// The depths of apexes, as far as `depth`.
+    #[inline]
+    fn depths_to(&self, depth: usize) -> u128 {
+        self.depths & (u128::MAX >> (127 - depth.min(DEPTH_MAX)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deeper_apex_is_never_overlooked() {
+        let name = |text: &str| crate::master::name(text).unwrap();
+        let soa = [&b"\0\0"[..], &[0; 20]].concat();
+        let zone = |apex: &str| {
+            let rtype = domain::base::iana::Rtype::SOA;
+            let soa = super::super::WireRecord { owner: name(apex), rtype, ttl: 1, data: soa.clone().into() };
+            Arc::new(Zone::new(name(apex), 1, [soa]).unwrap())
+        };
+        let mut zones = Zones::new(1);
+        let above = zone("test");
+        zones.insert(above.clone());
+        let key = Key::from_wire(b"\x01x\x01a\x04test\x00").unwrap();
+        assert!(zones.is_home(&above, &key));
+        assert!(!zones.is_home(&zone("tess"), &key));
+        zones.insert(zone("a.test"));
+        assert!(!zones.is_home(&above, &key));
+        assert!(zones.is_home(&above, &Key::from_wire(b"\x04test\x00").unwrap()));
+        assert!(!zones.is_home(&above, &Key::from_wire(b"\x00").unwrap()));
+    }
 
     #[test]
     fn the_longest_apex_wins() {
