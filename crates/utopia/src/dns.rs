@@ -4,6 +4,7 @@ mod print;
 mod update;
 mod zone;
 
+use crate::out;
 use clap::{Args, Subcommand};
 use dns::Name;
 use dns::resolver::{Config, Question, RootHint};
@@ -78,21 +79,16 @@ pub(crate) async fn run(command: DnsCommand) -> ExitCode {
     }
 }
 
-fn wrong_use(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::from(2)
-}
-
 async fn query(args: &QueryArgs) -> ExitCode {
     let question = match question(args) {
         Ok(question) => question,
-        Err(message) => return wrong_use(&message),
+        Err(message) => return out::misused(&message),
     };
     if args.trace {
         let roots: Result<Vec<_>, _> = args.root.iter().map(|root| socket_address(root, args.port)).collect();
         return match roots {
             Ok(roots) => trace(args, question, &roots).await,
-            Err(message) => wrong_use(&message),
+            Err(message) => out::misused(&message),
         };
     }
     let server = match &args.server {
@@ -101,7 +97,7 @@ async fn query(args: &QueryArgs) -> ExitCode {
     };
     let server = match server {
         Ok(server) => server,
-        Err(message) => return wrong_use(&message),
+        Err(message) => return out::misused(&message),
     };
     let options = AskOptions { tcp: args.tcp, dnssec: args.dnssec };
     match ask(&Network::new(), server, &question, options).await {
@@ -163,10 +159,9 @@ async fn trace(args: &QueryArgs, question: Question, roots: &[SocketAddr]) -> Ex
 fn fail(args: &QueryArgs, question: &Question, error: &str) -> ExitCode {
     if args.json {
         println!("{}", json!({ "question": print::question_json(question), "error": error }));
-    } else {
-        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
     }
-    ExitCode::FAILURE
+    out::failed(error)
 }
 
 /// Name and type; an address stands for its name in `in-addr.arpa` or `ip6.arpa`.

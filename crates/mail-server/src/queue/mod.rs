@@ -153,7 +153,7 @@ impl Queue {
                     let Some(message) = record::message(transaction, key.id)? else { continue };
                     list.push(Waiting {
                         id: key.id.to_string(),
-                        from: message.from().to_string(),
+                        from: sender(&message.from()).map_or_else(|| "<>".to_owned(), Address::to_string),
                         domain: key.domain,
                         recipients: entry.recipients().iter().map(Address::to_string).collect(),
                         octets: message.octets,

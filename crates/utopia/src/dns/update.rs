@@ -1,6 +1,5 @@
 //! `utopia dns update`: changes a zone on its primary server, signed.
 
-use super::wrong_use;
 use crate::out::{self, Data};
 use crate::status;
 use clap::Args;
@@ -42,14 +41,14 @@ pub(crate) struct UpdateArgs {
 /// Exit status 0: the server confirmed it, 1: it did not, 2: used wrongly.
 pub(super) async fn run(args: &UpdateArgs) -> ExitCode {
     let Some(zone) = master::name(&args.zone) else {
-        return wrong_use(&format!("{:?} is no domain name; write one like example.org", args.zone));
+        return out::misused(&format!("{:?} is no domain name; write one like example.org", args.zone));
     };
     let changes = match changes(args, &zone) {
         Ok(changes) if changes.is_empty() => {
-            return wrong_use("nothing to change; give --add 'www 300 A 192.0.2.7' or --delete 'www A'");
+            return out::misused("nothing to change; give --add 'www 300 A 192.0.2.7' or --delete 'www A'");
         }
         Ok(changes) => changes,
-        Err(reason) => return wrong_use(&reason),
+        Err(reason) => return out::misused(&reason),
     };
     match send(args, &zone, &changes).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! `utopia dns zone`: is a master file right, and what does it say?
 
-use super::wrong_use;
+use crate::out;
 use clap::{Args, Subcommand};
 use dns::Name;
 use dns::master::{self, Severity};
@@ -40,11 +40,11 @@ pub(super) fn run(command: &ZoneCommand) -> ExitCode {
     let file = args.file.display().to_string();
     let text = match storage::files::read_text(&args.file, master::FILE_OCTETS_MAX as u64) {
         Ok(Some(text)) => text,
-        Ok(None) => return wrong_use(&format!("{file}: there is no such file")),
-        Err(error) => return wrong_use(&error.to_string()),
+        Ok(None) => return out::misused(&format!("{file}: there is no such file")),
+        Err(error) => return out::misused(&error.to_string()),
     };
     let Some(origin) = origin(args, &text) else {
-        return wrong_use(&format!(
+        return out::misused(&format!(
             "{file}: whose zone is this? Name it with --origin, e.g. --origin utopia.test"
         ));
     };
