@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -32,7 +33,7 @@ anvil     unix  -  -  n  -    1  anvil
 ";
 
 /// Keeps Postfix running until its standard input ends: with us, however we end.
-const KEEPER: &str = "trap '' INT HUP
+const KEEPER: &str = "
 /usr/sbin/postfix -c \"$CONFIGURATION\" start-fg &
 cat
 /usr/sbin/postfix -c \"$CONFIGURATION\" stop
@@ -60,6 +61,8 @@ impl Postfix {
         let (configuration, mailboxes) = configure(folder, address.port())?;
         let child = Command::new("sh")
             .args(["-c", KEEPER])
+            // Of its own, so that a signal to our group does not end it first.
+            .process_group(0)
             .env("CONFIGURATION", &configuration)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
