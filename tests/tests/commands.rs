@@ -238,7 +238,7 @@ fn names_are_asked_and_waiting_mail_is_looked_after() {
         let list = list();
         (list[0]["attempts"].as_u64() > Some(0)).then_some(list)
     });
-    assert_eq!(waiting[0]["from"], "<alice@utopia.test>", "{waiting}");
+    assert_eq!(waiting[0]["from"], "alice@utopia.test", "{waiting}");
     assert_eq!(waiting[0]["domain"], "elsewhere.test", "{waiting}");
     assert!(
         waiting[0]["reason"].as_str().is_some_and(|reason| reason.contains("elsewhere.test")),

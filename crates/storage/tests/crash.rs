@@ -35,7 +35,6 @@ fn content(number: u64) -> Bytes {
 
 /// The child: never ends by itself.
 #[tokio::test]
-#[ignore = "run by the test below"]
 async fn child() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let round: u64 = std::env::var(ROUND).unwrap().parse().unwrap();
@@ -91,7 +90,7 @@ async fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged = BTreeSet::new();
     for round in 0..4u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .env(FOLDER, folder.path())
             .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
