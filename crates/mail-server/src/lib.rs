@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod authentication;
+mod date;
+pub mod directory;
 pub mod imap;
 pub mod mailbox;
 mod octets;

@@ -4,7 +4,7 @@
 use super::accept::{NewMail, Ready};
 use super::record::{MessageRecord, QueueId};
 use super::{Shared, sender};
-use crate::smtp::date;
+use crate::date::date;
 use mail::address::Path;
 use mail::dsn::{Action, Notification, RecipientReport};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

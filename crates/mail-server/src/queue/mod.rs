@@ -20,8 +20,8 @@ pub use config::Config;
 pub use record::QueueId;
 
 use crate::authentication::Lookup;
+use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
-use crate::smtp::Directory;
 use dns::Resolve;
 use event::Reporter;
 use mail::address::{Address, Path};

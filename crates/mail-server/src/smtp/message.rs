@@ -1,9 +1,10 @@
 //! What is done with a whole message before it is acknowledged.
 
 use super::Face;
-use super::header::{date, has, header_of, is_forged_result, is_looping, received, without};
+use super::header::{has, header_of, is_forged_result, is_looping, received, without};
 use super::session::{Connection, Recipient, unavailable};
 use crate::authentication::{Arrival, Disposition};
+use crate::date::date;
 use crate::mailbox::MailboxError;
 use crate::queue::{AcceptError, NewMail, QueueId};
 use event::MailEvent;

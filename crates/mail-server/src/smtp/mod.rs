@@ -11,18 +11,16 @@
 
 pub mod client;
 mod config;
-mod directory;
 mod header;
 mod login;
 mod message;
 mod session;
 
 pub use config::{Config, DkimConfig};
-pub use directory::Directory;
-pub(crate) use header::date;
 
 use crate::accounts::Accounts;
 use crate::authentication::{Authentication, DkimSigner};
+use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
 use crate::queue::Queue;
 use dns::Resolve;
