@@ -7,7 +7,6 @@ use clap::Subcommand;
 use host::control::Request;
 use mail_server::smtp::client::{Security, Submission, Target, submit};
 use net::{Network, tls};
-use std::fmt::Write;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -123,6 +122,7 @@ impl Send {
         if text.len() as u64 > MESSAGE_OCTETS_MAX {
             return Err(format!("the message has more than {MESSAGE_OCTETS_MAX} octets"));
         }
+        let message = message(&text, &self.from, &self.to)?;
         let target = Target {
             address: server,
             name: server.ip().to_string(),
@@ -135,7 +135,7 @@ impl Send {
             login: Some((self.from.clone(), password)),
             from: Some(from),
             recipients,
-            message: message(&text, &self.from, &self.to).into(),
+            message: message.into(),
         };
         let replies = submit(&Network::new(), target, submission).await.map_err(|error| error.to_string())?;
         let mut refused = false;
@@ -147,29 +147,67 @@ impl Send {
     }
 }
 
-/// The message with CRLF line ends, and the fields a person would not type.
-fn message(text: &[u8], from: &str, to: &[String]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(text).replace("\r\n", "\n");
-    let (header, body) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let has = |field: &str| {
+/// The message with CRLF line ends, and the fields a person would not type. The
+/// body's octets stay as they are, whatever their charset.
+///
+/// # Errors
+/// Where the header is none, with the line to blame.
+fn message(text: &[u8], from: &str, to: &[String]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(text.len() + 256);
+    let mut lines = text.split(|octet| *octet == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut header: Vec<&[u8]> = Vec::new();
+    for (number, line) in (1..).zip(lines.by_ref().take_while(|line| !line.is_empty())) {
+        let continued = number > 1 && matches!(line.first(), Some(b' ' | b'\t'));
+        if !continued && field_name(line).is_none() {
+            return Err(no_field(number));
+        }
+        header.push(line);
+    }
+    let has = |wanted: &str| {
         header
-            .lines()
-            .any(|line| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case(field)))
+            .iter()
+            .filter_map(|line| field_name(line))
+            .any(|name| name.eq_ignore_ascii_case(wanted.as_bytes()))
     };
-    let mut out = String::new();
+    if header.is_empty() {
+        return Err(no_field(1));
+    }
     if !has("From") {
-        let _ = writeln!(out, "From: {from}");
+        out.extend_from_slice(format!("From: {from}\r\n").as_bytes());
     }
     if !has("To") {
-        let _ = writeln!(out, "To: {}", to.join(", "));
+        out.extend_from_slice(format!("To: {}\r\n", to.join(", ")).as_bytes());
     }
-    out.push_str(header.trim_end_matches('\n'));
-    out.push_str("\n\n");
-    out.push_str(body);
-    if !out.ends_with('\n') {
-        out.push('\n');
+    for line in header {
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
     }
-    out.replace('\n', "\r\n").into_bytes()
+    out.extend_from_slice(b"\r\n");
+    let body: Vec<&[u8]> = lines.collect();
+    // What follows the last line end is a line only if something stands there.
+    let body = match body.split_last() {
+        Some((last, before)) if last.is_empty() => before,
+        _ => &body,
+    };
+    for line in body {
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
+    }
+    Ok(out)
+}
+
+fn no_field(line: usize) -> String {
+    format!(
+        "standard input, line {line}: no header field; begin with e.g. `Subject: Hello`, then a blank line, \
+         then the text"
+    )
+}
+
+/// The name of the header field that begins on this line (RFC 5322 section 2.2).
+fn field_name(line: &[u8]) -> Option<&[u8]> {
+    let name = line.split(|octet| *octet == b':').next().filter(|name| name.len() < line.len())?;
+    let name = name.trim_ascii_end();
+    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some(name)
 }
 
 /// Where the running domain takes mail from its users.
@@ -217,17 +255,37 @@ mod tests {
 
     #[test]
     fn a_message_gets_the_fields_it_lacks_and_crlf() {
-        let made = message(b"Subject: Hello\n\nHi Bob", "a@utopia.test", &["b@utopia.test".to_owned()]);
+        let made = message(b"Subject: Hello\n\nHi Bob", "a@utopia.test", &["b@utopia.test".to_owned()])
+            .expect("made");
         let made = String::from_utf8(made).expect("text");
         assert_eq!(made, "From: a@utopia.test\r\nTo: b@utopia.test\r\nSubject: Hello\r\n\r\nHi Bob\r\n");
     }
 
     #[test]
     fn a_message_keeps_the_fields_it_has() {
-        let made = message(b"from: x@utopia.test\r\nTo: y@utopia.test\r\n\r\nHi\r\n", "a@utopia.test", &[]);
+        let made = message(b"from: x@utopia.test\r\nTo: y@utopia.test\r\n\r\nHi\r\n", "a@utopia.test", &[])
+            .expect("made");
         assert_eq!(
             String::from_utf8(made).expect("text"),
             "from: x@utopia.test\r\nTo: y@utopia.test\r\n\r\nHi\r\n"
         );
+    }
+
+    #[test]
+    fn a_body_keeps_its_octets() {
+        let made = message(b"From: x@utopia.test\nTo: y@utopia.test\n folded\n\nCr\xeape\n\n", "a@b", &[]);
+        assert_eq!(
+            made.expect("made"),
+            b"From: x@utopia.test\r\nTo: y@utopia.test\r\n folded\r\n\r\nCr\xeape\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_with_its_line() {
+        for (text, line) in [("", "line 1"), ("\nbody\n", "line 1"), ("Subject: x\nhello there\n", "line 2")]
+        {
+            let error = message(text.as_bytes(), "a@utopia.test", &[]).expect_err(text);
+            assert!(error.contains(line), "{error}");
+        }
     }
 }
