@@ -3,7 +3,7 @@
 use dns::Record;
 use dns::resolver::{Happening, Question, Response, Step, Transport};
 use dns_server::resolver::Exchanged;
-use domain::base::iana::OptRcode;
+use domain::base::iana::{OptRcode, Rtype};
 use event::ResponseKind;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -49,7 +49,12 @@ fn transport(transport: Transport) -> &'static str {
 pub(super) fn exchanged(question: &Question, server: SocketAddr, exchanged: &Exchanged) -> String {
     let reply = &exchanged.reply;
     let found = !reply.answer.is_empty();
-    let referral = !found && !reply.authoritative && !reply.authority.is_empty();
+    // The SOA record says "no such data" (RFC 2308 section 2.2), also where
+    // a resolver passes it on.
+    let referral = !found
+        && !reply.authoritative
+        && reply.authority.iter().any(|record| record.rtype() == Rtype::NS)
+        && !reply.authority.iter().any(|record| record.rtype() == Rtype::SOA);
     let mut text = match reply.rcode {
         OptRcode::NOERROR if referral => format!("{question}: a referral (NOERROR)\n"),
         rcode => format!("{}\n", verdict(question, rcode, found)),
