@@ -414,7 +414,9 @@ for line in sys.stdin:
     fs::write(&configuration_file, &configuration).expect("written");
     fs::write(&zone_file, changed.replace("postmaster 20 ", "postmaster 30 ") + "broken IN A 192.0.2\n")
         .expect("written");
-    told(utopia.ask(&["reload"]));
+    let refused = utopia.ask(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1), "who asked is told");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("stays as it was"));
     wait_for("the fault of the zone is said", || {
         utopia
             .said()

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::Storage;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use web::Status;
 
 /// What a host is started from.
@@ -35,9 +35,16 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
 }
 
+/// Takes what came of a reload: an error says why all stayed as it was.
+pub type ReloadOutcome = oneshot::Sender<Result<(), String>>;
+
+/// Reloads that may be asked for at the same time; who comes later waits.
+const RELOADS_WAITING_MAX: usize = 4;
+
 /// A running host.
 pub struct Host {
     shared: Arc<Shared>,
+    reloads: AsyncMutex<mpsc::Receiver<ReloadOutcome>>,
     shutdown: Shutdown,
 }
 
@@ -48,8 +55,9 @@ impl Host {
     /// When any of them cannot start; then none runs.
     pub async fn start(setup: Setup) -> Result<Self, HostError> {
         let shutdown = Shutdown::new();
-        match start(setup, &shutdown).await {
-            Ok(shared) => Ok(Self { shared, shutdown }),
+        let (reload_wanted, reloads) = mpsc::channel(RELOADS_WAITING_MAX);
+        match start(setup, reload_wanted, &shutdown).await {
+            Ok(shared) => Ok(Self { shared, reloads: AsyncMutex::new(reloads), shutdown }),
             Err(error) => {
                 shutdown.finish(Duration::from_secs(10)).await;
                 Err(error)
@@ -93,9 +101,14 @@ impl Host {
     }
 
     /// Resolves when somebody asked over the control socket to read the
-    /// configuration again.
-    pub async fn reload_requested(&self) {
-        self.shared.reload_wanted.notified().await;
+    /// configuration again, and waits to be told what came of it.
+    pub async fn reload_requested(&self) -> ReloadOutcome {
+        let wanted = self.reloads.lock().await.recv().await;
+        match wanted {
+            Some(outcome) => outcome,
+            // The host itself keeps the other end: this does not happen.
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes another configuration without dropping a connection: zones, keys,
@@ -135,7 +148,11 @@ impl Host {
     }
 }
 
-async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostError> {
+async fn start(
+    setup: Setup,
+    reload_wanted: mpsc::Sender<ReloadOutcome>,
+    shutdown: &Shutdown,
+) -> Result<Arc<Shared>, HostError> {
     let Setup { name, folder, configuration, network, stream, metrics } = setup;
     let configuration = configuration.within(&folder);
     let reporter = stream.reporter(&name);
@@ -202,7 +219,7 @@ async fn start(setup: Setup, shutdown: &Shutdown) -> Result<Arc<Shared>, HostErr
         mailboxes,
         queue,
         certificate,
-        reload_wanted: Notify::new(),
+        reload_wanted,
     });
     let _ = told.set(shared.clone());
     let answering = shared.clone();

@@ -19,7 +19,7 @@ mod zone;
 pub use certificate::ca_file;
 pub use configuration::{Configuration, ConfigurationError, TlsConfig, reference};
 pub use error::HostError;
-pub use host::{Host, Setup};
+pub use host::{Host, ReloadOutcome, Setup};
 pub use ports::Ports;
 pub use provision::{Provisioned, configuration_file, new_password, provision_domain, provision_loopback};
 pub use requests::offline;

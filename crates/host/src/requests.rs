@@ -8,15 +8,17 @@ use mail_server::queue::{Queue, QueueId};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long a reload may take before its caller is told that nobody answers.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answers a request to a running host.
 pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
     let answered = match request {
         Request::Status => serde_json::to_value(shared.status()).map_err(|error| HostError::Io(error.into())),
-        Request::Reload => {
-            shared.reload_wanted.notify_one();
-            Ok(Value::Null)
-        }
+        Request::Reload => reload(&shared).await,
         Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
             match &shared.queue {
                 Some(queue) => about_queue(queue, request).await,
@@ -55,6 +57,18 @@ async fn about_users(accounts: &Accounts, request: Request) -> Result<Value, Hos
         _ => return Err(HostError::NotRunning),
     }
     Ok(Value::Null)
+}
+
+/// Waits until whoever runs the host has read the configuration again.
+async fn reload(shared: &Shared) -> Result<Value, HostError> {
+    let unanswered = || HostError::Refused("this host is not reloaded from here".to_owned());
+    let (told, outcome) = oneshot::channel();
+    shared.reload_wanted.send(told).await.map_err(|_| unanswered())?;
+    match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
+        Ok(Ok(Ok(()))) => Ok(Value::Null),
+        Ok(Ok(Err(reason))) => Err(HostError::Refused(reason)),
+        Ok(Err(_)) | Err(_) => Err(unanswered()),
+    }
 }
 
 async fn about_queue(queue: &Queue, request: Request) -> Result<Value, HostError> {

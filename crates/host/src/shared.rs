@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::Storage;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use web::{Service, Status};
 
 /// How often the certificate is read again, and renewed where it is about to end.
@@ -33,7 +33,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Option<Queue>,
     /// Where any service speaks TLS.
     pub(crate) certificate: Option<Certificate>,
-    pub(crate) reload_wanted: Notify,
+    /// To whoever reloads; see [`crate::Host::reload_requested`].
+    pub(crate) reload_wanted: mpsc::Sender<crate::ReloadOutcome>,
 }
 
 impl Shared {

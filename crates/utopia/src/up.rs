@@ -88,10 +88,13 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
 
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&host, &file).await,
+            _ = hangup.recv() => { let _ = reload(&host, &file).await; }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = host.reload_requested() => reload(&host, &file).await,
+            outcome = host.reload_requested() => {
+                // Who asked may have gone.
+                let _ = outcome.send(reload(&host, &file).await);
+            }
         }
     }
     eprintln!("utopia: finishing what was promised, at most {} s", FINISH_PATIENCE.as_secs());
@@ -109,17 +112,18 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
 }
 
 /// Reads the configuration again; what is wrong is said, and the old one stays.
-async fn reload(host: &Host, file: &Path) {
+async fn reload(host: &Host, file: &Path) -> Result<(), String> {
     host::notify_reloading();
-    match Configuration::read(file) {
-        Ok(configuration) => {
-            if let Err(error) = host.reload(configuration).await {
-                eprintln!("utopia: the configuration stays as it was: {error}");
-            }
-        }
-        Err(error) => eprintln!("utopia: the configuration stays as it was: {error}"),
+    let reloaded = match Configuration::read(file) {
+        Ok(configuration) => host.reload(configuration).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let reloaded = reloaded.map_err(|error| format!("the configuration stays as it was: {error}"));
+    if let Err(reason) = &reloaded {
+        eprintln!("utopia: {reason}");
     }
     host::notify_ready();
+    reloaded
 }
 
 /// Single messages are logged only where the log asks for them.
