@@ -65,9 +65,7 @@ impl Mail<'_> {
         let config = &self.configuration.smtp;
         let hostname =
             config.hostname.clone().unwrap_or_else(|| format!("mail.{}", self.configuration.domain));
-        let mut domains = vec![self.configuration.domain.clone()];
-        domains.extend(config.more_domains.iter().cloned());
-        let directory = Directory::new(&domains, self.accounts.clone());
+        let directory = Directory::new(&self.configuration.mail_domains(), self.accounts.clone());
         let queue = Queue::start(
             self.configuration.queue.clone(),
             queue::Parts {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long a reload may take before its caller is told that nobody answers.
-const RELOAD_PATIENCE: Duration = Duration::from_secs(60);
+const RELOAD_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Answers a request to a running host.
 pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
@@ -28,7 +28,10 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
         Request::UserAdd { .. }
         | Request::UserPassword { .. }
         | Request::UserRemove { .. }
-        | Request::UserList => about_users(&shared.accounts, request).await,
+        | Request::UserList => {
+            let domains = shared.domains();
+            about_users(&shared.accounts, &domains, request).await
+        }
     };
     answered.map_err(|error| error.to_string())
 }
@@ -40,12 +43,20 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
 pub async fn offline(folder: &Path, request: Request) -> Result<Value, HostError> {
     let configuration = Configuration::read(&configuration_file(folder))?.within(folder);
     let storage = storage::Storage::open(&configuration.storage, folder, event::Reporter::silent())?;
-    about_users(&crate::shared::accounts(&configuration, storage), request).await
+    about_users(&crate::shared::accounts(&configuration, storage), &configuration.mail_domains(), request)
+        .await
 }
 
-async fn about_users(accounts: &Accounts, request: Request) -> Result<Value, HostError> {
+async fn about_users(accounts: &Accounts, domains: &[String], request: Request) -> Result<Value, HostError> {
     match request {
         Request::UserAdd { address, password } => {
+            let domain =
+                address.rsplit_once('@').map(|(_, domain)| domain.trim_end_matches('.').to_lowercase());
+            if let Some(domain) = domain.filter(|domain| !domains.contains(domain)) {
+                return Err(HostError::Refused(format!(
+                    "mail for {domain} does not end here; name it in smtp.more_domains first"
+                )));
+            }
             accounts.create(&address, &password).await?;
         }
         Request::UserPassword { address, password } => accounts.set_password(&address, &password).await?,

@@ -56,6 +56,11 @@ impl Shared {
         }
     }
 
+    /// The domains whose mail ends here.
+    pub(crate) fn domains(&self) -> Vec<String> {
+        self.configuration.lock().unwrap_or_else(PoisonError::into_inner).mail_domains()
+    }
+
     pub(crate) fn status(&self) -> Status {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
         let try_lines = try_lines::of(&domain, &self.services, &self.folder);

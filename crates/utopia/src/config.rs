@@ -2,7 +2,7 @@
 
 use crate::out;
 use host::Configuration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(clap::Subcommand)]
@@ -10,7 +10,7 @@ pub(crate) enum Command {
     /// Check a configuration file without starting anything
     #[command(after_help = "Example:\n  utopia config check utopia-data/utopia.toml")]
     Check {
-        /// The file
+        /// The file; what it names is looked for in the same folder, the data folder
         file: PathBuf,
     },
     /// Print the reference of all keys as Markdown
@@ -24,12 +24,18 @@ pub(crate) fn run(command: &Command) -> ExitCode {
             print!("{}", host::reference());
             ExitCode::SUCCESS
         }
-        Command::Check { file } => match Configuration::read(file) {
-            Ok(_) => {
+        Command::Check { file } => match check(file) {
+            Ok(()) => {
                 println!("{} is right", file.display());
                 ExitCode::SUCCESS
             }
-            Err(error) => out::failed(&error.to_string()),
+            Err(reason) => out::failed(&reason),
         },
     }
+}
+
+fn check(file: &Path) -> Result<(), String> {
+    let configuration = Configuration::read(file).map_err(|error| error.to_string())?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    configuration.check_files(folder).map_err(|reason| format!("{}: {reason}", file.display()))
 }

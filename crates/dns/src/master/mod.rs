@@ -146,12 +146,18 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
             Err(error) => {
                 let text = error.to_string();
                 let mut parts = text.splitn(3, ':');
-                let line = parts.next().and_then(|line| line.trim().parse().ok()).unwrap_or(line);
+                let line: usize = parts.next().and_then(|line| line.trim().parse().ok()).unwrap_or(line);
                 let (column, problem) =
                     (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&text).trim());
+                // The reader looks one token ahead: at the beginning of a line it
+                // complains of the line before.
+                let (line, place) = match column {
+                    "1" if line > 1 => (line - 1, "at its end".to_owned()),
+                    column => (line, format!("column {column}")),
+                };
                 findings.push(finding(
                     line,
-                    format!("column {column}: {problem}"),
+                    format!("{place}: {problem}"),
                     "a record reads OWNER [TTL] [IN] TYPE DATA, with the TTL in seconds or like 1h30m (RFC 1035 section 5.1)",
                 ));
                 return (records, findings);

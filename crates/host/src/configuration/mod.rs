@@ -1,6 +1,7 @@
 //! The one configuration of a host: each section is owned by its service, this
 //! composes them.
 
+mod check;
 mod load;
 mod reference;
 
@@ -98,19 +99,11 @@ impl Configuration {
         }
     }
 
-    /// What the sections cannot check by themselves. An error is the key to
-    /// blame and why.
-    fn check(&self) -> Result<(), (&'static str, String)> {
-        if dns::master::name(&self.domain).is_none_or(|name| name.label_count() < 2) {
-            return Err((
-                "domain",
-                format!("{:?} is no domain name; write one like example.org", self.domain),
-            ));
-        }
-        if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
-            return Err(("certificate_file", "give certificate_file and key_file, or neither".to_owned()));
-        }
-        Ok(())
+    /// The domains whose mail ends here: the own one first.
+    pub fn mail_domains(&self) -> Vec<String> {
+        let more = self.smtp.more_domains.iter();
+        let all = std::iter::once(&self.domain).chain(more);
+        all.map(|domain| domain.trim_end_matches('.').to_lowercase()).collect()
     }
 
     /// The same with relative file names taken from the data folder.

@@ -14,6 +14,9 @@ pub enum DataError {
     /// A line is longer than the limit.
     #[error("the message has a line that is longer than the maximum")]
     LineTooLong,
+    /// An octet is zero (RFC 5321 section 4.5.2), which IMAP could not hand out.
+    #[error("the message has an octet that is zero (NUL)")]
+    Nul,
     /// The message is larger than the limit.
     #[error("the message is larger than the maximum")]
     TooLarge,
@@ -167,6 +170,7 @@ impl DataDecoder {
     pub fn finish(self) -> Result<Vec<u8>, DataError> {
         match self.error {
             Some(error) => Err(error),
+            None if self.message.contains(&0) => Err(DataError::Nul),
             None => Ok(self.message),
         }
     }
@@ -252,6 +256,7 @@ mod tests {
         let fits = format!("{}\r\n.\r\n", "x".repeat(998));
         assert!(decode(fits.as_bytes()).is_some_and(|(result, _)| result.is_ok()));
         let long = format!("{}\r\n.\r\n", "x".repeat(999));
+        assert_eq!(decode(b"A: b\r\n\r\nx\0y\r\n.\r\n").map(|(r, _)| r), Some(Err(DataError::Nul)));
         assert_eq!(decode(long.as_bytes()).map(|(r, _)| r), Some(Err(DataError::LineTooLong)));
         let large = format!("{}.\r\n", "0123456789\r\n".repeat(900));
         assert_eq!(decode(large.as_bytes()).map(|(r, _)| r), Some(Err(DataError::TooLarge)));

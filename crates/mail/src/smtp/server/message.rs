@@ -143,14 +143,18 @@ fn check_lines(message: &[u8], line_octets_max: usize) -> Option<DataError> {
             None => return Some(DataError::BareLineEnd),
         }
     }
-    (rest.len() > line_octets_max).then_some(DataError::LineTooLong)
+    if rest.len() > line_octets_max {
+        return Some(DataError::LineTooLong);
+    }
+    message.contains(&0).then_some(DataError::Nul)
 }
 
 fn data_error(error: DataError) -> Reply {
     match error {
         DataError::TooLarge => Reply::new(552, EnhancedCode(5, 3, 4), error.to_string()),
-        DataError::LineTooLong => Reply::new(554, EnhancedCode(5, 6, 0), error.to_string()),
-        DataError::BareLineEnd => Reply::new(554, EnhancedCode(5, 6, 0), error.to_string()),
+        DataError::LineTooLong | DataError::BareLineEnd | DataError::Nul => {
+            Reply::new(554, EnhancedCode(5, 6, 0), error.to_string())
+        }
         DataError::Smuggling => Reply::new(521, EnhancedCode(5, 6, 0), format!("{error}; closing")),
     }
 }
