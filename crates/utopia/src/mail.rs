@@ -186,7 +186,7 @@ fn message(text: &[u8], from: &str, to: &[String]) -> Result<Vec<u8>, String> {
     let body: Vec<&[u8]> = lines.collect();
     // What follows the last line end is a line only if something stands there.
     let body = match body.split_last() {
-        Some((last, before)) if last.is_empty() => before,
+        Some(([], before)) => before,
         _ => &body,
     };
     for line in body {
