@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use mail::address::{Address, Domain, HelloName, Path, parse_path};
 use mail::smtp::{
-    Answer, Client, ClientStep, Command, CommandError, DataDecoder, EnhancedCode, Limits, Message, Reply,
-    ReplyParser, Role, Session, Settings, StartTls, Step, stuff_dots,
+    Answer, Client, ClientStep, Command, CommandError, DataDecoder, DataError, EnhancedCode, Limits, Message,
+    Reply, ReplyParser, Role, Session, Settings, StartTls, Step, stuff_dots,
 };
 
 /// The sizes of the pieces in which octets arrive.
@@ -255,10 +255,14 @@ pub fn smtp_data(input: &[u8]) {
     assert!(stuffed.len() <= 2 * input.len() + 5, "stuffing at most doubles");
     let mut decoder = DataDecoder::new(stuffed.len(), stuffed.len() + 2);
     assert_eq!(decoder.receive(&stuffed), (stuffed.len(), true));
-    let message = decoder.finish().expect("what is sent is well formed");
-    let mut twice = Vec::new();
-    stuff_dots(&message, &mut twice);
-    assert_eq!(twice, stuffed);
+    let message = decoder.finish();
+    if input.contains(&0) {
+        assert_eq!(message, Err(DataError::Nul));
+    } else {
+        let mut twice = Vec::new();
+        stuff_dots(&message.expect("what is sent is well formed"), &mut twice);
+        assert_eq!(twice, stuffed);
+    }
     let mut session = b"EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n".to_vec();
     session.extend_from_slice(input);
     let outcomes = CHUNKS.map(|chunk| serve(&session, Role::Exchange, true, false, chunk));

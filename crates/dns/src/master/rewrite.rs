@@ -321,7 +321,7 @@ mod tests {
         let origin = name("example.test").unwrap();
         let (records, findings) = read("x 60 TYPE65280 \\#\n2 0102\n", &origin);
         assert!(records.is_empty() && findings.len() == 1, "{records:?} {findings:?}");
-        assert_eq!(findings[0].line, Some(2), "{}", findings[0]);
+        assert_eq!(findings[0].line, Some(1), "{}", findings[0]);
         let (records, findings) = read("x 60 TYPE65280 \\#(\n2 0102 )\n", &origin);
         assert!(records.len() == 1 && findings.is_empty(), "{findings:?}");
     }
