@@ -1,6 +1,6 @@
 //! `utopia socket connect`: one server, two ways.
 
-use super::input::{self, Cut};
+use super::input::{self, Cut, idle, typed_next};
 use super::output::{Lines, Output};
 use super::{ConnectArguments, Failure, Transport, read_file};
 use net::{Network, Phase, Stream, tls};
@@ -122,7 +122,7 @@ async fn converse(arguments: &ConnectArguments, stream: Stream) -> Result<(), Fa
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 Err(error) => return Err(Failure(format!("{peer} ended the connection: {error}"))),
             },
-            piece = next(&mut typed) => if let Some(piece) = piece {
+            piece = typed_next(&mut typed) => if let Some(piece) = piece {
                 let piece = piece?;
                 let write = async { writer.write_all(&piece).await?; writer.flush().await };
                 shared.timeouts().bound(Phase::Write, write).await
@@ -178,7 +178,7 @@ async fn datagrams(arguments: &ConnectArguments, network: &Network, to: SocketAd
                 received += 1;
                 output.received(reply.peer, local, buffer.get(..reply.octets).unwrap_or_default(), false)?;
             }
-            piece = next(&mut typed) => match piece {
+            piece = typed_next(&mut typed) => match piece {
                 Some(piece) => {
                     let piece = piece?;
                     socket.send_to(&piece, to).await.map_err(unreachable)?;
@@ -197,20 +197,4 @@ async fn datagrams(arguments: &ConnectArguments, network: &Network, to: SocketAd
         )));
     }
     Ok(())
-}
-
-async fn next(
-    typed: &mut Option<tokio::sync::mpsc::Receiver<Result<Vec<u8>, Failure>>>,
-) -> Option<Result<Vec<u8>, Failure>> {
-    match typed {
-        Some(typed) => typed.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn idle(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
-    }
 }

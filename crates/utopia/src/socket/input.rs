@@ -2,6 +2,7 @@
 
 use super::{Failure, LINE_OCTETS_MAX};
 use std::io::{self, BufRead, Read};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Pieces of input read ahead of what the network takes.
@@ -82,6 +83,24 @@ fn octets(text: &[u8]) -> Option<Vec<u8>> {
         .collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();
     rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// What was typed next; waits for ever where nobody types.
+pub(super) async fn typed_next(
+    typed: &mut Option<mpsc::Receiver<Result<Vec<u8>, Failure>>>,
+) -> Option<Result<Vec<u8>, Failure>> {
+    match typed {
+        Some(typed) => typed.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when nothing has happened for so long; never without a bound.
+pub(super) async fn idle(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `utopia socket listen`: many clients at once.
 
-use super::input::{self, Cut};
+use super::input::{self, Cut, idle, typed_next};
 use super::output::{Lines, Output};
 use super::{Failure, ListenArguments, Transport, read_file, upper};
 use net::{ListenOptions, Network, Phase, Stream, tls};
@@ -99,7 +99,7 @@ async fn connections(arguments: &ListenArguments, network: &Network) -> Result<(
                     gone.send(result).await.ok();
                 });
             }
-            piece = next(&mut typed) => match piece {
+            piece = typed_next(&mut typed) => match piece {
                 // Fails only while there is no client.
                 Some(piece) => { room.typed.send(piece?.into()).ok(); }
                 None => typed = None,
@@ -223,7 +223,7 @@ async fn datagrams(arguments: &ListenArguments, network: &Network) -> Result<(),
                     return Ok(());
                 }
             }
-            piece = next(&mut typed) => match piece {
+            piece = typed_next(&mut typed) => match piece {
                 Some(piece) => {
                     let piece = piece?;
                     for (peer, local) in &senders {
@@ -250,20 +250,4 @@ fn server_config(arguments: &ListenArguments) -> Result<Arc<tls::ServerConfig>, 
         .and_then(|authority| authority.issue(&["localhost", "127.0.0.1", "::1", &ip], now))
         .and_then(|issued| tls::server_config(&issued.cert_chain_pem, &issued.key_pem))
         .map_err(Failure::new)
-}
-
-async fn next(
-    typed: &mut Option<mpsc::Receiver<Result<Vec<u8>, Failure>>>,
-) -> Option<Result<Vec<u8>, Failure>> {
-    match typed {
-        Some(typed) => typed.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn idle(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
-    }
 }
