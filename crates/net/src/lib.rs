@@ -11,6 +11,7 @@
 //!   the address it was asked at.
 //! * [`batch::DatagramBatch`]: UDP for the hot path, one thread a socket, one
 //!   system call for up to 64 datagrams.
+//! * [`Doors`]: what a service listens on, changed while its connections go on.
 //! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
 //!   [`Impairment`] makes a link slow, lossy or cut.
 //! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
@@ -21,6 +22,7 @@ mod capture;
 mod control;
 mod datagrams;
 mod delay;
+mod doors;
 mod impairment;
 mod inherited;
 mod layer;
@@ -38,10 +40,11 @@ pub mod tls;
 pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
 pub use datagrams::{Datagrams, Received};
+pub use doors::{Doors, Opened, Plan};
 pub use impairment::{Conditions, Impairment};
 pub use inherited::Inherited;
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
-pub use listener::{ListenOptions, Listener};
+pub use listener::{ListenBounds, ListenOptions, Listener};
 pub use network::{Network, system_addresses};
 pub use prefetch::prefetch;
 pub use shutdown::{Hold, Shutdown};

@@ -6,10 +6,11 @@ use event::{Reporter, SocketEvent};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 /// Rest after the system ran out of descriptors or memory, so that connections
 /// in progress can end.
@@ -20,17 +21,46 @@ const REST_MS: u64 = 100;
 pub struct ListenOptions {
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
-    /// Connections open at once; further ones wait in the backlog.
-    pub connections_max: usize,
-    /// Connections open at once from one IPv4 address or one IPv6 /64; further
-    /// ones are closed.
-    pub connections_per_address_max: usize,
+    /// How many connections it lets in.
+    pub bounds: ListenBounds,
 }
 
 impl ListenOptions {
     /// Usual bounds: 1,000 connections, 50 from one address.
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, connections_max: 1_000, connections_per_address_max: 50 }
+        Self { address, bounds: ListenBounds::new(1_000, 50) }
+    }
+}
+
+/// How many connections each listener of a service lets in. Clones speak of the
+/// same bounds, which may change while the listeners listen.
+#[derive(Debug, Clone)]
+pub struct ListenBounds(Arc<BoundsState>);
+
+#[derive(Debug)]
+struct BoundsState {
+    connections_max: AtomicUsize,
+    connections_per_address_max: AtomicUsize,
+    changed: Notify,
+}
+
+impl ListenBounds {
+    /// `connections_max` connections open at once, of which further ones wait in
+    /// the backlog; `connections_per_address_max` open at once from one IPv4
+    /// address or one IPv6 /64, of which further ones are closed. At least 1 each.
+    pub fn new(connections_max: usize, connections_per_address_max: usize) -> Self {
+        Self(Arc::new(BoundsState {
+            connections_max: connections_max.max(1).into(),
+            connections_per_address_max: connections_per_address_max.max(1).into(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Other bounds from here on. Connections that are open stay open.
+    pub fn set(&self, connections_max: usize, connections_per_address_max: usize) {
+        self.0.connections_max.store(connections_max.max(1), Ordering::Relaxed);
+        self.0.connections_per_address_max.store(connections_per_address_max.max(1), Ordering::Relaxed);
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -38,7 +68,7 @@ impl ListenOptions {
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
-    places: Arc<Semaphore>,
+    bounds: ListenBounds,
     crowd: Arc<Crowd>,
     reporter: Reporter,
     layers: Layers,
@@ -46,17 +76,7 @@ pub struct Listener {
 
 impl Listener {
     pub(crate) fn new(tcp: TcpListener, options: &ListenOptions, reporter: Reporter, layers: Layers) -> Self {
-        let places = options.connections_max.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            tcp,
-            places: Arc::new(Semaphore::new(places)),
-            crowd: Arc::new(Crowd {
-                connections_per_address_max: options.connections_per_address_max.max(1),
-                open: Mutex::default(),
-            }),
-            reporter,
-            layers,
-        }
+        Self { tcp, bounds: options.bounds.clone(), crowd: Arc::default(), reporter, layers }
     }
 
     /// Where it listens.
@@ -66,7 +86,7 @@ impl Listener {
 
     /// How many connections are open now.
     pub fn connections(&self) -> usize {
-        self.crowd.lock().values().sum()
+        self.crowd.lock().by_address.values().sum()
     }
 
     /// The next connection; waits while `connections_max` are open. A place is
@@ -76,10 +96,7 @@ impl Listener {
     /// machine that is out of descriptors for a while; an error here means that
     /// listening is over. May be dropped while it waits.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let place = match self.places.clone().acquire_owned().await {
-            Ok(place) => place,
-            Err(closed) => return Err(io::Error::other(closed)),
-        };
+        let place = self.place().await;
         loop {
             let (tcp, peer) = match self.tcp.accept().await {
                 Ok(accepted) => accepted,
@@ -88,15 +105,32 @@ impl Listener {
                     continue;
                 }
             };
-            let Some(neighbour) = self.crowd.enter(peer.ip()) else {
+            let per_address_max = self.bounds.0.connections_per_address_max.load(Ordering::Relaxed);
+            let Some(neighbour) = self.crowd.enter(peer.ip(), per_address_max) else {
                 self.reporter.tell(SocketEvent::LimitReached { peer, limit: "connections_per_address_max" });
                 continue;
             };
             // The peer may be gone again already; that is no error of ours.
             let Ok(local) = tcp.local_addr() else { continue };
             let ends = Ends { local, peer, role: Role::Server };
-            let place = Place { _neighbour: neighbour, _permit: place };
-            return Ok(Stream::new(tcp, ends, &self.layers, Some(place)));
+            let guest = Guest { _neighbour: neighbour, _place: place };
+            return Ok(Stream::new(tcp, ends, &self.layers, Some(guest)));
+        }
+    }
+
+    /// Waits until fewer than `connections_max` are open.
+    async fn place(&self) -> Place {
+        loop {
+            // Made before looking, so that no change in between is missed.
+            let (freed, changed) = (self.crowd.freed.notified(), self.bounds.0.changed.notified());
+            let connections_max = self.bounds.0.connections_max.load(Ordering::Relaxed);
+            if let Some(place) = self.crowd.take_place(connections_max) {
+                return place;
+            }
+            tokio::select! {
+                () = freed => {}
+                () = changed => {}
+            }
         }
     }
 }
@@ -115,26 +149,42 @@ async fn recover(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// How many connections are open from each address.
-#[derive(Debug)]
+/// Who is connected.
+#[derive(Debug, Default)]
 struct Crowd {
-    connections_per_address_max: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
+    open: Mutex<Open>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Places taken, one perhaps by an accept that waits for its connection.
+    places: usize,
+    by_address: HashMap<IpAddr, usize>,
 }
 
 impl Crowd {
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Neighbour> {
+    fn take_place(self: &Arc<Self>, connections_max: usize) -> Option<Place> {
+        let mut open = self.lock();
+        if open.places >= connections_max {
+            return None;
+        }
+        open.places += 1;
+        Some(Place { crowd: self.clone() })
+    }
+
+    fn enter(self: &Arc<Self>, address: IpAddr, per_address_max: usize) -> Option<Neighbour> {
         let address = neighbourhood(address);
         let mut open = self.lock();
-        let count = open.entry(address).or_default();
-        if *count >= self.connections_per_address_max {
+        let count = open.by_address.entry(address).or_default();
+        if *count >= per_address_max {
             return None;
         }
         *count += 1;
         Some(Neighbour { crowd: self.clone(), address })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -147,11 +197,24 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The place one accepted connection takes, given back when dropped.
+/// One accepted connection, counted until dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Guest {
     _neighbour: Neighbour,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// One of `connections_max`, given back when dropped.
+#[derive(Debug)]
+struct Place {
+    crowd: Arc<Crowd>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crowd.lock().places -= 1;
+        self.crowd.freed.notify_one();
+    }
 }
 
 /// One connection from one address, counted until dropped.
@@ -164,10 +227,10 @@ struct Neighbour {
 impl Drop for Neighbour {
     fn drop(&mut self) {
         let mut open = self.crowd.lock();
-        if let Some(count) = open.get_mut(&self.address) {
+        if let Some(count) = open.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                open.by_address.remove(&self.address);
             }
         }
     }
@@ -179,8 +242,8 @@ mod tests {
 
     #[test]
     fn one_ipv6_subscriber_counts_as_one_address() {
-        let crowd = Arc::new(Crowd { connections_per_address_max: 2, open: Mutex::default() });
-        let enter = |address: &str| crowd.enter(address.parse().unwrap());
+        let crowd = Arc::new(Crowd::default());
+        let enter = |address: &str| crowd.enter(address.parse().unwrap(), 2);
         let first = enter("2001:db8::1").unwrap();
         let _second = enter("2001:db8::ffff:2").unwrap();
         assert!(enter("2001:db8::3").is_none());
@@ -188,6 +251,6 @@ mod tests {
         drop(first);
         assert!(enter("2001:db8::3").is_some());
         // Nothing is kept of who has gone.
-        assert_eq!(crowd.lock().len(), 1);
+        assert_eq!(crowd.lock().by_address.len(), 1);
     }
 }

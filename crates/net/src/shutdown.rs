@@ -26,6 +26,12 @@ impl Shutdown {
         Self::default()
     }
 
+    /// A part of this shutdown, e.g. of one listener: it is requested with this
+    /// one, or alone. [`Shutdown::finish`] waits for the tasks of both.
+    pub fn child(&self) -> Self {
+        Self { token: self.token.child_token(), tasks: self.tasks.clone() }
+    }
+
     /// Resolves once stopping was requested.
     pub async fn requested(&self) {
         self.token.cancelled().await;

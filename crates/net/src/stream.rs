@@ -1,7 +1,7 @@
 //! One TCP connection, in the clear or under TLS.
 
 use crate::layer::Layers;
-use crate::listener::Place;
+use crate::listener::Guest;
 use crate::{BoxedDuplex, Ends};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -21,9 +21,8 @@ pub struct Stream {
     inner: Inner,
     ends: Ends,
     key_log: Option<Arc<dyn rustls::KeyLog>>,
-    /// The listener's place, free again when this is dropped.
     #[expect(dead_code, reason = "held for its drop")]
-    place: Option<Place>,
+    guest: Option<Guest>,
 }
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub struct TlsFacts {
 }
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, ends: Ends, layers: &Layers, place: Option<Place>) -> Self {
+    pub(crate) fn new(tcp: TcpStream, ends: Ends, layers: &Layers, guest: Option<Guest>) -> Self {
         // Without it a short reply may wait for the peer's delayed acknowledgement;
         // where it fails the connection is gone, and reading will say so.
         tcp.set_nodelay(true).ok();
@@ -53,7 +52,7 @@ impl Stream {
         } else {
             Wire::Layered(layers.stream(ends, Box::new(tcp)))
         };
-        Self { inner: Inner::Clear(wire), ends, key_log: layers.key_log(), place }
+        Self { inner: Inner::Clear(wire), ends, key_log: layers.key_log(), guest }
     }
 
     /// Our end.

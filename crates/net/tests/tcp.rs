@@ -2,7 +2,7 @@
 
 use event::{Detail, Event, Observer, SocketEvent, Told};
 use net::tls::{self, Authority};
-use net::{ListenOptions, Listener, Network, Phase, Shutdown, Stream, Timeouts};
+use net::{ListenBounds, ListenOptions, Listener, Network, Phase, Shutdown, Stream, Timeouts};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,8 @@ fn loopback() -> SocketAddr {
 }
 
 fn listen(network: &Network, connections_max: usize, connections_per_address_max: usize) -> Listener {
-    let options =
-        ListenOptions { connections_max, connections_per_address_max, ..ListenOptions::at(loopback()) };
-    network.listen(&options).unwrap()
+    let bounds = ListenBounds::new(connections_max, connections_per_address_max);
+    network.listen(&ListenOptions { bounds, ..ListenOptions::at(loopback()) }).unwrap()
 }
 
 async fn pair(server: &Network, client: &Network) -> (Stream, Stream) {
@@ -57,6 +56,28 @@ async fn accept_waits_while_connections_max_are_open() {
     drop(first);
     let third = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     assert_eq!(third.peer_addr(), clients[2].local_addr());
+}
+
+#[tokio::test]
+async fn bounds_change_while_an_accept_waits() {
+    let network = Network::new();
+    let bounds = ListenBounds::new(1, 10);
+    let options = ListenOptions { bounds: bounds.clone(), ..ListenOptions::at(loopback()) };
+    let listener = network.listen(&options).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _clients = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+    let first = listener.accept().await.unwrap();
+    let mut waiting = std::pin::pin!(listener.accept());
+    assert!(tokio::time::timeout(SOON, &mut waiting).await.is_err(), "a second one got in");
+    bounds.set(2, 10);
+    let second = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    // Fewer than are open: they stay, and nobody else gets in before both are gone.
+    bounds.set(1, 10);
+    let _third = std::net::TcpStream::connect(address).unwrap();
+    drop(first);
+    assert!(tokio::time::timeout(SOON, listener.accept()).await.is_err(), "a third one got in");
+    drop(second);
+    tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
