@@ -2,9 +2,11 @@
 //! imaplib over TLS with the CA checked.
 
 use crate::utopia::{Utopia, run_with_input, told};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// Prints the messages of a mailbox as a JSON array of texts. Arguments: host,
 /// port, CA file, user, mailbox; the password comes on standard input.
@@ -52,4 +54,57 @@ pub fn read(
 #[track_caller]
 pub fn inbox(python: &Path, utopia: &Utopia, user: &str, password: &str) -> Vec<String> {
     read(python, utopia.at("imaps"), &utopia.ca_file(), user, password, "INBOX")
+}
+
+/// A client that speaks SMTP line by line.
+#[derive(Debug)]
+pub struct Smtp(BufReader<TcpStream>);
+
+impl Smtp {
+    /// Connects and reads the greeting.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+        let mut smtp = Self(BufReader::new(stream));
+        assert!(smtp.reply().starts_with("220"));
+        smtp
+    }
+
+    /// One reply; empty when the connection ended.
+    pub fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            match self.0.read_line(&mut reply) {
+                Ok(0) | Err(_) => return reply,
+                Ok(_) if reply.as_bytes().get(start + 3) != Some(&b'-') => return reply,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Says a line and gives the reply to it; empty when the connection ended.
+    pub fn say(&mut self, line: &str) -> String {
+        self.send(&format!("{line}\r\n"));
+        self.reply()
+    }
+
+    /// Sends text as it is; where the connection has ended, the next reply shows it.
+    pub fn send(&mut self, text: &str) {
+        let _ = self.0.get_mut().write_all(text.as_bytes());
+    }
+
+    /// Up to the text of a message to Bob.
+    ///
+    /// # Panics
+    /// When any of it is refused.
+    pub fn begin(&mut self) {
+        assert!(self.say("EHLO client.test").starts_with("250"));
+        assert!(self.say("MAIL FROM:<carol@elsewhere.example>").starts_with("250"));
+        assert!(self.say("RCPT TO:<bob@utopia.test>").starts_with("250"));
+        assert!(self.say("DATA").starts_with("354"));
+    }
 }

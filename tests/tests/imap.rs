@@ -2,7 +2,7 @@
 
 use event::Reporter;
 use mail_server::accounts::{self, Accounts};
-use mail_server::imap::{self, Endpoint};
+use mail_server::imap;
 use mail_server::mailbox::{self, Mailboxes};
 use net::tls::{Authority, server_config};
 use net::{Network, Shutdown};
@@ -41,20 +41,19 @@ impl Server {
             fs::write(folder.path().join("ca.pem"), authority.cert_pem()).unwrap();
             let tls = server_config(&issued.cert_chain_pem, &issued.key_pem).unwrap();
             let local = "127.0.0.1:0".parse().unwrap();
-            let endpoints = [false, true].map(|implicit_tls| Endpoint { address: local, implicit_tls });
-            imap::start(
-                imap::Config::default(),
-                &Network::new(),
-                &endpoints,
+            let service = imap::Server::new(imap::Parts {
+                network: Network::new(),
                 tls,
                 accounts,
                 mailboxes,
-                Reporter::silent(),
-                shutdown.clone(),
-            )
-            .unwrap()
+                reporter: Reporter::silent(),
+                shutdown: shutdown.clone(),
+            });
+            let config = imap::Config { listen: vec![local], listen_tls: vec![local], ..Default::default() };
+            service.carry_out(service.prepare(config).unwrap());
+            service.addresses()
         });
-        Self { clear: addresses[0], tls: addresses[1], shutdown, folder, runtime }
+        Self { clear: addresses[0].1, tls: addresses[1].1, shutdown, folder, runtime }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -42,17 +42,10 @@ async fn the_status_page_shows_what_runs_where_within_its_own_content_policy() {
     let Some(program) = peer("chromium") else { return };
     let shutdown = Shutdown::new();
     let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")] };
-    let reporter = event::Reporter::silent();
-    let addresses = web::start(
-        &config,
-        &Network::new(),
-        Arc::new(status),
-        Arc::new(Metrics::new()),
-        &reporter,
-        &shutdown,
-    )
-    .expect("the page is served");
-    let url = format!("http://{}/", addresses[0]);
+    let pages =
+        web::Server::new(Network::new(), Arc::new(status), Arc::new(Metrics::new()), shutdown.clone());
+    pages.carry_out(pages.prepare(&config).expect("an address to listen on"));
+    let url = format!("http://{}/", pages.addresses()[0]);
 
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("page.png");

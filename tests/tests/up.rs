@@ -3,12 +3,11 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tests::mail::inbox;
+use tests::mail::{Smtp, inbox};
 use tests::peer;
 use tests::utopia::{Utopia, command, own_address, run, run_with_input, said, told, wait_for};
 
@@ -338,139 +337,6 @@ fn users_come_and_go_while_it_runs_and_while_it_does_not() {
     utopia.stop();
 }
 
-/// A query for `name`, type A, with the length that TCP wants (RFC 1035 section
-/// 4.2.2).
-fn query(name: &str) -> Vec<u8> {
-    let mut message = vec![0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        message.push(label.len() as u8);
-        message.extend(label.as_bytes());
-    }
-    message.extend([0, 0, 1, 0, 1]);
-    [&(message.len() as u16).to_be_bytes()[..], &message].concat()
-}
-
-/// Asks on an open connection; the response code and the number of answers.
-fn ask_over(stream: &mut TcpStream, name: &str) -> (u8, u8) {
-    stream.write_all(&query(name)).expect("sent");
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).expect("a length");
-    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut reply).expect("a reply");
-    (reply[3] & 0x0f, reply[7])
-}
-
-#[test]
-fn a_reload_changes_the_zone_and_drops_no_connection() {
-    let Some(python) = peer("python3") else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().join("data");
-    let utopia = Utopia::start(&data);
-    let script = r#"
-import imaplib, ssl, sys
-host, port, ca = sys.argv[1:4]
-imap = imaplib.IMAP4_SSL(host, int(port), ssl_context=ssl.create_default_context(cafile=ca))
-imap.login("alice@utopia.test", sys.stdin.readline().rstrip("\n"))
-imap.select("INBOX")
-print("selected", flush=True)
-for line in sys.stdin:
-    print(imap.noop()[0], flush=True)
-"#;
-    let imaps = utopia.at("imaps");
-    let mut reader = Command::new(python)
-        .args(["-c", script, &imaps.ip().to_string(), &imaps.port().to_string()])
-        .arg(utopia.ca_file())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python runs");
-    let mut stdin = reader.stdin.take().expect("a pipe");
-    let mut replies = BufReader::new(reader.stdout.take().expect("a pipe")).lines();
-    let mut next = || replies.next().expect("a line").expect("a line");
-    writeln!(stdin, "{}", utopia.password("alice@utopia.test")).expect("written");
-    assert_eq!(next(), "selected");
-    let mut dns = TcpStream::connect(utopia.at("dns")).expect("a connection");
-    dns.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
-    assert_eq!(ask_over(&mut dns, "new.utopia.test"), (3, 0), "there is no such name yet");
-
-    let zone_file = data.join("zones/utopia.test.zone");
-    let zone = fs::read_to_string(&zone_file).expect("the zone");
-    let changed = zone.replace("postmaster 1 7200", "postmaster 20 7200") + "new IN A 192.0.2.7\n";
-    assert_ne!(changed.len(), zone.len() + "new IN A 192.0.2.7\n".len(), "the serial is raised");
-    fs::write(&zone_file, &changed).expect("written");
-    utopia.signal("HUP");
-    wait_for("the new name is there", || (ask_over(&mut dns, "new.utopia.test") == (0, 1)).then_some(()));
-    writeln!(stdin, "noop").expect("written");
-    assert_eq!(next(), "OK", "the session goes on");
-
-    // A wrong configuration, then a wrong zone: each is said, and nothing changes.
-    let configuration_file = data.join("utopia.toml");
-    let configuration = fs::read_to_string(&configuration_file).expect("the configuration");
-    fs::write(&configuration_file, configuration.replace("[http]\nlisten", "[http]\nlisen"))
-        .expect("written");
-    utopia.signal("HUP");
-    wait_for("the mistake is said", || utopia.said().contains("did you mean `listen`?").then_some(()));
-    assert!(utopia.said().contains("stays as it was"), "{}", utopia.said());
-    fs::write(&configuration_file, &configuration).expect("written");
-    fs::write(&zone_file, changed.replace("postmaster 20 ", "postmaster 30 ") + "broken IN A 192.0.2\n")
-        .expect("written");
-    let refused = utopia.ask(&["reload"]);
-    assert_eq!(refused.status.code(), Some(1), "who asked is told");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("stays as it was"));
-    wait_for("the fault of the zone is said", || {
-        utopia
-            .said()
-            .lines()
-            .any(|line| line.contains("stays as it was") && line.contains("zone"))
-            .then_some(())
-    });
-    assert_eq!(ask_over(&mut dns, "new.utopia.test"), (0, 1));
-    writeln!(stdin, "noop").expect("written");
-    assert_eq!(next(), "OK", "the session goes on");
-    drop(stdin);
-    reader.wait().expect("python ends");
-    utopia.stop();
-}
-
-/// A client that speaks SMTP line by line.
-struct Smtp(BufReader<TcpStream>);
-
-impl Smtp {
-    fn connect(utopia: &Utopia) -> Self {
-        let stream = TcpStream::connect(utopia.at("smtp")).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
-        let mut smtp = Self(BufReader::new(stream));
-        assert!(smtp.reply().starts_with("220"));
-        smtp
-    }
-
-    /// One reply; empty when the connection ended.
-    fn reply(&mut self) -> String {
-        let mut reply = String::new();
-        loop {
-            let start = reply.len();
-            match self.0.read_line(&mut reply) {
-                Ok(0) | Err(_) => return reply,
-                Ok(_) if reply.as_bytes().get(start + 3) != Some(&b'-') => return reply,
-                Ok(_) => {}
-            }
-        }
-    }
-
-    fn say(&mut self, line: &str) -> String {
-        let _ = self.0.get_mut().write_all(format!("{line}\r\n").as_bytes());
-        self.reply()
-    }
-
-    /// Up to the text of a message to Bob.
-    fn begin(&mut self) {
-        assert!(self.say("EHLO client.test").starts_with("250"));
-        assert!(self.say("MAIL FROM:<carol@elsewhere.example>").starts_with("250"));
-        assert!(self.say("RCPT TO:<bob@utopia.test>").starts_with("250"));
-        assert!(self.say("DATA").starts_with("354"));
-    }
-}
-
 #[test]
 fn an_end_finishes_what_was_promised_within_ten_seconds() {
     let Some(python) = peer("python3") else { return };
@@ -478,14 +344,14 @@ fn an_end_finishes_what_was_promised_within_ten_seconds() {
     let data = folder.path().join("data");
     let mut utopia = Utopia::start(&data);
     let bob = utopia.password("bob@utopia.test");
-    let (mut done, mut halfway, mut stuck) =
-        (Smtp::connect(&utopia), Smtp::connect(&utopia), Smtp::connect(&utopia));
+    let (mut done, mut halfway, mut stuck) = (
+        Smtp::connect(utopia.at("smtp")),
+        Smtp::connect(utopia.at("smtp")),
+        Smtp::connect(utopia.at("smtp")),
+    );
     for (smtp, subject) in [(&mut done, "done"), (&mut halfway, "halfway"), (&mut stuck, "stuck")] {
         smtp.begin();
-        smtp.0
-            .get_mut()
-            .write_all(format!("Subject: {subject}\r\n\r\nfirst half\r\n").as_bytes())
-            .expect("sent");
+        smtp.send(&format!("Subject: {subject}\r\n\r\nfirst half\r\n"));
     }
     assert!(done.say("second half\r\n.").starts_with("250"));
     let began = Instant::now();

@@ -10,9 +10,9 @@ use mail_server::authentication::DkimSigner;
 use mail_server::directory::Directory;
 use mail_server::mailbox::{self, AccountId, Mailboxes};
 use mail_server::queue::{self, Queue};
-use mail_server::smtp::{self, Face};
+use mail_server::smtp;
 use net::tls::{Authority, client_config_opportunistic, server_config};
-use net::{ListenOptions, Network, Shutdown};
+use net::{Network, Shutdown};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -95,38 +95,44 @@ async fn serve(mailboxes: &Mailboxes, shutdown: &Shutdown) -> io::Result<(Socket
     for number in 0..USERS {
         ids.push(accounts.create(&user(number), "correct horse battery").await.map_err(io::Error::other)?);
     }
-    let listener = network.listen(&ListenOptions::at(([127, 0, 0, 1], 0).into()))?;
-    let address = listener.local_addr()?;
     let now = SystemTime::now();
     let authority = Authority::create("the bench's CA", now).map_err(io::Error::other)?;
     let issued = authority.issue(&[&hostname], now).map_err(io::Error::other)?;
     let directory = Directory::new(&[DOMAIN.to_owned()], accounts.clone());
     let reporter = Reporter::silent();
-    let queue_parts = queue::Parts {
+    let settings = queue::Settings {
+        config: queue::Config::default(),
         hostname: hostname.clone(),
-        network,
+        directory: directory.clone(),
+    };
+    let parts = queue::Parts {
+        network: network.clone(),
         tls: client_config_opportunistic().map_err(io::Error::other)?,
         resolver: Arc::new(Nowhere),
         mailboxes: mailboxes.clone(),
-        directory: directory.clone(),
         reporter: reporter.clone(),
         shutdown: shutdown.clone(),
     };
-    let queue = Queue::start(queue::Config::default(), queue_parts).await.map_err(io::Error::other)?;
-    let parts = smtp::Parts {
-        hostname,
+    let queue = Queue::start(settings, parts).await.map_err(io::Error::other)?;
+    let server = smtp::Server::new(smtp::Parts {
+        network,
         tls: server_config(&issued.cert_chain_pem, &issued.key_pem).map_err(io::Error::other)?,
-        directory,
         accounts,
         mailboxes: mailboxes.clone(),
         queue,
-        signer: Arc::new(DkimSigner::new(&[]).map_err(io::Error::other)?),
         resolver: Arc::new(Nowhere),
         reporter,
         shutdown: shutdown.clone(),
-    };
+    });
     // One session of the load sends more than a stranger may.
-    let config = smtp::Config { messages_per_session_max: 1_000_000, ..smtp::Config::default() };
-    smtp::start(config, parts, vec![(Face::Exchange, listener)])?;
+    let config = smtp::Config {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        messages_per_session_max: 1_000_000,
+        ..smtp::Config::default()
+    };
+    let signer = DkimSigner::new(&[]).map_err(io::Error::other)?;
+    let settings = smtp::Settings { config, hostname, directory, signer };
+    server.carry_out(server.prepare(settings).map_err(io::Error::other)?);
+    let (_, address) = server.addresses()[0];
     Ok((address, ids))
 }

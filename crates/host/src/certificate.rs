@@ -2,7 +2,7 @@
 //! local CA in the data folder issues and renews in time.
 
 use crate::{Configuration, HostError};
-use net::tls::{self, Authority, CertificateHandle};
+use net::tls::{self, Authority, CertificateHandle, Certified};
 use rustls::ServerConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,14 +37,19 @@ impl Certificate {
         Ok(Self { config, handle })
     }
 
-    /// Reads the certificate again, or renews it where it is the local CA's;
-    /// connections that begin from here on see it.
+    /// Reads the certificate of a configuration; where it is the local CA's it is
+    /// renewed if it must be.
     ///
     /// # Errors
-    /// When it cannot be read or used; then the one before stays.
-    pub(crate) fn renew(&self, configuration: &Configuration, folder: &Path) -> Result<(), HostError> {
+    /// When it cannot be read or used.
+    pub(crate) fn read(configuration: &Configuration, folder: &Path) -> Result<Certified, HostError> {
         let (chain, key) = pems(configuration, folder)?;
-        Ok(self.handle.replace(&chain, &key)?)
+        Ok(Certified::read(&chain, &key)?)
+    }
+
+    /// Shows it to connections that begin from here on.
+    pub(crate) fn show(&self, certified: Certified) {
+        self.handle.replace(certified);
     }
 }
 
@@ -77,7 +82,7 @@ fn names(configuration: &Configuration) -> Vec<String> {
     let mut names = vec![mail, domain.clone()];
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     let smtp = configuration.smtp.endpoints().map(|(_, address)| address.ip());
-    let imap = configuration.imap.endpoints().into_iter().map(|endpoint| endpoint.address.ip());
+    let imap = configuration.imap.endpoints().map(|(_, address)| address.ip());
     for address in smtp.chain(imap).filter(|address| !address.is_unspecified()) {
         let address = address.to_string();
         if !names.contains(&address) {
@@ -183,10 +188,10 @@ mod tests {
         std::fs::write(&files[0], &issued.cert_chain_pem).expect("written");
         let mut bought = own.clone();
         [bought.tls.certificate_file, bought.tls.key_file] = files.clone().map(Some);
-        certificate.renew(&bought, folder.path()).expect_err("there is no key file yet");
+        Certificate::read(&bought, folder.path()).expect_err("there is no key file yet");
         assert!(is_shown(&certificate, &local).await, "the one before stays");
         std::fs::write(&files[1], &issued.key_pem).expect("written");
-        certificate.renew(&bought, folder.path()).expect("renewed");
+        certificate.show(Certificate::read(&bought, folder.path()).expect("a certificate"));
         assert!(is_shown(&certificate, &public).await);
         assert!(!is_shown(&certificate, &local).await);
     }

@@ -55,21 +55,12 @@ pub enum HostError {
     /// A DKIM key is of no use.
     #[error(transparent)]
     Dkim(#[from] mail_server::authentication::DkimKeyError),
-    /// IMAP did not start.
+    /// SMTP cannot work so.
     #[error(transparent)]
-    Imap(#[from] mail_server::imap::StartError),
+    Smtp(#[from] mail_server::smtp::PrepareError),
     /// A service could not listen.
-    #[error(
-        "{service} cannot listen on {address}: {source}; choose another address or stop what listens there"
-    )]
-    Listen {
-        /// The service.
-        service: &'static str,
-        /// Where.
-        address: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] net::ListenError),
     /// The system failed us.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -1,11 +1,10 @@
 //! A running host.
 
-use crate::services::Services;
+use crate::mail::Mail;
+use crate::services::{Ground, Services};
 use crate::shared::Shared;
-use crate::{Configuration, HostError, control, mail, requests};
+use crate::{Configuration, HostError, control, requests};
 use dns::{Publish, Resolve};
-use dns_server::authoritative::Server;
-use dns_server::resolver::Resolver;
 use event::metrics::Metrics;
 use event::{HostEvent, Stream};
 use mail_server::accounts::Accounts;
@@ -77,27 +76,27 @@ impl Host {
 
     /// The host's resolver.
     pub fn resolver(&self) -> Arc<dyn Resolve> {
-        Arc::new(self.shared.resolver.clone())
+        Arc::new(self.shared.services.resolver.clone())
     }
 
     /// The host's authoritative server, through which records are published.
-    pub fn publisher(&self) -> Option<Arc<dyn Publish>> {
-        self.shared.dns.clone().map(|server| Arc::new(server) as Arc<dyn Publish>)
+    pub fn publisher(&self) -> Arc<dyn Publish> {
+        Arc::new(self.shared.services.dns.clone())
     }
 
     /// The host's users.
     pub fn accounts(&self) -> &Accounts {
-        &self.shared.accounts
+        &self.shared.services.accounts
     }
 
     /// The host's mailboxes.
     pub fn mailboxes(&self) -> &Mailboxes {
-        &self.shared.mailboxes
+        &self.shared.services.mailboxes
     }
 
     /// The host's mail queue, where it sends mail.
     pub fn queue(&self) -> Option<&Queue> {
-        self.shared.queue.as_ref()
+        self.shared.services.mail().map(Mail::queue)
     }
 
     /// Resolves when somebody asked over the control socket to read the
@@ -111,23 +110,24 @@ impl Host {
         }
     }
 
-    /// Takes another configuration without dropping a connection: zones, keys,
-    /// users' rights and the certificate change at once; addresses to listen on
-    /// and bounds at the next start.
+    /// Takes another configuration without dropping a connection: addresses,
+    /// bounds, zones, keys, users' rights and the certificate. Connections that
+    /// are open go on as they began. Only `[storage]` waits for the next start.
     ///
     /// # Errors
-    /// When a zone, key or certificate is wrong; a wrong zone or key leaves all
-    /// as it was, a wrong certificate leaves the certificate.
+    /// When a zone, key, certificate or address is wrong or cannot be had; then
+    /// all stays as it was.
     pub async fn reload(&self, configuration: Configuration) -> Result<(), HostError> {
-        let configuration = configuration.within(&self.shared.folder);
-        let outcome = match &self.shared.dns {
-            Some(server) => server.reload(&configuration.dns).await.map_err(HostError::from),
-            None => Ok(()),
-        };
-        let outcome = outcome.and_then(|()| self.shared.renew_certificate(&configuration));
-        match outcome {
-            Ok(()) => {
-                *self.shared.configuration.lock().unwrap_or_else(PoisonError::into_inner) = configuration;
+        let services = &self.shared.services;
+        let configuration = configuration.within(services.folder());
+        match services.prepare(&configuration).await {
+            Ok(prepared) => {
+                services.carry_out(prepared).await;
+                let mut current = self.shared.configuration.lock().unwrap_or_else(PoisonError::into_inner);
+                if current.storage != configuration.storage {
+                    tracing::warn!("what changed in [storage] holds from the next start");
+                }
+                *current = configuration;
                 self.shared.reporter.tell(HostEvent::Reloaded);
                 Ok(())
             }
@@ -157,76 +157,27 @@ async fn start(
     let configuration = configuration.within(&folder);
     let reporter = stream.reporter(&name);
     let network = network.reporting(reporter.clone());
-    let mut services = Services::default();
-
     let storage = {
         let (config, folder, reporter) = (configuration.storage.clone(), folder.clone(), reporter.clone());
         tokio::task::spawn_blocking(move || Storage::open(&config, &folder, reporter))
             .await
             .map_err(std::io::Error::other)??
     };
-
-    let dns = if configuration.dns.listen.is_empty() {
-        None
-    } else {
-        let (network, reporter) = (network.clone(), reporter.clone());
-        let server =
-            Server::start(&configuration.dns, network, storage.clone(), reporter, shutdown.clone()).await?;
-        services.add("dns", &["udp", "tcp"], server.local_addrs());
-        Some(server)
-    };
-
-    let resolver =
-        Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
-    services.add("resolver", &["udp", "tcp"], resolver.addresses());
-
-    let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage);
-    let accounts = Accounts::new(configuration.accounts.clone(), mailboxes.clone());
-    let mail = mail::Mail {
-        configuration: &configuration,
-        folder: &folder,
-        network: &network,
-        accounts: &accounts,
-        mailboxes: &mailboxes,
-        resolver: Arc::new(resolver.clone()),
-        reporter: &reporter,
-        shutdown,
-    };
-    let mail::Started { queue, certificate } = mail.start(&mut services).await?;
-
     let told = Arc::new(OnceLock::<Arc<Shared>>::new());
-    if !configuration.http.listen.is_empty() {
+    let status = {
         let told = told.clone();
         // Until all is up the page is empty.
-        let status = Arc::new(move || told.get().map(|shared| shared.status()).unwrap_or_default());
-        let address =
-            configuration.http.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let failed = |source| HostError::Listen { service: "http", address, source };
-        let addresses = web::start(&configuration.http, &network, status, metrics, &reporter, shutdown)
-            .map_err(failed)?;
-        services.add("http", &["tcp"], &addresses);
-    }
-
-    let shared = Arc::new(Shared {
-        name,
-        folder,
-        reporter,
-        configuration: Mutex::new(configuration),
-        services: services.0,
-        dns,
-        resolver,
-        accounts,
-        mailboxes,
-        queue,
-        certificate,
-        reload_wanted,
-    });
+        Arc::new(move || told.get().map(|shared| shared.status()).unwrap_or_default())
+    };
+    let ground = Ground { folder, network, storage, reporter: reporter.clone(), shutdown: shutdown.clone() };
+    let services = Services::start(&configuration, ground, status, metrics).await?;
+    let configuration = Mutex::new(configuration);
+    let shared = Arc::new(Shared { name, reporter, configuration, services, reload_wanted });
     let _ = told.set(shared.clone());
     let answering = shared.clone();
-    control::serve(&shared.folder, shutdown, move |request| requests::answer(answering.clone(), request))?;
-    if shared.certificate.is_some() {
-        shutdown.spawn(shared.clone().keep_certificate(shutdown.clone()));
-    }
+    let answer = move |request| requests::answer(answering.clone(), request);
+    control::serve(shared.services.folder(), shutdown, answer)?;
+    shutdown.spawn(shared.clone().keep_certificate(shutdown.clone()));
     shared.reporter.tell(HostEvent::Ready);
     Ok(shared)
 }

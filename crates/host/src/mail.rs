@@ -1,154 +1,153 @@
-//! Starting the mail services of a host: they stand on one another, so the
-//! order matters.
+//! The mail services of a host: they stand on one another, so the order matters.
 
 use crate::certificate::Certificate;
-use crate::services::Services;
+use crate::services::{Ground, Services};
 use crate::{Configuration, HostError};
-use dns::Resolve;
-use event::{Reporter, SocketEvent};
 use mail_server::accounts::Accounts;
 use mail_server::authentication::{DkimKey, DkimSigner};
 use mail_server::directory::Directory;
 use mail_server::imap;
-use mail_server::mailbox::Mailboxes;
 use mail_server::queue::{self, Queue};
-use mail_server::smtp::{self, Face};
-use net::{ListenOptions, Network, Shutdown, tls};
-use std::path::Path;
+use mail_server::smtp;
+use net::tls::{self, Certified};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::files;
 
 /// The largest DKIM key file, in octets.
 const KEY_OCTETS_MAX: u64 = 64 * 1024;
 
-/// What the mail services stand on.
-pub(crate) struct Mail<'a> {
-    pub(crate) configuration: &'a Configuration,
-    pub(crate) folder: &'a Path,
-    pub(crate) network: &'a Network,
-    pub(crate) accounts: &'a Accounts,
-    pub(crate) mailboxes: &'a Mailboxes,
-    pub(crate) resolver: Arc<dyn Resolve>,
-    pub(crate) reporter: &'a Reporter,
-    pub(crate) shutdown: &'a Shutdown,
+/// SMTP, the queue and IMAP.
+pub(crate) struct Mail {
+    folder: PathBuf,
+    certificate: Certificate,
+    queue: Queue,
+    smtp: smtp::Server,
+    imap: imap::Server,
 }
 
-/// What runs then.
-#[derive(Default)]
-pub(crate) struct Started {
-    pub(crate) queue: Option<Queue>,
-    pub(crate) certificate: Option<Certificate>,
+/// A configuration for which everything is ready.
+pub(crate) struct Prepared {
+    certified: Certified,
+    queue: queue::Settings,
+    smtp: smtp::Prepared,
+    imap: imap::Prepared,
 }
 
-impl Mail<'_> {
-    /// Starts SMTP, the queue and IMAP, where they are configured.
-    pub(crate) async fn start(&self, services: &mut Services) -> Result<Started, HostError> {
-        let smtp = self.configuration.smtp.endpoints().next().is_some();
-        let imap = !self.configuration.imap.endpoints().is_empty();
-        if !smtp && !imap {
-            return Ok(Started::default());
-        }
-        let certificate = Certificate::of(self.configuration, self.folder)?;
-        let tls = certificate.config.clone();
-        let queue = if smtp { Some(self.start_smtp(tls.clone(), services).await?) } else { None };
-        if imap {
-            self.start_imap(tls, services)?;
-        }
-        Ok(Started { queue, certificate: Some(certificate) })
-    }
-
-    async fn start_smtp(
-        &self,
-        tls: Arc<rustls::ServerConfig>,
-        services: &mut Services,
-    ) -> Result<Queue, HostError> {
-        let config = &self.configuration.smtp;
-        let hostname =
-            config.hostname.clone().unwrap_or_else(|| format!("mail.{}", self.configuration.domain));
-        let directory = Directory::new(&self.configuration.mail_domains(), self.accounts.clone());
+impl Mail {
+    /// Mail that does not listen yet; what the queue holds is sent from here on.
+    pub(crate) async fn new(configuration: &Configuration, services: &Services) -> Result<Self, HostError> {
+        let Services { resolver, accounts, mailboxes, .. } = services;
+        let Ground { folder, network, reporter, shutdown, .. } = services.ground();
+        let certificate = Certificate::of(configuration, folder)?;
         let queue = Queue::start(
-            self.configuration.queue.clone(),
+            queue_settings(configuration, accounts),
             queue::Parts {
-                hostname: hostname.clone(),
-                network: self.network.clone(),
+                network: network.clone(),
                 tls: tls::client_config_opportunistic()?,
-                resolver: self.resolver.clone(),
-                mailboxes: self.mailboxes.clone(),
-                directory: directory.clone(),
-                reporter: self.reporter.clone(),
-                shutdown: self.shutdown.clone(),
+                resolver: Arc::new(resolver.clone()),
+                mailboxes: mailboxes.clone(),
+                reporter: reporter.clone(),
+                shutdown: shutdown.clone(),
             },
         )
         .await?;
-
-        let mut listeners = Vec::new();
-        for (face, address) in config.endpoints() {
-            let service = match face {
-                Face::Exchange => "smtp",
-                Face::Submission => "submission",
-                Face::Submissions => "submissions",
-            };
-            let failed = |source| HostError::Listen { service, address: address.to_string(), source };
-            let options = ListenOptions {
-                address,
-                connections_max: config.connections_max,
-                connections_per_address_max: config.connections_per_address_max,
-            };
-            let listener = self.network.listen(&options).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            self.reporter.tell(SocketEvent::Listening { service: service.to_owned(), address });
-            services.add(service, &["tcp"], &[address]);
-            listeners.push((face, listener));
-        }
-        smtp::start(
-            config.clone(),
-            smtp::Parts {
-                hostname,
-                tls,
-                directory,
-                accounts: self.accounts.clone(),
-                mailboxes: self.mailboxes.clone(),
-                queue: queue.clone(),
-                signer: Arc::new(self.signer()?),
-                resolver: self.resolver.clone(),
-                reporter: self.reporter.clone(),
-                shutdown: self.shutdown.clone(),
-            },
-            listeners,
-        )?;
-        Ok(queue)
+        let smtp = smtp::Server::new(smtp::Parts {
+            network: network.clone(),
+            tls: certificate.config.clone(),
+            accounts: accounts.clone(),
+            mailboxes: mailboxes.clone(),
+            queue: queue.clone(),
+            resolver: Arc::new(resolver.clone()),
+            reporter: reporter.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let imap = imap::Server::new(imap::Parts {
+            network: network.clone(),
+            tls: certificate.config.clone(),
+            accounts: accounts.clone(),
+            mailboxes: mailboxes.clone(),
+            reporter: reporter.clone(),
+            shutdown: shutdown.clone(),
+        });
+        Ok(Self { folder: folder.clone(), certificate, queue, smtp, imap })
     }
 
-    fn start_imap(&self, tls: Arc<rustls::ServerConfig>, services: &mut Services) -> Result<(), HostError> {
-        let endpoints = self.configuration.imap.endpoints();
-        let addresses = imap::start(
-            self.configuration.imap.clone(),
-            self.network,
-            &endpoints,
-            tls,
-            self.accounts.clone(),
-            self.mailboxes.clone(),
-            self.reporter.clone(),
-            self.shutdown.clone(),
-        )?;
-        for (endpoint, address) in endpoints.iter().zip(addresses) {
-            services.add(if endpoint.implicit_tls { "imaps" } else { "imap" }, &["tcp"], &[address]);
-        }
+    /// Opens and reads what the configuration needs.
+    ///
+    /// # Errors
+    /// When any of it cannot be had; then all stays as it is.
+    pub(crate) fn prepare(
+        &self,
+        configuration: &Configuration,
+        accounts: &Accounts,
+    ) -> Result<Prepared, HostError> {
+        let queue = queue_settings(configuration, accounts);
+        let smtp = self.smtp.prepare(smtp::Settings {
+            config: configuration.smtp.clone(),
+            hostname: queue.hostname.clone(),
+            directory: queue.directory.clone(),
+            signer: signer(configuration)?,
+        })?;
+        Ok(Prepared {
+            certified: Certificate::read(configuration, &self.folder)?,
+            queue,
+            smtp,
+            imap: self.imap.prepare(configuration.imap.clone())?,
+        })
+    }
+
+    /// Works by the new configuration from here on; sessions under way go on.
+    pub(crate) fn carry_out(&self, prepared: Prepared) {
+        self.certificate.show(prepared.certified);
+        self.queue.configure(prepared.queue);
+        self.smtp.carry_out(prepared.smtp);
+        self.imap.carry_out(prepared.imap);
+    }
+
+    /// Reads the certificate again, or renews it where it is the local CA's.
+    ///
+    /// # Errors
+    /// When it cannot be read or used; then the one before stays.
+    pub(crate) fn renew_certificate(
+        &self,
+        configuration: &Configuration,
+        folder: &Path,
+    ) -> Result<(), HostError> {
+        self.certificate.show(Certificate::read(configuration, folder)?);
         Ok(())
     }
 
-    /// Signs with the keys that the configuration names.
-    fn signer(&self) -> Result<DkimSigner, HostError> {
-        let mut keys = Vec::new();
-        for key in &self.configuration.smtp.dkim {
-            let private_pem = files::read_text(&key.key_file, KEY_OCTETS_MAX)?
-                .ok_or_else(|| HostError::NoFile { file: key.key_file.clone() })?;
-            keys.push(DkimKey {
-                domain: self.configuration.domain.clone(),
-                selector: key.selector.clone(),
-                private_pem,
-            });
-        }
-        Ok(DkimSigner::new(&keys)?)
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
+
+    /// What listens where.
+    pub(crate) fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
+        let smtp = self.smtp.addresses().into_iter().map(|(face, address)| (face.service(), address));
+        let imap = self.imap.addresses().into_iter().map(|(face, address)| (face.service(), address));
+        smtp.chain(imap).collect()
+    }
+}
+
+fn queue_settings(configuration: &Configuration, accounts: &Accounts) -> queue::Settings {
+    let hostname = configuration.smtp.hostname.clone();
+    queue::Settings {
+        config: configuration.queue.clone(),
+        hostname: hostname.unwrap_or_else(|| format!("mail.{}", configuration.domain)),
+        directory: Directory::new(&configuration.mail_domains(), accounts.clone()),
+    }
+}
+
+/// Signs with the keys that the configuration names.
+fn signer(configuration: &Configuration) -> Result<DkimSigner, HostError> {
+    let mut keys = Vec::new();
+    for key in &configuration.smtp.dkim {
+        let private_pem = files::read_text(&key.key_file, KEY_OCTETS_MAX)?
+            .ok_or_else(|| HostError::NoFile { file: key.key_file.clone() })?;
+        let (domain, selector) = (configuration.domain.clone(), key.selector.clone());
+        keys.push(DkimKey { domain, selector, private_pem });
+    }
+    Ok(DkimSigner::new(&keys)?)
 }

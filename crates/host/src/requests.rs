@@ -20,8 +20,8 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
         Request::Status => serde_json::to_value(shared.status()).map_err(|error| HostError::Io(error.into())),
         Request::Reload => reload(&shared).await,
         Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
-            match &shared.queue {
-                Some(queue) => about_queue(queue, request).await,
+            match shared.services.mail() {
+                Some(mail) => about_queue(mail.queue(), request).await,
                 None => Err(HostError::Refused("this host sends no mail".to_owned())),
             }
         }
@@ -30,7 +30,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
         | Request::UserRemove { .. }
         | Request::UserList => {
             let domains = shared.domains();
-            about_users(&shared.accounts, &domains, request).await
+            about_users(&shared.services.accounts, &domains, request).await
         }
     };
     answered.map_err(|error| error.to_string())

@@ -1,23 +1,167 @@
-//! What listens where on this host.
+//! The services of one host and how they change: a start and a reload are the
+//! same two steps. First everything that may fail is prepared, then all of it is
+//! carried out, so that a wrong configuration changes nothing.
 
+use crate::mail::{self, Mail};
+use crate::{Configuration, HostError};
+use dns_server::authoritative::{self, Server};
+use dns_server::resolver::{self, Resolver};
+use event::Reporter;
+use event::metrics::Metrics;
+use mail_server::accounts::Accounts;
+use mail_server::mailbox::Mailboxes;
+use net::{Network, Shutdown};
 use std::net::SocketAddr;
-use web::Service;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use storage::Storage;
+use web::StatusSource;
 
-/// Gathers what listens where.
-#[derive(Default)]
-pub(crate) struct Services(pub(crate) Vec<Service>);
+/// What the services stand on.
+pub(crate) struct Ground {
+    pub(crate) folder: PathBuf,
+    pub(crate) network: Network,
+    pub(crate) storage: Storage,
+    pub(crate) reporter: Reporter,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// The services of one host.
+pub(crate) struct Services {
+    pub(crate) dns: Server,
+    pub(crate) resolver: Resolver,
+    pub(crate) accounts: Accounts,
+    pub(crate) mailboxes: Mailboxes,
+    /// From the first configuration that wants any of it.
+    mail: OnceLock<Mail>,
+    pages: web::Server,
+    ground: Ground,
+}
+
+/// A configuration for which everything is ready.
+pub(crate) struct Prepared {
+    dns: authoritative::Prepared,
+    resolver: resolver::Prepared,
+    mail: Option<(Option<Mail>, mail::Prepared)>,
+    pages: web::Prepared,
+    accounts: mail_server::accounts::Config,
+    mailboxes: mail_server::mailbox::Config,
+}
 
 impl Services {
-    pub(crate) fn add(&mut self, name: &str, transports: &[&str], addresses: &[SocketAddr]) {
-        for address in addresses {
-            for transport in transports {
-                self.0.push(Service {
+    /// Starts what the configuration asks for.
+    pub(crate) async fn start(
+        configuration: &Configuration,
+        ground: Ground,
+        status: StatusSource,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, HostError> {
+        let Ground { network, storage, reporter, shutdown, .. } = &ground;
+        let dns = Server::start(
+            &configuration.dns,
+            network.clone(),
+            storage.clone(),
+            reporter.clone(),
+            shutdown.clone(),
+        )
+        .await?;
+        let resolver =
+            Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
+        let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage.clone());
+        let accounts = Accounts::new(configuration.accounts.clone(), mailboxes.clone());
+        let pages = web::Server::new(network.clone(), status, metrics, shutdown.clone());
+        let services = Self { dns, resolver, accounts, mailboxes, mail: OnceLock::new(), pages, ground };
+        let pages = services.pages.prepare(&configuration.http)?;
+        if let Some((Some(mail), prepared)) = services.prepare_mail(configuration).await? {
+            mail.carry_out(prepared);
+            let _ = services.mail.set(mail);
+        }
+        services.pages.carry_out(pages);
+        Ok(services)
+    }
+
+    /// Opens and reads what the configuration needs.
+    ///
+    /// # Errors
+    /// When any of it cannot be had; then all stays as it is.
+    pub(crate) async fn prepare(&self, configuration: &Configuration) -> Result<Prepared, HostError> {
+        Ok(Prepared {
+            dns: self.dns.prepare(&configuration.dns).await?,
+            resolver: self.resolver.prepare(&configuration.resolver)?,
+            mail: self.prepare_mail(configuration).await?,
+            pages: self.pages.prepare(&configuration.http)?,
+            accounts: configuration.accounts.clone(),
+            mailboxes: configuration.mailboxes.clone(),
+        })
+    }
+
+    /// Mail, where it runs or shall run; it is started when it is wanted first.
+    async fn prepare_mail(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Option<(Option<Mail>, mail::Prepared)>, HostError> {
+        if let Some(mail) = self.mail.get() {
+            return Ok(Some((None, mail.prepare(configuration, &self.accounts)?)));
+        }
+        let mut endpoints = configuration.smtp.endpoints().map(|(_, address)| address);
+        if endpoints.next().or(configuration.imap.endpoints().map(|(_, address)| address).next()).is_none() {
+            return Ok(None);
+        }
+        let mail = Mail::new(configuration, self).await?;
+        let prepared = mail.prepare(configuration, &self.accounts)?;
+        Ok(Some((Some(mail), prepared)))
+    }
+
+    /// Works by the new configuration from here on.
+    pub(crate) async fn carry_out(&self, prepared: Prepared) {
+        self.accounts.configure(prepared.accounts);
+        self.mailboxes.configure(prepared.mailboxes);
+        self.dns.carry_out(prepared.dns).await;
+        self.resolver.carry_out(prepared.resolver).await;
+        if let Some((new, prepared)) = prepared.mail {
+            let mail = match new {
+                Some(new) => self.mail.get_or_init(|| new),
+                None => match self.mail.get() {
+                    Some(mail) => mail,
+                    None => return,
+                },
+            };
+            mail.carry_out(prepared);
+        }
+        self.pages.carry_out(prepared.pages);
+    }
+
+    pub(crate) fn mail(&self) -> Option<&Mail> {
+        self.mail.get()
+    }
+
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.ground.folder
+    }
+
+    /// What listens where.
+    pub(crate) fn listening(&self) -> Vec<web::Service> {
+        let mut all = Vec::new();
+        let mut add = |name: &str, transports: &[&str], addresses: Vec<SocketAddr>| {
+            for address in addresses {
+                all.extend(transports.iter().map(|transport| web::Service {
                     name: name.to_owned(),
                     transport: (*transport).to_owned(),
-                    address: *address,
+                    address,
                     host: None,
-                });
+                }));
             }
+        };
+        add("dns", &["udp", "tcp"], self.dns.local_addrs());
+        add("resolver", &["udp", "tcp"], self.resolver.addresses());
+        for (name, address) in self.mail.get().into_iter().flat_map(Mail::listening) {
+            add(name, &["tcp"], vec![address]);
         }
+        add("http", &["tcp"], self.pages.addresses());
+        all
     }
 }

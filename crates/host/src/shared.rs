@@ -1,20 +1,16 @@
 //! What the parts of a running host share.
 
-use crate::certificate::Certificate;
-use crate::{Configuration, HostError, try_lines};
-use dns_server::authoritative::Server;
-use dns_server::resolver::Resolver;
+use crate::services::Services;
+use crate::{Configuration, try_lines};
 use event::Reporter;
 use mail_server::accounts::Accounts;
 use mail_server::mailbox::Mailboxes;
-use mail_server::queue::Queue;
 use net::Shutdown;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::Storage;
 use tokio::sync::mpsc;
-use web::{Service, Status};
+use web::Status;
 
 /// How often the certificate is read again, and renewed where it is about to end.
 const CERTIFICATE_LOOKED_AFTER: Duration = Duration::from_hours(24);
@@ -22,26 +18,14 @@ const CERTIFICATE_LOOKED_AFTER: Duration = Duration::from_hours(24);
 /// A host's state, for those who start, ask and stop it.
 pub(crate) struct Shared {
     pub(crate) name: String,
-    pub(crate) folder: PathBuf,
     pub(crate) reporter: Reporter,
     pub(crate) configuration: Mutex<Configuration>,
-    pub(crate) services: Vec<Service>,
-    pub(crate) dns: Option<Server>,
-    pub(crate) resolver: Resolver,
-    pub(crate) accounts: Accounts,
-    pub(crate) mailboxes: Mailboxes,
-    pub(crate) queue: Option<Queue>,
-    /// Where any service speaks TLS.
-    pub(crate) certificate: Option<Certificate>,
+    pub(crate) services: Services,
     /// To whoever reloads; see [`crate::Host::reload_requested`].
     pub(crate) reload_wanted: mpsc::Sender<crate::ReloadOutcome>,
 }
 
 impl Shared {
-    pub(crate) fn renew_certificate(&self, configuration: &Configuration) -> Result<(), HostError> {
-        self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.renew(configuration, &self.folder))
-    }
-
     /// Looks after the certificate every day, until the host stops.
     pub(crate) async fn keep_certificate(self: Arc<Self>, shutdown: Shutdown) {
         loop {
@@ -50,7 +34,11 @@ impl Shared {
                 () = tokio::time::sleep(CERTIFICATE_LOOKED_AFTER) => {}
             }
             let configuration = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Err(error) = self.renew_certificate(&configuration) {
+            let renewed = self
+                .services
+                .mail()
+                .map_or(Ok(()), |mail| mail.renew_certificate(&configuration, self.services.folder()));
+            if let Err(error) = renewed {
                 tracing::error!(%error, "the certificate could not be renewed; the one before is used");
             }
         }
@@ -63,8 +51,9 @@ impl Shared {
 
     pub(crate) fn status(&self) -> Status {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
-        let try_lines = try_lines::of(&domain, &self.services, &self.folder);
-        Status { domain: Some(domain), services: self.services.clone(), try_lines }
+        let services = self.services.listening();
+        let try_lines = try_lines::of(&domain, &services, self.services.folder());
+        Status { domain: Some(domain), services, try_lines }
     }
 }
 

@@ -5,8 +5,9 @@
 //! fail. Only when all services of a host have planned it carries the plans out,
 //! which cannot fail.
 
-use crate::Shutdown;
+use crate::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a service listens on. `K` tells its listeners apart, e.g. by what they
 /// are for.
@@ -81,19 +82,93 @@ impl<K: Copy + PartialEq> Doors<K> {
         plan.gone = left.into_iter().map(|door| door.closing).collect();
         Ok(plan)
     }
+}
 
+impl<K: Copy> Doors<K> {
     /// What is open, and where.
     pub fn addresses(&self) -> Vec<(K, SocketAddr)> {
         self.0.iter().map(|door| (door.kind, door.local)).collect()
     }
 }
 
-impl<K, S> Plan<K, S> {
+impl<K: Copy, S> Plan<K, S> {
+    /// What will be open, and where, in the order it was wanted.
+    pub fn addresses(&self) -> Vec<(K, SocketAddr)> {
+        self.doors.addresses()
+    }
+
     /// Closes what is not wanted any more. Returns what is open from here on, and
     /// the new listeners, which now are to be served.
     pub fn carry_out(self) -> (Doors<K>, Vec<Opened<K, S>>) {
         self.gone.iter().for_each(Shutdown::request);
         (self.doors, self.opened)
+    }
+}
+
+/// The TCP listeners of one service.
+#[derive(Debug)]
+pub struct Listeners<K> {
+    network: Network,
+    shutdown: Shutdown,
+    /// What a listener's service is called.
+    name: fn(K) -> &'static str,
+    bounds: ListenBounds,
+    doors: Mutex<Doors<K>>,
+}
+
+impl<K: Copy + PartialEq> Listeners<K> {
+    /// No listener yet.
+    pub fn none(network: Network, shutdown: Shutdown, name: fn(K) -> &'static str) -> Self {
+        Self { network, shutdown, name, bounds: ListenBounds::new(1, 1), doors: Mutex::new(Doors::none()) }
+    }
+
+    /// Opens what is wanted and not open yet.
+    ///
+    /// # Errors
+    /// When one of `wanted` cannot be listened on; then nothing has changed.
+    pub fn plan(
+        &self,
+        wanted: impl IntoIterator<Item = (K, SocketAddr)>,
+    ) -> Result<Plan<K, Listener>, ListenError> {
+        self.lock().plan(wanted, &self.shutdown, |kind, address| {
+            let failed = |source| ListenError { service: (self.name)(kind), address, source };
+            let options = ListenOptions { address, bounds: self.bounds.clone() };
+            let listener = self.network.listen(&options).map_err(failed)?;
+            let local = listener.local_addr().map_err(failed)?;
+            Ok((listener, local))
+        })
+    }
+
+    /// Closes what is not wanted any more, sets the bounds of
+    /// [`ListenBounds::new`] for all, and returns the new listeners, which now
+    /// are to be served.
+    pub fn carry_out(
+        &self,
+        plan: Plan<K, Listener>,
+        connections_max: usize,
+        connections_per_address_max: usize,
+    ) -> Vec<Opened<K, Listener>> {
+        let (doors, opened) = plan.carry_out();
+        self.bounds.set(connections_max, connections_per_address_max);
+        *self.lock() = doors;
+        for new in &opened {
+            self.network.tell_listening((self.name)(new.kind), new.local);
+        }
+        opened
+    }
+
+    /// What each listener's service is called, and where it listens.
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.lock().addresses().into_iter().map(|(kind, address)| ((self.name)(kind), address)).collect()
+    }
+
+    /// What each listener is for, and where it listens.
+    pub fn doors(&self) -> Vec<(K, SocketAddr)> {
+        self.lock().addresses()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Doors<K>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accepts TCP connections within its bounds.
 
 use crate::layer::Layers;
-use crate::{Ends, Role, Stream};
+use crate::{Ends, Role, Shutdown, Stream};
 use event::{Reporter, SocketEvent};
 use std::collections::HashMap;
 use std::io;
@@ -30,6 +30,18 @@ impl ListenOptions {
     pub fn at(address: SocketAddr) -> Self {
         Self { address, bounds: ListenBounds::new(1_000, 50) }
     }
+}
+
+/// A service cannot listen where it shall.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} cannot listen on {address}: {source}; choose another address or stop what listens there")]
+pub struct ListenError {
+    /// The service.
+    pub service: &'static str,
+    /// Where.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
 }
 
 /// How many connections each listener of a service lets in. Clones speak of the
@@ -115,6 +127,24 @@ impl Listener {
             let ends = Ends { local, peer, role: Role::Server };
             let guest = Guest { _neighbour: neighbour, _place: place };
             return Ok(Stream::new(tcp, ends, &self.layers, Some(guest)));
+        }
+    }
+
+    /// Hands every connection to `take` until `closing` is requested.
+    pub async fn each(self, closing: Shutdown, mut take: impl FnMut(Stream)) {
+        loop {
+            let accepted = tokio::select! {
+                () = closing.requested() => return,
+                accepted = self.accept() => accepted,
+            };
+            match accepted {
+                Ok(stream) => take(stream),
+                Err(error) => {
+                    let address = self.local_addr().ok();
+                    tracing::error!(%error, ?address, "listening is over");
+                    return;
+                }
+            }
         }
     }
 

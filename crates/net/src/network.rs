@@ -4,7 +4,7 @@
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::layer::{Layer, Layers};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, within};
-use event::Reporter;
+use event::{Reporter, SocketEvent};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -95,6 +95,11 @@ impl Network {
         listener.set_nonblocking(true)?;
         let tcp = tokio::net::TcpListener::from_std(listener)?;
         Ok(Listener::new(tcp, options, self.reporter.clone(), self.layers.clone()))
+    }
+
+    /// Tells that `service` listens on `address`.
+    pub fn tell_listening(&self, service: &str, address: SocketAddr) {
+        self.reporter.tell(SocketEvent::Listening { service: service.to_owned(), address });
     }
 
     /// Connects to `to` within `patience`.

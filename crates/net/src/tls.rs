@@ -8,7 +8,7 @@ mod certificate;
 mod opportunistic;
 
 pub use authority::{Authority, Issued};
-pub use certificate::CertificateHandle;
+pub use certificate::{CertificateHandle, Certified};
 // So that whoever holds settings need not depend on rustls itself.
 pub use rustls::{ClientConfig, ServerConfig};
 

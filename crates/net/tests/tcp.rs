@@ -211,9 +211,10 @@ async fn a_certificate_is_replaced_while_the_server_runs() {
     assert!(tls_pair(server.clone(), trusting(&new), "mx.utopia.test").await.1.is_err());
     let (accepted, connected) = tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await;
 
-    assert!(handle.replace(&second.cert_chain_pem, &first.key_pem).is_err(), "they do not fit together");
+    let unfit = tls::Certified::read(&second.cert_chain_pem, &first.key_pem);
+    assert!(unfit.is_err(), "they do not fit together");
     assert!(tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await.1.is_ok(), "nothing changed");
-    handle.replace(&second.cert_chain_pem, &second.key_pem).unwrap();
+    handle.replace(tls::Certified::read(&second.cert_chain_pem, &second.key_pem).unwrap());
     assert!(tls_pair(server.clone(), trusting(&old), "mx.utopia.test").await.1.is_err());
     assert!(tls_pair(server, trusting(&new), "mx.utopia.test").await.1.is_ok());
     // A connection from before goes on.

@@ -8,5 +8,5 @@ mod server;
 mod status;
 
 pub use config::Config;
-pub use server::{StatusSource, start};
+pub use server::{Prepared, Server, StatusSource};
 pub use status::{Row, Service, Status, TryLine};

@@ -5,12 +5,16 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::{Router, middleware, routing};
-use event::Reporter;
 use event::metrics::Metrics;
-use net::{ListenOptions, Listener, Network, Shutdown, Stream};
+use net::{ListenError, Listener, Listeners, Network, Plan, Shutdown, Stream};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Connections open at once; further ones wait.
+const CONNECTIONS_MAX: usize = 1_000;
+/// Connections open at once from one address; further ones are closed.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
 
 /// Tells what runs where, now.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -22,35 +26,47 @@ struct Shown {
     metrics: Arc<Metrics>,
 }
 
-/// Serves the pages on every address of `config` until shutdown is requested.
-/// Returns the addresses in the order given, with the ports the system chose.
-///
-/// # Errors
-/// When an address cannot be listened on.
-pub fn start(
-    config: &Config,
-    network: &Network,
-    status: StatusSource,
-    metrics: Arc<Metrics>,
-    reporter: &Reporter,
-    shutdown: &Shutdown,
-) -> io::Result<Vec<SocketAddr>> {
-    let app = router(Shown { status, metrics });
-    let mut addresses = Vec::new();
-    for &address in &config.listen {
-        let listener = network.listen(&ListenOptions::at(address))?;
-        let address = listener.local_addr()?;
-        addresses.push(address);
-        reporter.tell(event::SocketEvent::Listening { service: "http".to_owned(), address });
-        let stop = shutdown.clone();
-        let served = axum::serve(Accepting(listener), app.clone())
-            .with_graceful_shutdown(async move { stop.requested().await });
-        shutdown.spawn(async move {
-            // Only accepting could fail, and `Accepting` tries again.
-            let _ = served.await;
-        });
+/// The pages of a host.
+pub struct Server {
+    app: Router,
+    listeners: Listeners<()>,
+    shutdown: Shutdown,
+}
+
+/// A new configuration for which everything is ready.
+pub struct Prepared(Plan<(), Listener>);
+
+impl Server {
+    /// Pages that are not served yet. Serving ends with `shutdown`.
+    pub fn new(network: Network, status: StatusSource, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
+        let listeners = Listeners::none(network, shutdown.clone(), |()| "http");
+        Self { app: router(Shown { status, metrics }), listeners, shutdown }
     }
-    Ok(addresses)
+
+    /// Opens what the configuration needs and is not open yet.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on; then all stays as it is.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, ListenError> {
+        self.listeners.plan(config.listen.iter().map(|address| ((), *address))).map(Prepared)
+    }
+
+    /// Serves on the addresses of the configuration from here on.
+    pub fn carry_out(&self, Prepared(plan): Prepared) {
+        for new in self.listeners.carry_out(plan, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX) {
+            let served = axum::serve(Accepting(new.socket), self.app.clone())
+                .with_graceful_shutdown(async move { new.closing.requested().await });
+            self.shutdown.spawn(async move {
+                // Only accepting could fail, and `Accepting` tries again.
+                let _ = served.await;
+            });
+        }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.doors().into_iter().map(|((), address)| address).collect()
+    }
 }
 
 fn router(shown: Shown) -> Router {

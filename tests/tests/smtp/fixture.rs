@@ -14,7 +14,7 @@ use mail_server::queue::{self, Queue};
 use mail_server::smtp::client::{Security, Submission, Target, submit};
 use mail_server::smtp::{self, Face};
 use net::tls::{Authority, client_config_opportunistic, client_config_verified, server_config};
-use net::{ListenOptions, Network, Shutdown};
+use net::{Network, Shutdown};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -122,50 +122,56 @@ impl Plan {
         }
         let network = Network::from_source(self.address);
         let shutdown = Shutdown::new();
-        let mut listeners = Vec::new();
-        let mut ports = HashMap::new();
-        for (face, port) in [(Face::Exchange, self.port), (Face::Submission, 0), (Face::Submissions, 0)] {
-            let mut options = ListenOptions::at(SocketAddr::new(self.address, port));
-            options.connections_per_address_max = 200;
-            let listener = network.listen(&options).unwrap();
-            ports.insert(face, listener.local_addr().unwrap());
-            listeners.push((face, listener));
-        }
-        let mut queue_config = self.queue;
-        queue_config.remote_port =
-            if self.remote_port == 0 { ports[&Face::Exchange].port() } else { self.remote_port };
         let authority = Authority::create("the test's CA", SystemTime::now()).unwrap();
         let issued = authority.issue(&[&hostname, &self.address.to_string()], SystemTime::now()).unwrap();
         let tls = server_config(&issued.cert_chain_pem, &issued.key_pem).unwrap();
         let directory = Directory::new(&[self.domain.to_owned()], accounts.clone());
+        let queue_settings = queue::Settings {
+            config: self.queue.clone(),
+            hostname: hostname.clone(),
+            directory: directory.clone(),
+        };
         let queue = Queue::start(
-            queue_config,
+            queue_settings,
             queue::Parts {
-                hostname: hostname.clone(),
                 network: network.clone(),
                 tls: client_config_opportunistic().unwrap(),
                 resolver: self.names.clone(),
                 mailboxes: mailboxes.clone(),
-                directory: directory.clone(),
                 reporter: self.reporter.clone(),
                 shutdown: shutdown.clone(),
             },
         )
         .await
         .unwrap();
-        let parts = smtp::Parts {
-            hostname: hostname.clone(),
+        let smtp = smtp::Server::new(smtp::Parts {
+            network,
             tls,
-            directory,
             accounts: accounts.clone(),
             mailboxes: mailboxes.clone(),
             queue: queue.clone(),
-            signer: Arc::new(DkimSigner::new(&self.keys).unwrap()),
             resolver: self.names,
             reporter: self.reporter,
             shutdown: shutdown.clone(),
+        });
+        let at = |port| vec![SocketAddr::new(self.address, port)];
+        let config = smtp::Config {
+            listen: at(self.port),
+            listen_submission: at(0),
+            listen_submissions: at(0),
+            connections_per_address_max: 200,
+            ..self.smtp
         };
-        smtp::start(self.smtp, parts, listeners).unwrap();
+        let signer = DkimSigner::new(&self.keys).unwrap();
+        let settings =
+            smtp::Settings { config, hostname: hostname.clone(), directory: directory.clone(), signer };
+        smtp.carry_out(smtp.prepare(settings).unwrap());
+        let ports: HashMap<Face, SocketAddr> = smtp.addresses().into_iter().collect();
+        // Other hosts of a test listen where this one does.
+        let remote_port =
+            if self.remote_port == 0 { ports[&Face::Exchange].port() } else { self.remote_port };
+        let config = queue::Config { remote_port, ..self.queue };
+        queue.configure(queue::Settings { config, hostname: hostname.clone(), directory });
         Host {
             hostname,
             domain: self.domain,

@@ -195,11 +195,12 @@ impl Exchange<'_> {
             Verdict::Drop => {}
             Verdict::Defer if !query.signed => self.transfer(&query).await,
             verdict => {
-                let answerer = &mut Answerer::new(self.shared.payload_octets_max);
+                let answerer = &mut Answerer::new(self.shared.settings.load().payload_octets_max);
                 let size = match self.transport {
                     Transport::Datagram => {
-                        let payload =
-                            query.edns.map_or(512, |edns| edns.payload.min(self.shared.payload_octets_max));
+                        let payload = query.edns.map_or(512, |edns| {
+                            edns.payload.min(self.shared.settings.load().payload_octets_max)
+                        });
                         usize::from(payload.max(512)) - SIGNATURE_OCTETS_MAX.min(256)
                     }
                     Transport::Stream => MESSAGE_OCTETS_MAX - SIGNATURE_OCTETS_MAX,
@@ -239,7 +240,7 @@ impl Exchange<'_> {
             }
         };
         let mut reply = vec![0; 1_024];
-        let answerer = Answerer::new(self.shared.payload_octets_max);
+        let answerer = Answerer::new(self.shared.settings.load().payload_octets_max);
         if let Some(written) = answerer.error(&self.octets, query, rcode, &mut reply) {
             reply.truncate(written.length);
             self.reply(reply).await;

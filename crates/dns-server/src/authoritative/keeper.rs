@@ -72,10 +72,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(shared: Arc<Shared>, loaded: Vec<Loaded>) -> Self {
-        let mut keeper = Self { shared, kept: HashMap::new() };
-        keeper.configure(loaded);
-        keeper
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, kept: HashMap::new() }
     }
 
     /// Works until nobody can ask any more, or the shutdown is requested and

@@ -5,6 +5,7 @@ mod announce;
 mod config;
 mod deferred;
 mod keeper;
+mod listen;
 mod load;
 mod secondary;
 mod settings;
@@ -23,15 +24,15 @@ use dns::update::Update;
 use dns::zone::Zones;
 use event::{DnsEvent, Reporter};
 pub(crate) use keeper::UpdateFailure;
-use keeper::{Command, Job, Keeper};
-use net::batch::{BatchOptions, LateReplies};
-use net::{ListenOptions, Network, Shutdown};
+use keeper::{Command, Job, Keeper, Loaded};
+use listen::{Change, Listening};
+use net::batch::LateReplies;
+use net::{ListenError, Network, Shutdown};
 use secondary::Notified;
 use settings::Settings;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 use storage::Storage;
 use tokio::runtime::Handle;
@@ -45,13 +46,8 @@ const DEFERRED_MAX: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// A socket could not be opened.
-    #[error("cannot listen on {address}: {source}; choose another address or stop what listens there")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// A zone's configuration is wrong.
     #[error("zone {zone}: {reason}")]
     Zone {
@@ -79,6 +75,14 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
+/// A new configuration for which everything is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    settings: Settings,
+    loaded: Vec<Loaded>,
+    change: Change,
+}
+
 /// What all parts of the server see.
 #[derive(Debug)]
 struct Shared {
@@ -93,11 +97,9 @@ struct Shared {
     storage: Storage,
     reporter: Reporter,
     shutdown: Shutdown,
-    local: Vec<SocketAddr>,
+    listening: Listening,
     /// Of the hashes of all zones.
     seed: u64,
-    payload_octets_max: u16,
-    idle_seconds_max: u64,
 }
 
 impl Shared {
@@ -161,91 +163,56 @@ impl Server {
         reporter: Reporter,
         shutdown: Shutdown,
     ) -> Result<Self, ServerError> {
-        let settings = Settings::read(config)?;
         let seed = rand::random();
-        let loaded = load::load(&settings, &storage, seed).await?;
-        let threads = match config.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let mut batches = Vec::new();
-        let mut listeners = Vec::new();
-        for &address in &config.listen {
-            let failed = |source| ServerError::Listen { address, source };
-            let listener = network
-                .listen(&ListenOptions {
-                    address,
-                    connections_max: config.connections_max,
-                    connections_per_address_max: config.connections_per_address_max,
-                })
-                .map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            let options = BatchOptions {
-                sockets: threads,
-                datagrams_max: udp::DATAGRAMS_MAX,
-                ..BatchOptions::at(address)
-            };
-            for batch in network.datagram_batches(&options).map_err(failed)? {
-                let late = batch.late_replies().map_err(failed)?;
-                batches.push((address, batch, Arc::new(late)));
-            }
-            listeners.push((address, listener));
-        }
         let (keeper, commands) = mpsc::channel(keeper::COMMANDS_MAX);
         let shared = Arc::new(Shared {
             zones: ArcSwap::from_pointee(Zones::new(seed)),
-            settings: ArcSwap::from_pointee(settings),
+            settings: ArcSwap::default(),
             keeper,
             secondaries: Mutex::default(),
             deferred: Arc::new(Semaphore::new(DEFERRED_MAX)),
+            listening: Listening::nowhere(network.clone(), shutdown.clone()),
             runtime: Handle::current(),
             network,
             storage,
             reporter,
             shutdown: shutdown.clone(),
-            local: listeners.iter().map(|(address, _)| *address).collect(),
             seed,
-            payload_octets_max: config.payload_octets_max.clamp(512, 4_096),
-            idle_seconds_max: config.idle_seconds_max.max(1),
         });
-        let keeper = Keeper::new(shared.clone(), loaded);
-        shutdown.spawn(keeper.run(commands));
-        shared.keep_secondaries();
-        for (address, batch, late) in batches {
-            let (shared, hold) = (shared.clone(), shutdown.hold());
-            thread::Builder::new()
-                .name("dns-udp".to_owned())
-                .spawn(move || {
-                    udp::serve(&shared, batch, &late);
-                    drop(hold);
-                })
-                .map_err(|source| ServerError::Listen { address, source })?;
-        }
-        for (_, listener) in listeners {
-            shutdown.spawn(tcp::accept(shared.clone(), listener));
-        }
-        Ok(Self { shared })
+        let server = Self { shared };
+        let prepared = server.prepare(config).await?;
+        shutdown.spawn(Keeper::new(server.shared.clone()).run(commands));
+        server.carry_out(prepared).await;
+        Ok(server)
     }
 
-    /// Takes over the zones and keys of another configuration without dropping
-    /// a query. Addresses and bounds stay as they are until the next start.
+    /// Reads the zones and keys of a configuration, and opens what it needs and
+    /// is not open yet.
     ///
     /// # Errors
-    /// When a zone or key is wrong; then all stays as it was.
-    pub async fn reload(&self, config: &Config) -> Result<(), ServerError> {
+    /// When a zone or key is wrong or a socket cannot be opened; then all stays
+    /// as it is.
+    pub async fn prepare(&self, config: &Config) -> Result<Prepared, ServerError> {
         let settings = Settings::read(config)?;
         let loaded = load::load(&settings, &self.shared.storage, self.shared.seed).await?;
+        let change = self.shared.listening.plan(config)?;
+        Ok(Prepared { settings, loaded, change })
+    }
+
+    /// Serves by the new configuration from here on, without dropping a query.
+    pub async fn carry_out(&self, prepared: Prepared) {
+        let Prepared { settings, loaded, change } = prepared;
         let (reply, done) = oneshot::channel();
         let command = Command::Configure(Arc::new(settings), loaded, reply);
         if self.shared.keeper.send(command).await.is_ok() && done.await.is_ok() {
             self.shared.keep_secondaries();
+            self.shared.listening.carry_out(change, &self.shared);
         }
-        Ok(())
     }
 
     /// Where it listens, over UDP and TCP alike.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.shared.local
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.shared.listening.addresses()
     }
 
     /// The version of the zones that is served now.

@@ -8,15 +8,18 @@ use domain::tsig::KeyName;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Octets of the largest secret file.
 const SECRET_OCTETS_MAX: u64 = 4_096;
 
-/// All zones and keys of a configuration.
+/// All zones and keys of a configuration, and the bounds of replies.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) zones: HashMap<Box<[u8]>, Arc<ZoneSettings>>,
     pub(super) keys: Keys,
+    pub(super) payload_octets_max: u16,
+    pub(super) idle: Duration,
 }
 
 /// One zone of the configuration.
@@ -46,7 +49,11 @@ enum Access {
 
 impl Settings {
     pub(super) fn read(config: &Config) -> Result<Self, ServerError> {
-        let mut settings = Self::default();
+        let mut settings = Self {
+            payload_octets_max: config.payload_octets_max.clamp(512, 4_096),
+            idle: Duration::from_secs(config.idle_seconds_max.max(1)),
+            ..Self::default()
+        };
         let mut by_name = HashMap::new();
         for key in &config.keys {
             let error = |reason: String| ServerError::Key { key: key.name.clone(), reason };

@@ -6,7 +6,7 @@ use crate::framing::{put_message, take_message};
 use bytes::{Bytes, BytesMut};
 use dns::answer::{Answerer, MESSAGE_OCTETS_MAX, Query, Transport, Verdict};
 use event::{Detail, DnsEvent};
-use net::{Listener, Phase, Stream, within};
+use net::{Listener, Phase, Shutdown, Stream, within};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,9 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// Messages of a transfer that wait for the client.
 const TRANSFER_MESSAGES_MAX: usize = 4;
 
-/// Accepts connections until the shutdown is requested.
-pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
-    loop {
-        let stream = tokio::select! {
-            () = shared.shutdown.requested() => return,
-            accepted = listener.accept() => match accepted {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "listening for DNS over TCP is over");
-                    return;
-                }
-            },
-        };
+/// Accepts connections until `closing` is requested.
+pub(super) async fn accept(shared: Arc<Shared>, closing: Shutdown, listener: Listener) {
+    let each = |stream: Stream| {
         let shared = shared.clone();
         tokio::spawn(async move {
             let shutdown = shared.shutdown.clone();
@@ -45,11 +35,12 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
                 }
             }
         });
-    }
+    };
+    listener.each(closing, each).await;
 }
 
 async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
-    let mut answerer = Answerer::new(shared.payload_octets_max);
+    let mut answerer = Answerer::new(shared.settings.load().payload_octets_max);
     let mut query = Query::default();
     let mut input = BytesMut::with_capacity(2 * 1024);
     let mut output = BytesMut::new();
@@ -90,7 +81,7 @@ async fn serve(shared: &Arc<Shared>, mut stream: Stream) -> io::Result<()> {
         flush(&mut stream, &mut output).await?;
         reply = Vec::new();
         input.reserve(2 * 1024);
-        let idle = Duration::from_secs(shared.idle_seconds_max);
+        let idle = shared.settings.load().idle;
         if within(idle, Phase::Read, stream.read_buf(&mut input)).await? == 0 {
             return Ok(());
         }

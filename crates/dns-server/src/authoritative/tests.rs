@@ -129,7 +129,7 @@ async fn a_reload_takes_zones_and_keys_or_changes_nothing() {
     let changed = SOA.replace("hostmaster 1 ", "hostmaster 10 ") + "b A 192.0.2.2\n";
     let mut second = config(vec![zone("utopia.test", &changed), zone("new.test", SOA)]);
     with_key(&mut second, folder.path(), SECRETS[1]);
-    site.server.reload(&second).await.unwrap();
+    site.server.carry_out(site.server.prepare(&second).await.unwrap()).await;
     assert!(site.zone("old.test").is_none());
     assert_eq!(site.zone("new.test").unwrap().soa().serial, 1);
     let now = site.zone("utopia.test").unwrap();
@@ -140,10 +140,10 @@ async fn a_reload_takes_zones_and_keys_or_changes_nothing() {
     // What is wrong changes nothing, neither what is right beside it.
     let mut broken_zone = config(vec![zone("utopia.test", SOA), zone("new.test", "@ NS nowhere\n")]);
     with_key(&mut broken_zone, folder.path(), SECRETS[1]);
-    assert!(matches!(site.server.reload(&broken_zone).await, Err(ServerError::Zone { .. })));
+    assert!(matches!(site.server.prepare(&broken_zone).await, Err(ServerError::Zone { .. })));
     let mut broken_key = config(vec![zone("other.test", SOA)]);
     with_key(&mut broken_key, folder.path(), "no base64!");
-    assert!(matches!(site.server.reload(&broken_key).await, Err(ServerError::Key { .. })));
+    assert!(matches!(site.server.prepare(&broken_key).await, Err(ServerError::Key { .. })));
     assert!(site.zone("other.test").is_none());
     assert_eq!(site.zone("new.test").unwrap().soa().serial, 1);
     assert_eq!(site.zone("utopia.test").unwrap().soa().serial, 11);

@@ -7,18 +7,25 @@ use super::deferred::Request;
 use dns::answer::{Answerer, Located, Query, Transport, Verdict};
 use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent};
+use net::Shutdown;
 use net::batch::{DatagramBatch, LateReplies};
 use std::sync::Arc;
 
 /// Datagrams answered at once.
 pub(super) const DATAGRAMS_MAX: usize = 64;
 
-/// Answers until the shutdown is requested.
-pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch, late: &Arc<LateReplies>) {
-    let mut answerer = Answerer::new(shared.payload_octets_max);
+/// Answers until `closing` is requested.
+pub(super) fn serve(
+    shared: &Arc<Shared>,
+    closing: &Shutdown,
+    mut batch: DatagramBatch,
+    late: &Arc<LateReplies>,
+) {
+    let mut payload_octets_max = shared.settings.load().payload_octets_max;
+    let mut answerer = Answerer::new(payload_octets_max);
     let mut queries = vec![Query::default(); DATAGRAMS_MAX];
     let mut verdicts = [Verdict::Drop; DATAGRAMS_MAX];
-    while !shared.shutdown.is_requested() {
+    while !closing.is_requested() {
         let count = match batch.receive() {
             Ok(count) => count.min(DATAGRAMS_MAX),
             Err(error) => {
@@ -31,6 +38,11 @@ pub(super) fn serve(shared: &Arc<Shared>, mut batch: DatagramBatch, late: &Arc<L
         };
         if count == 0 {
             continue;
+        }
+        let wanted = shared.settings.load().payload_octets_max;
+        if wanted != payload_octets_max {
+            payload_octets_max = wanted;
+            answerer = Answerer::new(wanted);
         }
         answer(shared, late, &mut answerer, &mut batch, &mut queries[..count], &mut verdicts[..count]);
         // What the system could not send is lost as on a wire; the client asks again.

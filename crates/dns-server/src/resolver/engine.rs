@@ -4,7 +4,7 @@
 use super::stubs::Ends;
 use super::upstream::{Arrival, Upstream};
 use dns::resolver::stub::StubQuery;
-use dns::resolver::{Answer, AskerId, Happening, Question, Resolver, Response, Step};
+use dns::resolver::{Answer, AskerId, Config, Happening, Question, Resolver, Response, Step};
 use dns::{Record, ResolveError};
 use domain::base::iana::{OptRcode, Rcode};
 use event::{Detail, DnsEvent, Reporter, ResponseKind};
@@ -40,6 +40,8 @@ pub(super) struct Engine {
     resolver: Resolver<StdRng>,
     upstream: Upstream,
     questions: mpsc::Receiver<Asked>,
+    /// Configurations to take over.
+    configured: mpsc::Receiver<Config>,
     /// Who asked; at most as many as the rules' bounds let wait.
     askers: HashMap<AskerId, Asked>,
     next: u64,
@@ -51,9 +53,10 @@ impl Engine {
         resolver: Resolver<StdRng>,
         upstream: Upstream,
         questions: mpsc::Receiver<Asked>,
+        configured: mpsc::Receiver<Config>,
         reporter: Reporter,
     ) -> Self {
-        Self { resolver, upstream, questions, askers: HashMap::new(), next: 0, reporter }
+        Self { resolver, upstream, questions, configured, askers: HashMap::new(), next: 0, reporter }
     }
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
@@ -71,6 +74,7 @@ impl Engine {
                     Some(asked) => self.take(asked),
                     None => return,
                 },
+                Some(config) = self.configured.recv() => self.resolver.configure(config),
                 Some(arrival) = self.upstream.arrival() => match arrival {
                     Arrival::Message { exchange, from, octets } => {
                         self.resolver.handle_message(Instant::now(), exchange, from, &octets);

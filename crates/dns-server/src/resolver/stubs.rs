@@ -3,6 +3,7 @@
 use super::config::Prefix;
 use super::engine::{Asked, Sink};
 use crate::framing::{read_message, write_message};
+use arc_swap::ArcSwapOption;
 use dns::resolver::stub::{self, StubQuery, Unanswerable};
 use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent, Reporter};
@@ -19,14 +20,23 @@ const REPLIES_PER_CONNECTION_MAX: usize = 64;
 /// How long a client may take to accept a reply.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What all listeners need.
+/// What a reload may change.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) allowed: Vec<Prefix>,
+    pub(super) idle: Duration,
+}
+
+/// What a listener needs.
 #[derive(Debug, Clone)]
 pub(super) struct Stubs {
-    pub(super) allowed: Arc<[Prefix]>,
-    pub(super) idle: Duration,
+    pub(super) serving: Arc<ArcSwapOption<Serving>>,
     pub(super) questions: mpsc::Sender<Asked>,
     pub(super) reporter: Reporter,
+    /// The end of connections.
     pub(super) shutdown: Shutdown,
+    /// The end of this listener.
+    pub(super) closing: Shutdown,
 }
 
 /// Where a query came from.
@@ -37,12 +47,12 @@ pub(super) struct Ends {
 }
 
 impl Stubs {
-    /// Answers datagrams until the shutdown.
+    /// Answers datagrams until the listener closes.
     pub(super) async fn serve_datagrams(self, socket: Arc<Datagrams>) {
         let mut buffer = vec![0; 4_096];
         loop {
             let received = tokio::select! {
-                () = self.shutdown.requested() => return,
+                () = self.closing.requested() => return,
                 received = socket.receive(&mut buffer) => received,
             };
             match received {
@@ -60,29 +70,24 @@ impl Stubs {
         }
     }
 
-    /// Accepts connections until the shutdown.
+    /// Accepts connections until the listener closes.
     pub(super) async fn serve_streams(self, listener: Listener) {
-        loop {
-            let accepted = tokio::select! {
-                () = self.shutdown.requested() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok(stream) => {
-                    let stubs = self.clone();
-                    tokio::spawn(async move {
-                        tokio::select! {
-                            () = stubs.shutdown.requested() => {}
-                            _ = stubs.serve_stream(stream) => {}
-                        }
-                    });
+        let closing = self.closing.clone();
+        let serve = |stream| {
+            let stubs = self.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = stubs.shutdown.requested() => {}
+                    _ = stubs.serve_stream(stream) => {}
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+            });
+        };
+        listener.each(closing, serve).await;
+    }
+
+    /// How long a connection may be idle.
+    fn idle(&self) -> Duration {
+        self.serving.load().as_ref().map_or(Duration::ZERO, |serving| serving.idle)
     }
 
     /// Queries on one connection may overtake each other (RFC 7766 section 7).
@@ -92,7 +97,7 @@ impl Stubs {
         let (sender, mut replies) = mpsc::channel::<Vec<u8>>(REPLIES_PER_CONNECTION_MAX);
         let read = async move {
             loop {
-                let octets = tokio::time::timeout(self.idle, read_message(&mut reader)).await??;
+                let octets = tokio::time::timeout(self.idle(), read_message(&mut reader)).await??;
                 if let Some(reply) = self.take(&octets, ends, Sink::Stream(sender.clone())) {
                     let _ = sender.try_send(reply);
                 }
@@ -120,7 +125,9 @@ impl Stubs {
             Err(Unanswerable::Reply(reply)) => return Some(reply),
         };
         self.tell(&query, ends);
-        if !self.allowed.iter().any(|prefix| prefix.contains(ends.client.ip())) {
+        let serving = self.serving.load();
+        let allowed = serving.as_ref().map(|serving| &serving.allowed[..]).unwrap_or_default();
+        if !allowed.iter().any(|prefix| prefix.contains(ends.client.ip())) {
             self.reporter.tell(DnsEvent::Refused {
                 peer: ends.client,
                 reason: format!("{} is in no network of resolver.allow", ends.client.ip()),

@@ -32,6 +32,14 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         Self { index: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, octets: 0, octets_max }
     }
 
+    /// Another bound from here on; entries leave until the rest is within it.
+    pub(crate) fn set_octets_max(&mut self, octets_max: usize) {
+        self.octets_max = octets_max;
+        while self.octets > self.octets_max {
+            self.evict_one();
+        }
+    }
+
     /// Octets held now.
     pub(crate) fn octets(&self) -> usize {
         self.octets
@@ -122,6 +130,20 @@ mod tests {
             assert!(map.get(&0).is_some(), "what is read all the time stays");
         }
         assert_eq!(map.len(), 10);
+    }
+
+    #[test]
+    fn a_smaller_bound_holds_at_once() {
+        let mut map = Bounded::new(10 * (SLOT_OCTETS + 10));
+        for key in 0..10_u32 {
+            map.insert(key, key, 10);
+        }
+        assert!(map.get(&0).is_some());
+        map.set_octets_max(3 * (SLOT_OCTETS + 10));
+        assert_eq!(map.len(), 3);
+        assert!(map.peek(&0).is_some(), "what was read last stays");
+        map.set_octets_max(0);
+        assert_eq!((map.len(), map.octets()), (0, 0));
     }
 
     #[test]

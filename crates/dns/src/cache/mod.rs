@@ -121,6 +121,12 @@ impl Cache {
         Self { entries: Bounded::new(bounds.octets_max), bounds }
     }
 
+    /// Other bounds from here on; what is beyond them leaves.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.entries.set_octets_max(bounds.octets_max);
+        self.bounds = bounds;
+    }
+
     /// Octets held, at most [`Bounds::octets_max`].
     pub fn octets(&self) -> usize {
         self.entries.octets()

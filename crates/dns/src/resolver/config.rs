@@ -50,6 +50,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether answers are learnt from where `other` learns them.
+    pub(super) fn learns_like(&self, other: &Self) -> bool {
+        self.root_hints == other.root_hints
+            && self.zones == other.zones
+            && self.upstream_port == other.upstream_port
+    }
+
     /// Whether servers at this address are asked.
     pub(super) fn speaks(&self, address: IpAddr) -> bool {
         if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
@@ -57,7 +64,7 @@ impl Config {
 }
 
 /// A root server to begin with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootHint {
     /// Its name.
     pub name: Name,
@@ -66,7 +73,7 @@ pub struct RootHint {
 }
 
 /// A zone whose servers are given by configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedZone {
     /// The zone's apex.
     pub apex: Name,

@@ -166,6 +166,19 @@ impl<R: Rng> Resolver<R> {
         }
     }
 
+    /// Works by other settings from here on; questions under way go on. What is
+    /// cached stays within its new bound, unless it is learnt from elsewhere now.
+    pub fn configure(&mut self, config: Config) {
+        if self.config.learns_like(&config) {
+            self.cache.set_bounds(config.cache.clone());
+        } else {
+            self.cache = Cache::new(config.cache.clone());
+            self.failures = Bounded::new(FAILURES_OCTETS_MAX);
+            self.primed = None;
+        }
+        self.config = config;
+    }
+
     /// Whether to tell each step through [`Resolver::poll_step`].
     pub fn tell_steps(&mut self, tell: bool) {
         match (tell, &self.steps) {

@@ -71,11 +71,10 @@ impl Configuration {
 
     /// No two services listen on one address.
     fn check_addresses(&self) -> Result<(), Fault> {
-        let imap = self.imap.endpoints();
         let all = (self.dns.listen.iter().map(|address| ("dns", *address)))
             .chain(self.resolver.listen.iter().map(|address| ("resolver", *address)))
             .chain(self.smtp.endpoints().map(|(_, address)| ("smtp", address)))
-            .chain(imap.iter().map(|endpoint| ("imap", endpoint.address)))
+            .chain(self.imap.endpoints().map(|(_, address)| ("imap", address)))
             .chain(self.http.listen.iter().map(|address| ("http", *address)));
         let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
         for (service, address) in all.filter(|(_, address)| address.port() != 0) {

@@ -13,6 +13,7 @@ pub use config::Config;
 pub use error::AccountError;
 
 use crate::mailbox::{AccountId, Mailboxes};
+use arc_swap::ArcSwap;
 use mail::sasl::ScramKeys;
 use password::Passwords;
 use record::{AccountRecord, canonical};
@@ -60,7 +61,12 @@ pub struct ScramLogin {
 pub struct Accounts {
     storage: Storage,
     mailboxes: Mailboxes,
-    config: Arc<Config>,
+    rules: Arc<ArcSwap<Rules>>,
+}
+
+/// What the configuration makes of it.
+struct Rules {
+    config: Config,
     passwords: Passwords,
     throttle: Throttle,
 }
@@ -71,10 +77,26 @@ impl Accounts {
         Accounts {
             storage: mailboxes.storage().clone(),
             mailboxes,
-            passwords: Passwords::new(&config),
-            throttle: Throttle::new(&config),
-            config: Arc::new(config),
+            rules: Arc::new(ArcSwap::from_pointee(Rules {
+                passwords: Passwords::new(&config),
+                throttle: Throttle::new(&config),
+                config,
+            })),
         }
+    }
+
+    /// Other rules from here on; the failures of late are not forgotten.
+    pub fn configure(&self, config: Config) {
+        let before = self.rules();
+        self.rules.store(Arc::new(Rules {
+            passwords: before.passwords.under(&before.config, &config),
+            throttle: before.throttle.under(&config),
+            config,
+        }));
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
     }
 
     /// Creates an account with its mailboxes.
@@ -85,7 +107,7 @@ impl Accounts {
     /// [`AccountError::BadPassword`].
     pub async fn create(&self, address: &str, password: &str) -> Result<AccountId, AccountError> {
         let address = record::checked_address(address)?;
-        let (hash, scram) = self.passwords.hash(password).await?;
+        let (hash, scram) = self.rules().passwords.hash(password).await?;
         let mailboxes = self.mailboxes.clone();
         self.storage
             .write(move |transaction| {
@@ -109,7 +131,7 @@ impl Accounts {
 
     /// Sets an account's password.
     pub async fn set_password(&self, address: &str, password: &str) -> Result<(), AccountError> {
-        let (hash, scram) = self.passwords.hash(password).await?;
+        let (hash, scram) = self.rules().passwords.hash(password).await?;
         let address = canonical(address);
         self.storage
             .write(move |transaction| {
@@ -184,7 +206,7 @@ impl Accounts {
             domain.is_none_or(|domain| record.address.rsplit_once('@').is_some_and(|(_, own)| own == domain))
         };
         let Some((first, _)) = records.iter().find(|(_, record)| of_domain(record)) else { return Ok(None) };
-        if let Some(postmaster) = &self.config.postmaster
+        if let Some(postmaster) = &self.rules().config.postmaster
             && let Some(id) = id_in(transaction, &canonical(postmaster))?
         {
             return Ok(Some(id));
@@ -205,10 +227,10 @@ impl Accounts {
         peer: IpAddr,
     ) -> Result<Option<AccountId>, AccountError> {
         let address = canonical(address);
-        self.throttle.check(&address, peer)?;
+        self.rules().throttle.check(&address, peer)?;
         let found = self.record(&address).await?;
         let hash = found.as_ref().map(|(_, record)| record.hash.clone());
-        let right = self.passwords.verify(password, hash).await?;
+        let right = self.rules().passwords.verify(password, hash).await?;
         self.login_ended(&address, peer, right);
         Ok(found.filter(|_| right).map(|(id, _)| id))
     }
@@ -220,10 +242,10 @@ impl Accounts {
     /// [`AccountError::Throttled`] after too many failures.
     pub async fn scram_sha_256(&self, address: &str, peer: IpAddr) -> Result<ScramLogin, AccountError> {
         let address = canonical(address);
-        self.throttle.check(&address, peer)?;
+        self.rules().throttle.check(&address, peer)?;
         let found = self.record(&address).await?;
         let secret = self.decoy_secret().await?;
-        let decoy = ScramKeys::decoy(&address, &secret, self.passwords.scram_iterations());
+        let decoy = ScramKeys::decoy(&address, &secret, self.rules().passwords.scram_iterations());
         Ok(match found {
             Some((id, record)) => ScramLogin { account: Some(id), keys: record.scram },
             None => ScramLogin { account: None, keys: decoy },
@@ -241,7 +263,7 @@ impl Accounts {
     /// guesses small that slip in before the first of them fails.
     fn login_ended(&self, address: &str, peer: IpAddr, success: bool) {
         if !success {
-            self.throttle.failed(address, peer);
+            self.rules().throttle.failed(address, peer);
         }
     }
 

@@ -39,6 +39,18 @@ impl Passwords {
         }
     }
 
+    /// The same place under another configuration; it is another one only where
+    /// its bounds change.
+    pub(super) fn under(&self, before: &Config, config: &Config) -> Self {
+        let bounds = |config: &Config| (config.hashes_max, config.hashes_waiting_max);
+        let made = Self::new(config);
+        if bounds(before) == bounds(config) {
+            Passwords { scram_iterations: made.scram_iterations, ..self.clone() }
+        } else {
+            Passwords { nobody: self.nobody.clone(), ..made }
+        }
+    }
+
     /// Rounds of PBKDF2 of new passwords, and of names nobody has.
     pub(super) fn scram_iterations(&self) -> u32 {
         self.scram_iterations

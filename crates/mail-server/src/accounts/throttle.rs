@@ -44,6 +44,11 @@ impl Throttle {
         }
     }
 
+    /// The same failures under other rules.
+    pub(super) fn under(&self, config: &Config) -> Self {
+        Throttle { counts: self.counts.clone(), ..Self::new(config) }
+    }
+
     fn keys(&self, address: &str, peer: IpAddr) -> [(Key, u32); 3] {
         let peer = network(peer);
         // A stranger may send a megabyte as their name.

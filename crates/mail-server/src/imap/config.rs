@@ -1,6 +1,6 @@
 //! The `[imap]` section of the configuration: how much a client may take.
 
-use super::Endpoint;
+use super::Face;
 use mail::imap::framer::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,12 +62,10 @@ impl Default for Config {
 const STRANGER_OCTETS_MAX: usize = 8 * 1024;
 
 impl Config {
-    /// Every address with its use of TLS.
-    pub fn endpoints(&self) -> Vec<Endpoint> {
-        let starttls = self.listen.iter().map(|&address| Endpoint { address, implicit_tls: false });
-        starttls
-            .chain(self.listen_tls.iter().map(|&address| Endpoint { address, implicit_tls: true }))
-            .collect()
+    /// Every address with what it is for.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Face, SocketAddr)> {
+        let faces = [(Face::Imap, &self.listen), (Face::Imaps, &self.listen_tls)];
+        faces.into_iter().flat_map(|(face, addresses)| addresses.iter().map(move |address| (face, *address)))
     }
 
     /// The bounds of a command.

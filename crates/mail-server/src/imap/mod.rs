@@ -15,34 +15,31 @@ pub use config::Config;
 
 use crate::accounts::Accounts;
 use crate::mailbox::{Mailboxes, Message, Uids};
+use arc_swap::ArcSwapOption;
 use connection::Room;
-use event::{Reporter, SocketEvent};
+use event::Reporter;
 use mail::imap::view::Changed;
-use net::{ListenOptions, Listener, Network, Shutdown};
-use std::io;
+use net::{ListenError, Listener, Listeners, Network, Plan, Shutdown};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Where to listen.
+/// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The address; port 0 lets the system choose.
-    pub address: SocketAddr,
-    /// Under TLS from the first octet (RFC 8314), or by STARTTLS.
-    pub implicit_tls: bool,
+pub enum Face {
+    /// STARTTLS, port 143.
+    Imap,
+    /// TLS from the first octet (RFC 8314), port 993.
+    Imaps,
 }
 
-/// Why the service could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("cannot listen for IMAP on {address}: {error}; take another address or end who has it")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
+impl Face {
+    /// What `utopia status` calls it.
+    pub fn service(self) -> &'static str {
+        match self {
+            Face::Imap => "imap",
+            Face::Imaps => "imaps",
+        }
+    }
 }
 
 /// What every client of the service needs.
@@ -62,77 +59,84 @@ enum IdleEnd {
     Incoming(connection::Incoming),
 }
 
-/// Listens on all of `endpoints` and serves clients until `shutdown`. Returns
-/// where it listens, in the order of `endpoints`.
-///
-/// # Errors
-/// [`StartError::Listen`] for the first address that cannot be listened on; then
-/// nothing was started.
-#[expect(clippy::too_many_arguments, reason = "a service is told everything it stands on")]
-pub fn start(
-    config: Config,
-    network: &Network,
-    endpoints: &[Endpoint],
-    tls: Arc<rustls::ServerConfig>,
-    accounts: Accounts,
-    mailboxes: Mailboxes,
-    reporter: Reporter,
-    shutdown: Shutdown,
-) -> Result<Vec<SocketAddr>, StartError> {
-    let mut listeners = Vec::with_capacity(endpoints.len());
-    let mut addresses = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints {
-        let options = ListenOptions {
-            address: endpoint.address,
-            connections_max: config.connections_max,
-            connections_per_address_max: config.connections_per_address_max,
-        };
-        let failed = |error| StartError::Listen { address: endpoint.address, error };
-        let listener = network.listen(&options).map_err(failed)?;
-        addresses.push(listener.local_addr().map_err(failed)?);
-        listeners.push((listener, endpoint.implicit_tls));
-    }
-    serve(config, listeners, tls, accounts, mailboxes, reporter, shutdown);
-    Ok(addresses)
+/// What the service stands on as long as it runs.
+pub struct Parts {
+    /// Opens its listeners.
+    pub network: Network,
+    /// The host's certificate and key.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// What they read.
+    pub mailboxes: Mailboxes,
+    /// Tells what happens.
+    pub reporter: Reporter,
+    /// Ends it.
+    pub shutdown: Shutdown,
 }
 
-/// Serves clients on listeners that somebody else opened (such as systemd), each
-/// with whether it is under TLS from the first octet, until `shutdown`.
-pub fn serve(
-    config: Config,
-    listeners: Vec<(Listener, bool)>,
-    tls: Arc<rustls::ServerConfig>,
-    accounts: Accounts,
-    mailboxes: Mailboxes,
-    reporter: Reporter,
-    shutdown: Shutdown,
-) {
-    let room = Room::new(config.appends_octets_max);
-    let service = Arc::new(Service { config, tls, accounts, mailboxes, reporter, shutdown, room });
-    for (listener, implicit_tls) in listeners {
-        let name = if implicit_tls { "imaps" } else { "imap" };
-        if let Ok(address) = listener.local_addr() {
-            service.reporter.tell(SocketEvent::Listening { service: name.to_owned(), address });
-        }
-        service.shutdown.spawn(accept(service.clone(), listener, implicit_tls));
-    }
+/// The IMAP service of a host.
+pub struct Server {
+    parts: Parts,
+    listeners: Listeners<Face>,
+    /// What clients that come now are served with.
+    current: Arc<ArcSwapOption<Service>>,
 }
 
-async fn accept(service: Arc<Service>, listener: Listener, implicit_tls: bool) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = service.shutdown.requested() => return,
-        };
-        match accepted {
-            Ok(stream) => {
-                service.shutdown.spawn(client::serve(service.clone(), stream, implicit_tls));
-            }
-            Err(error) => {
-                tracing::error!(%error, "IMAP stopped listening");
-                return;
-            }
+/// A new configuration for which everything is ready.
+pub struct Prepared {
+    config: Config,
+    plan: Plan<Face, Listener>,
+}
+
+impl Server {
+    /// A service that does not listen yet.
+    pub fn new(parts: Parts) -> Self {
+        let listeners = Listeners::none(parts.network.clone(), parts.shutdown.clone(), Face::service);
+        Self { parts, listeners, current: Arc::default() }
+    }
+
+    /// Opens what the configuration needs and is not open yet.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on; then all stays as it is.
+    pub fn prepare(&self, config: Config) -> Result<Prepared, ListenError> {
+        let plan = self.listeners.plan(config.endpoints())?;
+        Ok(Prepared { config, plan })
+    }
+
+    /// Serves with the new configuration from here on; clients that are connected
+    /// stay with the one they came under.
+    pub fn carry_out(&self, prepared: Prepared) {
+        let Prepared { config, plan } = prepared;
+        let (connections_max, per_address_max) = (config.connections_max, config.connections_per_address_max);
+        let parts = &self.parts;
+        let before = self.current.load_full();
+        let room = before.filter(|before| before.config.appends_octets_max == config.appends_octets_max);
+        let room = room.map_or_else(|| Room::new(config.appends_octets_max), |before| before.room.clone());
+        self.current.store(Some(Arc::new(Service {
+            config,
+            tls: parts.tls.clone(),
+            accounts: parts.accounts.clone(),
+            mailboxes: parts.mailboxes.clone(),
+            reporter: parts.reporter.clone(),
+            shutdown: parts.shutdown.clone(),
+            room,
+        })));
+        for new in self.listeners.carry_out(plan, connections_max, per_address_max) {
+            let implicit_tls = new.kind == Face::Imaps;
+            let (current, shutdown) = (self.current.clone(), parts.shutdown.clone());
+            parts.shutdown.spawn(new.socket.each(new.closing, move |stream| {
+                if let Some(service) = current.load_full() {
+                    shutdown.spawn(client::serve(service, stream, implicit_tls));
+                }
+            }));
         }
+    }
+
+    /// What listens where.
+    pub fn addresses(&self) -> Vec<(Face, SocketAddr)> {
+        self.listeners.doors()
     }
 }
 

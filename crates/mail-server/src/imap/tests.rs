@@ -1,6 +1,6 @@
 //! Session scripts over real sockets: what the client says, what the server answers.
 
-use super::{Config, Endpoint, start};
+use super::{Config, Parts};
 use crate::accounts::{self, Accounts};
 use crate::mailbox::{self, Mailboxes};
 use base64::Engine;
@@ -40,13 +40,14 @@ async fn server_told(config: Config, reporter: Reporter) -> Server {
     let tls = server_config(&issued.cert_chain_pem, &issued.key_pem).unwrap();
     let shutdown = Shutdown::new();
     let local = "127.0.0.1:0".parse().unwrap();
-    let endpoints =
-        [Endpoint { address: local, implicit_tls: false }, Endpoint { address: local, implicit_tls: true }];
-    let addresses =
-        start(config, &Network::new(), &endpoints, tls, accounts, mailboxes, reporter, shutdown.clone())
-            .unwrap();
+    let config = Config { listen: vec![local], listen_tls: vec![local], ..config };
+    let network = Network::new().reporting(reporter.clone());
+    let service =
+        super::Server::new(Parts { network, tls, accounts, mailboxes, reporter, shutdown: shutdown.clone() });
+    service.carry_out(service.prepare(config).unwrap());
+    let addresses = service.addresses();
     let trust = client_config_verified(authority.cert_pem()).unwrap();
-    Server { shutdown, clear: addresses[0], tls: addresses[1], trust, _folder: folder }
+    Server { shutdown, clear: addresses[0].1, tls: addresses[1].1, trust, _folder: folder }
 }
 
 impl Server {

@@ -80,7 +80,7 @@ impl Mailboxes {
     ) -> Result<Appended, MailboxError> {
         flags::check(&new.flags)?;
         let mut ledger = Ledger::open(transaction, account)?;
-        ledger.check_room(&self.config, 1, new.content.size)?;
+        ledger.check_room(&self.config.load(), 1, new.content.size)?;
         // Fails before anything is written where there is no such mailbox.
         let uid_validity = ledger.mailbox(mailbox)?.uid_validity;
         ledger.state.last_email += 1;

@@ -34,6 +34,7 @@ pub use model::{
 };
 pub use names::NAME_OCTETS_MAX;
 
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use storage::Storage;
 use watch::Watchers;
@@ -42,14 +43,19 @@ use watch::Watchers;
 #[derive(Clone)]
 pub struct Mailboxes {
     storage: Storage,
-    config: Arc<Config>,
+    config: Arc<ArcSwap<Config>>,
     watchers: Watchers,
 }
 
 impl Mailboxes {
     /// The message store in `storage`.
     pub fn new(config: Config, storage: Storage) -> Self {
-        Mailboxes { storage, config: Arc::new(config), watchers: Watchers::default() }
+        Mailboxes { storage, config: Arc::new(ArcSwap::from_pointee(config)), watchers: Watchers::default() }
+    }
+
+    /// Other bounds from here on.
+    pub fn configure(&self, config: Config) {
+        self.config.store(Arc::new(config));
     }
 
     /// The storage below, which has the messages' octets.

@@ -198,7 +198,8 @@ impl Mailboxes {
         subscribed: bool,
     ) -> Result<(), MailboxError> {
         let name = if subscribed { checked(name)? } else { canonical(name) };
-        let max = u64::from(self.config.account_mailboxes_max).saturating_mul(SUBSCRIPTIONS_PER_MAILBOX);
+        let max =
+            u64::from(self.config.load().account_mailboxes_max).saturating_mul(SUBSCRIPTIONS_PER_MAILBOX);
         self.storage
             .write(move |transaction| {
                 let mut ledger = Ledger::open(transaction, account)?;
@@ -227,7 +228,7 @@ impl Mailboxes {
     }
 
     fn check_mailboxes(&self, ledger: &Ledger<'_>) -> Result<(), MailboxError> {
-        let max = self.config.account_mailboxes_max;
+        let max = self.config.load().account_mailboxes_max;
         if ledger.state.mailboxes >= max {
             return Err(MailboxError::Limit { limit: "account_mailboxes_max", max: max.into() });
         }

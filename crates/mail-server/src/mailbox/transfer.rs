@@ -31,7 +31,7 @@ impl Mailboxes {
         let mut ledger = Ledger::open(transaction, account)?;
         ledger.mailbox(from)?;
         let messages = load_messages(ledger.transaction, account, from, uids)?;
-        ledger.check_room(&self.config, messages.len() as u64, 0)?;
+        ledger.check_room(&self.config.load(), messages.len() as u64, 0)?;
         for message in &messages {
             ledger.copy_email(message.email)?;
         }

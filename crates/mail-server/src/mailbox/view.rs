@@ -105,7 +105,7 @@ impl Mailboxes {
 
     /// What an account uses of what it may (GETQUOTA).
     pub async fn usage(&self, account: AccountId) -> Result<Usage, MailboxError> {
-        let config = self.config.clone();
+        let config = self.config.load_full();
         self.storage
             .read(move |transaction| {
                 let octets = transaction

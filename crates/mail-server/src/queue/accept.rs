@@ -142,7 +142,7 @@ impl Queue {
     /// Takes responsibility for a message: when this returns `Ok`, it lies
     /// durably in the local mailboxes and in the queue, all of it or none.
     pub async fn accept(&self, mail: NewMail) -> Result<(), AcceptError> {
-        if !mail.remote.is_empty() && self.shared.entries() >= self.shared.config.entries_max {
+        if !mail.remote.is_empty() && self.shared.entries() >= self.shared.settings().config.entries_max {
             return Err(AcceptError::QueueFull);
         }
         let ready = Ready::prepare(&self.shared.mailboxes, mail).await?;

@@ -38,11 +38,12 @@ async fn notification(
     let from = message.from();
     let Some(to) = sender(&from).filter(|_| !reports.is_empty()) else { return Ok(None) };
     let original = message.load(shared.mailboxes.storage()).await?;
+    let settings = shared.settings();
     let arrived = UNIX_EPOCH + Duration::from_secs(message.arrived);
-    let retry_until = date(arrived + Duration::from_secs(shared.config.lifetime_seconds));
+    let retry_until = date(arrived + Duration::from_secs(settings.config.lifetime_seconds));
     let id = QueueId::new();
     let octets = Notification {
-        reporting_mta: &shared.hostname,
+        reporting_mta: &settings.hostname,
         to,
         action,
         recipients: reports,
@@ -54,8 +55,8 @@ async fn notification(
     }
     .message();
     let (mut local, mut remote) = (Vec::new(), Vec::new());
-    if shared.directory.is_local(to.domain()) {
-        match shared.directory.find(to).await {
+    if settings.directory.is_local(to.domain()) {
+        match settings.directory.find(to).await {
             Ok(account) => local.extend(account),
             Err(error) => tracing::warn!(%error, "the sender of a failed message cannot be looked up"),
         }

@@ -22,6 +22,7 @@ pub use record::QueueId;
 use crate::authentication::Lookup;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
+use arc_swap::ArcSwap;
 use dns::Resolve;
 use event::Reporter;
 use mail::address::{Address, Path};
@@ -34,10 +35,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::StorageError;
 use tokio::sync::mpsc;
 
-/// What the queue works with.
+/// What the queue stands on as long as it runs.
 pub struct Parts {
-    /// What this host calls itself.
-    pub hostname: String,
     /// Opens connections to other hosts.
     pub network: Network,
     /// TLS towards servers that cannot be verified, where they offer it.
@@ -46,12 +45,21 @@ pub struct Parts {
     pub resolver: Arc<dyn Resolve>,
     /// Where mail for this host's own users goes, and the storage.
     pub mailboxes: Mailboxes,
-    /// Who this host's users are.
-    pub directory: Directory,
     /// Tells what happens.
     pub reporter: Reporter,
     /// Ends it.
     pub shutdown: Shutdown,
+}
+
+/// What a reload may change.
+#[derive(Debug)]
+pub struct Settings {
+    /// The section of the configuration.
+    pub config: Config,
+    /// What this host calls itself.
+    pub hostname: String,
+    /// Who this host's users are.
+    pub directory: Directory,
 }
 
 /// The queue of one host. Cheap to clone.
@@ -62,13 +70,11 @@ pub struct Queue {
 
 /// What the schedule and the sessions share.
 struct Shared {
-    config: Config,
-    hostname: String,
+    settings: ArcSwap<Settings>,
     network: Network,
     tls: Arc<ClientConfig>,
     lookup: Lookup,
     mailboxes: Mailboxes,
-    directory: Directory,
     reporter: Reporter,
     shutdown: Shutdown,
     /// Where the schedule takes its orders. Unbounded, since a transaction's end
@@ -82,6 +88,11 @@ impl Shared {
     fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
+
+    /// The settings as they are now.
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
 }
 
 /// Orders to the task that owns the schedule.
@@ -92,6 +103,8 @@ enum Command {
     Finished { key: EntryKey },
     /// A session for this destination has ended.
     SessionEnded { domain: String },
+    /// The settings have changed.
+    Configured,
     /// Try all entries of a destination, or of all, now.
     RetryNow { domain: Option<String> },
 }
@@ -121,17 +134,15 @@ pub struct Waiting {
 
 impl Queue {
     /// Starts the queue with what it held when it was stopped.
-    pub async fn start(config: Config, parts: Parts) -> Result<Self, StorageError> {
+    pub async fn start(settings: Settings, parts: Parts) -> Result<Self, StorageError> {
         let (scheduler, commands) = mpsc::unbounded_channel();
         let stored = parts.mailboxes.storage().read(|transaction| record::entries(transaction, None)).await?;
         let shared = Arc::new(Shared {
-            config,
-            hostname: parts.hostname,
+            settings: ArcSwap::from_pointee(settings),
             network: parts.network,
             tls: parts.tls,
             lookup: Lookup::new(parts.resolver),
             mailboxes: parts.mailboxes,
-            directory: parts.directory,
             reporter: parts.reporter,
             shutdown: parts.shutdown.clone(),
             scheduler,
@@ -140,6 +151,14 @@ impl Queue {
         let stored = stored.into_iter().map(|(key, entry)| (key, entry.next_ms)).collect();
         parts.shutdown.spawn(schedule::run(shared.clone(), commands, stored));
         Ok(Self { shared })
+    }
+
+    /// Works with other settings from here on; a session under way ends with
+    /// those it began with.
+    pub fn configure(&self, settings: Settings) {
+        self.shared.settings.store(Arc::new(settings));
+        // More sessions than before may be allowed now.
+        let _ = self.shared.scheduler.send(Command::Configured);
     }
 
     /// What waits, in the order of ids.

@@ -76,6 +76,7 @@ impl Schedule {
                 self.wait(key, at_ms);
             }
             Command::Finished { key } => self.forget(&key),
+            Command::Configured => {}
             Command::SessionEnded { domain } => {
                 self.sessions_open = self.sessions_open.saturating_sub(1);
                 if let Some(sessions) = self.sessions.get_mut(&domain) {
@@ -129,7 +130,8 @@ impl Schedule {
     }
 
     fn start_sessions(&mut self, shared: &Arc<Shared>) {
-        let config = &shared.config;
+        let settings = shared.settings();
+        let config = &settings.config;
         for _ in 0..self.turns.len() {
             if self.sessions_open >= config.sessions_max.max(1) {
                 return;

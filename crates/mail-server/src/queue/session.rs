@@ -3,7 +3,7 @@
 use super::bounce;
 use super::destination::{self, Server};
 use super::record::{self, EntryKey, EntryRecord, MessageRecord};
-use super::{Command, Shared, unix_ms};
+use super::{Command, Settings, Shared, unix_ms};
 use crate::mailbox::MailboxError;
 use crate::smtp::client::{Connection, Security, SendError, Target};
 use event::MailEvent;
@@ -99,16 +99,17 @@ async fn send_all(shared: &Arc<Shared>, domain: &str, keys: Vec<EntryKey>) {
 
 /// Opens a session with the first server that lets us.
 async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Option<String>, Reply)> {
-    let servers = destination::servers(&shared.lookup, &shared.network, domain, &shared.hostname)
+    let settings = shared.settings();
+    let servers = destination::servers(&shared.lookup, &shared.network, domain, &settings.hostname)
         .await
         .map_err(|reply| (None, reply))?;
     let mut failure: Option<(Option<String>, Reply)> = None;
     for server in servers {
         let opportunistic = Security::Opportunistic(shared.tls.clone());
-        let mut result = Connection::open(&shared.network, target(shared, &server, opportunistic)).await;
+        let mut result = Connection::open(&shared.network, target(&settings, &server, opportunistic)).await;
         if let Err(SendError::Tls { .. }) = result {
             // RFC 7435: in the clear rather than not at all.
-            result = Connection::open(&shared.network, target(shared, &server, Security::Clear)).await;
+            result = Connection::open(&shared.network, target(&settings, &server, Security::Clear)).await;
         }
         match result {
             Ok(connection) => return Ok((connection, server.name)),
@@ -127,14 +128,14 @@ async fn open(shared: &Shared, domain: &str) -> Result<(Connection, String), (Op
     }))
 }
 
-fn target(shared: &Shared, server: &Server, security: Security) -> Target {
+fn target(settings: &Settings, server: &Server, security: Security) -> Target {
     Target {
-        address: SocketAddr::new(server.address, shared.config.remote_port),
+        address: SocketAddr::new(server.address, settings.config.remote_port),
         name: server.name.clone(),
-        hostname: shared.hostname.clone(),
+        hostname: settings.hostname.clone(),
         security,
-        connect_patience: Duration::from_secs(shared.config.connect_seconds_max),
-        reply_patience: Duration::from_secs(shared.config.reply_seconds_max),
+        connect_patience: Duration::from_secs(settings.config.connect_seconds_max),
+        reply_patience: Duration::from_secs(settings.config.reply_seconds_max),
     }
 }
 
@@ -194,7 +195,7 @@ async fn records(
 /// again later as it is.
 fn postpone(shared: &Shared, key: &EntryKey, error: &StorageError) {
     tracing::error!(message = %key.id, %error, "the queue cannot be read or written");
-    let at_ms = unix_ms(SystemTime::now()) + shared.config.retry_seconds_max.min(60) * 1000;
+    let at_ms = unix_ms(SystemTime::now()) + shared.settings().config.retry_seconds_max.min(60) * 1000;
     let _ = shared.scheduler.send(Command::Schedule { key: key.clone(), at_ms });
 }
 
@@ -219,7 +220,8 @@ async fn try_settle(
     let Fates { server, replies } = fates(&recipients);
     let now_ms = unix_ms(SystemTime::now());
     let age_seconds = (now_ms / 1000).saturating_sub(message.arrived);
-    let expired = age_seconds >= shared.config.lifetime_seconds;
+    let settings = shared.settings();
+    let expired = age_seconds >= settings.config.lifetime_seconds;
     let (mut failed, mut waiting) = (Vec::new(), Vec::new());
     for (recipient, reply) in recipients.into_iter().zip(replies) {
         if reply.is_positive() {
@@ -231,12 +233,12 @@ async fn try_settle(
     let reason =
         failed.first().or(waiting.first()).map(|report| report.reply.to_string()).unwrap_or_default();
     entry.attempts = entry.attempts.saturating_add(1);
-    let wait = shared.config.retry_after(entry.attempts);
+    let wait = settings.config.retry_after(entry.attempts);
     entry.next_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     entry.reason.clone_from(&reason);
     let left: Vec<Address> = waiting.iter().map(|report| report.recipient.clone()).collect();
     entry.set_recipients(&left);
-    let warning = shared.config.delay_warning_seconds;
+    let warning = settings.config.delay_warning_seconds;
     let late = !waiting.is_empty() && !entry.warned && warning > 0 && age_seconds >= warning;
     entry.warned |= late;
     let mut notices = Vec::new();

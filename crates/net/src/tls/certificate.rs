@@ -22,25 +22,32 @@ impl ResolvesServerCert for Current {
 
 impl CertificateHandle {
     pub(super) fn new(cert_chain_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(Current(ArcSwap::from_pointee(certified(cert_chain_pem, key_pem)?)))))
+        let Certified(certified) = Certified::read(cert_chain_pem, key_pem)?;
+        Ok(Self(Arc::new(Current(ArcSwap::new(certified)))))
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
         self.0.clone()
     }
 
-    /// Gives another certificate chain (the server's own first) and its key to
-    /// all handshakes that begin from here on; open connections stay.
-    ///
-    /// # Errors
-    /// When they cannot be used; then the certificate stays.
-    pub fn replace(&self, cert_chain_pem: &str, key_pem: &str) -> Result<(), TlsError> {
-        self.0.0.store(Arc::new(certified(cert_chain_pem, key_pem)?));
-        Ok(())
+    /// Shows another certificate to all handshakes that begin from here on; open
+    /// connections stay.
+    pub fn replace(&self, certified: Certified) {
+        self.0.0.store(certified.0);
     }
 }
 
-/// Certificate and key, which must fit together.
-fn certified(cert_chain_pem: &str, key_pem: &str) -> Result<CertifiedKey, TlsError> {
-    Ok(CertifiedKey::from_der(certificates(cert_chain_pem)?, private_key(key_pem)?, &provider())?)
+/// A certificate with its key.
+#[derive(Debug)]
+pub struct Certified(Arc<CertifiedKey>);
+
+impl Certified {
+    /// Reads a certificate chain, the server's own first, and its key.
+    ///
+    /// # Errors
+    /// When they cannot be used, or do not fit together.
+    pub fn read(cert_chain_pem: &str, key_pem: &str) -> Result<Self, TlsError> {
+        let (chain, key) = (certificates(cert_chain_pem)?, private_key(key_pem)?);
+        Ok(Self(Arc::new(CertifiedKey::from_der(chain, key, &provider())?)))
+    }
 }

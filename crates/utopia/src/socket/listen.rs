@@ -3,7 +3,7 @@
 use super::input::{self, Cut, idle, typed_next};
 use super::output::{Lines, Output};
 use super::{Failure, ListenArguments, Transport, read_file, upper};
-use net::{ListenOptions, Network, Phase, Stream, tls};
+use net::{ListenBounds, ListenOptions, Network, Phase, Stream, tls};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,9 +52,8 @@ async fn connections(arguments: &ListenArguments, network: &Network) -> Result<(
     let shared = &arguments.shared;
     let config = if shared.tls { Some(server_config(arguments)?) } else { None };
     let options = ListenOptions {
-        connections_max: arguments.connections_max,
-        connections_per_address_max: arguments.connections_max,
-        ..ListenOptions::at(arguments.address)
+        address: arguments.address,
+        bounds: ListenBounds::new(arguments.connections_max, arguments.connections_max),
     };
     let listener = network.listen(&options).map_err(|error| explain(arguments, &error))?;
     let room = Arc::new(Room {
