@@ -117,6 +117,9 @@ fn lab_up_serves_foreign_programs() {
     // Two seconds where the machine has nothing else to do and the build is
     // optimised.
     assert!(took < Duration::from_secs(30), "{took:?}");
+    let second = run(&["lab", "smtp"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said(&second).contains("If another lab runs on this machine, end it first"), "{}", said(&second));
     for service in lab.services() {
         assert!(service["host"].as_str().is_some_and(|host| host.contains('.')), "{service}");
     }

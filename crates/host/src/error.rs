@@ -45,10 +45,10 @@ pub enum HostError {
     Tls(#[from] net::tls::TlsError),
     /// The authoritative server did not start.
     #[error("dns: {0}")]
-    Dns(#[from] dns_server::authoritative::ServerError),
+    Dns(dns_server::authoritative::ServerError),
     /// The resolver did not start.
     #[error("resolver: {0}")]
-    Resolver(#[from] dns_server::resolver::StartError),
+    Resolver(dns_server::resolver::StartError),
     /// A user's account could not be changed.
     #[error(transparent)]
     Account(#[from] mail_server::accounts::AccountError),
@@ -64,4 +64,22 @@ pub enum HostError {
     /// The system failed us.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl From<dns_server::authoritative::ServerError> for HostError {
+    fn from(error: dns_server::authoritative::ServerError) -> Self {
+        match error {
+            dns_server::authoritative::ServerError::Listen(error) => Self::Listen(error),
+            error => Self::Dns(error),
+        }
+    }
+}
+
+impl From<dns_server::resolver::StartError> for HostError {
+    fn from(error: dns_server::resolver::StartError) -> Self {
+        match error {
+            dns_server::resolver::StartError::Listen(error) => Self::Listen(error),
+            error @ dns_server::resolver::StartError::Config(_) => Self::Resolver(error),
+        }
+    }
 }

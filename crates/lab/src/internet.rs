@@ -8,12 +8,13 @@ use base64::Engine;
 use event::metrics::Metrics;
 use event::{Observer, Stream};
 use futures_util::future::try_join_all;
-use host::{Host, Setup};
+use host::{Host, HostError, Setup};
 use mail_server::authentication::{Algorithm, generate_dkim};
 use net::tls::Authority;
 use net::{Capture, Impairment, Network};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,7 +145,15 @@ impl Internet {
             metrics: Arc::new(Metrics::new()),
         })
         .await
-        .map_err(|error| LabError::Start { host: plan.name.clone(), error })?;
+        .map_err(|error| {
+            let host = plan.name.clone();
+            match error {
+                HostError::Listen(error) if error.source.kind() == io::ErrorKind::AddrInUse => {
+                    LabError::Taken { host, error }
+                }
+                error => LabError::Start { host, error },
+            }
+        })?;
         let known = host.accounts().list().await.map_err(host::HostError::from)?;
         for user in &plan.users {
             let address = format!("{user}@{}", plan.mail.as_deref().unwrap_or_default());

@@ -22,6 +22,16 @@ pub enum LabError {
     /// The topology is wrong.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// Another lab, or something else, has an address of this one.
+    #[error(
+        "{host} did not start: {error}. If another lab runs on this machine, end it first: each has the same addresses"
+    )]
+    Taken {
+        /// The host.
+        host: String,
+        /// What it could not have.
+        error: net::ListenError,
+    },
     /// A host did not start.
     #[error("{host} did not start: {error}")]
     Start {

@@ -93,6 +93,14 @@ fn a_line_in_upper_case_back() {
 }
 
 #[test]
+fn a_listener_to_whom_nobody_comes_ends_after_its_timeout() {
+    for transport in ["--udp", "--tcp"] {
+        let output = run(&["listen", transport, "0", "--timeout", "0.2"], b"");
+        assert_eq!(output.status.code(), Some(0), "{transport} {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn foreign_clients_get_it_too() {
     let server = Server::start(&["--udp", "0", "--upper"]);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -258,6 +258,10 @@ async fn a_server_follows_the_policy_of_the_author() {
     // Alice cannot be somebody else, in the envelope or in the header.
     let forged = crepes.send("alice", &["bob@utopia.test"], "From: eve@crepes.test\r\n\r\nx\r\n").await;
     assert!(forged[0].to_string().starts_with("550 5.7.1"), "{forged:?}");
+    // Of two authors nobody knows which one is shown.
+    let double = "From: alice@crepes.test\r\nFrom: alice@crepes.test\r\n\r\nx\r\n";
+    let refused = crepes.send("alice", &["bob@utopia.test"], double).await;
+    assert!(refused[0].to_string().starts_with("550 5.6.0"), "{refused:?}");
     // Somebody else cannot be Alice, and what is doubtful goes to Junk.
     let c = tempfile::tempdir().unwrap();
     let mut plan = Plan::new("mild.test", "127.26.1.3", c.path(), &names);

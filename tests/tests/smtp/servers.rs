@@ -499,6 +499,12 @@ async fn nobody_relays_through_us() {
     assert!(talk.say("DATA\r\n").await.starts_with("354"));
     let loops = "Received: by x\r\n".repeat(101);
     assert!(talk.say(&format!("{loops}\r\nx\r\n.\r\n")).await.starts_with("554 5.4.6"));
+    // Nor have two authors, of whom readers show one and checks look at the other.
+    assert!(talk.say("MAIL FROM:<x@spam.test>\r\n").await.starts_with("250"));
+    assert!(talk.say("RCPT TO:<Postmaster>\r\n").await.starts_with("250"));
+    assert!(talk.say("DATA\r\n").await.starts_with("354"));
+    let double = "From: ceo@bank.test\r\nFrom: x@spam.test\r\n\r\nx\r\n.\r\n";
+    assert!(talk.say(double).await.starts_with("550 5.6.0 the message has more than one From field"));
     assert!(talk.say("QUIT\r\n").await.starts_with("221"));
     assert!(host.queue.list().await.unwrap().is_empty());
     host.stop().await;

@@ -60,7 +60,7 @@ fn parse_section<T: DeserializeOwned>(text: &str) -> Result<T, (Option<usize>, S
 
 /// Adds the nearest right key to serde's words about an unknown one.
 fn explain(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("unknown field `") else { return message.replace('\n', " ") };
+    let Some(rest) = message.strip_prefix("unknown field `") else { return in_words(message) };
     let Some((unknown, rest)) = rest.split_once('`') else { return message.to_owned() };
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
     let nearest = known
@@ -72,6 +72,32 @@ fn explain(message: &str) -> String {
         Some((_, nearest)) => format!("unknown key `{unknown}`; did you mean `{nearest}`?"),
         None => format!("unknown key `{unknown}`; possible are {}", known.join(", ")),
     }
+}
+
+/// Says in a person's words what serde says in Rust's.
+fn in_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 12] = [
+        ("expected usize", "write a whole number, 0 or more"),
+        ("expected u64", "write a whole number, 0 or more"),
+        ("expected u32", "write a whole number from 0 to 4294967295"),
+        ("expected u16", "write a whole number from 0 to 65535"),
+        ("expected a boolean", "write true or false"),
+        ("expected a string", "write a text in quotes"),
+        ("expected path string", "write a file's name in quotes"),
+        ("expected a sequence", "write a list in square brackets"),
+        ("expected a map", "write a table of keys and values"),
+        (
+            "invalid socket address syntax",
+            "this is no address with a port; write one like 192.0.2.1:53 or [2001:db8::1]:53",
+        ),
+        ("invalid type: ", "this does not fit: "),
+        ("invalid value: ", "this does not fit: "),
+    ];
+    let mut said = message.replace('\n', " ");
+    for (theirs, ours) in WORDS {
+        said = said.replace(theirs, ours);
+    }
+    said
 }
 
 /// The line that sets `key`, for errors found after reading.
@@ -110,6 +136,17 @@ mod tests {
     fn a_wrong_value_names_its_line() {
         let message = fails("version = 1\ndomain = \"utopia.test\"\n[http]\nlisten = [\"127.0.0.1\"]\n");
         assert!(message.starts_with("utopia.toml:4: "), "{message}");
+        assert!(message.contains("write one like 192.0.2.1:53"), "{message}");
+        for (line, words) in [
+            ("connections_max = \"many\"", "string \"many\", write a whole number"),
+            ("connections_max = -1", "write a whole number"),
+            ("own_address_only = 1", "integer `1`, write true or false"),
+            ("listen = 25", "integer `25`, write a list in square brackets"),
+            ("hostname = []", "sequence, write a text in quotes"),
+        ] {
+            let message = fails(&format!("version = 1\ndomain = \"utopia.test\"\n[smtp]\n{line}\n"));
+            assert!(message.starts_with("utopia.toml:4: ") && message.contains(words), "{message}");
+        }
         assert!(fails("version = 1\ndomain = \"utopia..test\"\n").starts_with("utopia.toml:2: "));
         assert!(fails("version = [\n").starts_with("utopia.toml:"));
     }

@@ -3,7 +3,7 @@
 
 use crate::date::date;
 use mail::message::fields;
-use mail::smtp::Envelope;
+use mail::smtp::{EnhancedCode, Envelope, Reply};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -28,7 +28,19 @@ pub(super) fn is_looping(header: &[u8]) -> bool {
 
 /// Whether a field is there.
 pub(super) fn has(header: &[u8], name: &str) -> bool {
-    fields(header).any(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
+    count(header, name) > 0
+}
+
+/// How often a field is there.
+fn count(header: &[u8], name: &str) -> usize {
+    fields(header).filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes())).count()
+}
+
+/// The refusal of a message whose author cannot be told: readers show one From
+/// field and checks look at another (RFC 5322 section 3.6, RFC 7489 section 6.6.1).
+pub(super) fn ambiguous_author(header: &[u8]) -> Option<Reply> {
+    let text = "the message has more than one From field; RFC 5322 allows one";
+    (count(header, "From") > 1).then(|| Reply::new(550, EnhancedCode(5, 6, 0), text))
 }
 
 /// The message without the fields that `unwanted` picks by name and value.

@@ -1,7 +1,7 @@
 //! What is done with a whole message before it is acknowledged.
 
 use super::Face;
-use super::header::{has, header_of, is_forged_result, is_looping, received, without};
+use super::header::{ambiguous_author, has, header_of, is_forged_result, is_looping, received, without};
 use super::session::{Connection, Recipient, unavailable};
 use crate::authentication::{Arrival, Disposition};
 use crate::date::date;
@@ -92,6 +92,9 @@ impl Connection<'_> {
     /// From another host: who is it from, really?
     async fn arriving(&self, envelope: &Envelope, message: &[u8]) -> Result<Prepared, Reply> {
         let service = self.service;
+        if let Some(refusal) = ambiguous_author(header_of(message)) {
+            return Err(refusal);
+        }
         let arrival = Arrival {
             client: self.stream.peer_addr().ip(),
             hello: envelope.hello.as_str(),
@@ -133,6 +136,9 @@ impl Connection<'_> {
                 || name.eq_ignore_ascii_case(b"Resent-Bcc")
         });
         let header = header_of(&message);
+        if let Some(refusal) = ambiguous_author(header) {
+            return Err(refusal);
+        }
         let authors = authors(header);
         if service.config.own_address_only {
             for author in &authors {

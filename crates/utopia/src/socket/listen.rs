@@ -77,9 +77,11 @@ async fn connections(arguments: &ListenArguments, network: &Network) -> Result<(
     };
     let mut typed = Some(input::read(cut));
     let (gone, mut gone_one) = mpsc::channel::<Result<(), Failure>>(1);
+    let mut open = 0_usize;
     loop {
         tokio::select! {
             stream = listener.accept() => {
+                open += 1;
                 let (room, gone, config) = (room.clone(), gone.clone(), config.clone());
                 let stream = stream?;
                 let handshake = shared.timeouts().handshake;
@@ -103,7 +105,10 @@ async fn connections(arguments: &ListenArguments, network: &Network) -> Result<(
                 Some(piece) => { room.typed.send(piece?.into()).ok(); }
                 None => typed = None,
             },
+            // Each client has a time of its own.
+            () = idle(shared.timeout), if open == 0 => return Ok(()),
             Some(result) = gone_one.recv() => {
+                open -= 1;
                 result?;
                 if arguments.once {
                     return Ok(());
