@@ -12,7 +12,7 @@ use mail_server::mailbox::Mailboxes;
 use mail_server::queue::Queue;
 use net::{Network, Shutdown};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use storage::Storage;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
@@ -163,17 +163,18 @@ async fn start(
             .await
             .map_err(std::io::Error::other)??
     };
-    let told = Arc::new(OnceLock::<Arc<Shared>>::new());
+    // Weak: the pages belong to what they show, and must not keep it for ever.
+    let told = Arc::new(OnceLock::<Weak<Shared>>::new());
     let status = {
         let told = told.clone();
         // Until all is up the page is empty.
-        Arc::new(move || told.get().map(|shared| shared.status()).unwrap_or_default())
+        Arc::new(move || told.get().and_then(Weak::upgrade).map(|shared| shared.status()).unwrap_or_default())
     };
     let ground = Ground { folder, network, storage, reporter: reporter.clone(), shutdown: shutdown.clone() };
     let services = Services::start(&configuration, ground, status, metrics).await?;
     let configuration = Mutex::new(configuration);
     let shared = Arc::new(Shared { name, reporter, configuration, services, reload_wanted });
-    let _ = told.set(shared.clone());
+    let _ = told.set(Arc::downgrade(&shared));
     let answering = shared.clone();
     let answer = move |request| requests::answer(answering.clone(), request);
     control::serve(shared.services.folder(), shutdown, answer)?;
