@@ -13,6 +13,12 @@ pub enum StorageError {
         /// Why.
         reason: String,
     },
+    /// The disk is full, or what this user may use of it.
+    #[error("{place}: there is no room left; make room on the disk, then go on")]
+    NoRoom {
+        /// The file concerned.
+        place: String,
+    },
     /// Content that was referred to is not there.
     #[error("content {0} is missing")]
     Missing(String),

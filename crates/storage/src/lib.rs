@@ -10,13 +10,14 @@
 //! [`Transaction::keep`] and [`Transaction::release`] count who refers to them.
 //!
 //! Files that people and other programs read (secrets, certificates, zone
-//! files) are in [`files`].
+//! files) are in [`files`]; those of a torrent in a [`FileSet`].
 
 mod blobs;
 mod collector;
 mod config;
 mod content;
 mod error;
+mod file_set;
 pub mod files;
 mod job;
 mod lock;
@@ -25,6 +26,7 @@ mod transaction;
 
 pub use config::{Backend, Config};
 pub use error::StorageError;
+pub use file_set::{Allocation, FileSet, Member, OPEN_FILES_MAX, Stamp};
 pub use transaction::{
     ContentId, KEY_OCTETS_MAX, Pair, Prepared, Table, Transaction, VALUE_OCTETS_MAX, Visit,
 };

@@ -1,0 +1,276 @@
+//! The files of a torrent: many files under one folder that together are one run
+//! of octets. Calls block, and belong to a thread that may wait for a disk.
+//!
+//! A file is made when it is first written to. Only so many are open at once.
+
+use crate::StorageError;
+use crate::files::sync_folder;
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Files of one set that are open at the same time.
+pub const OPEN_FILES_MAX: usize = 128;
+
+/// One file of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its path below the set's folder: plain names only.
+    pub path: PathBuf,
+    /// Its octets when it is whole.
+    pub octets: u64,
+}
+
+/// How the room of a file is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Allocation {
+    /// Octets take room when they are written.
+    #[default]
+    Sparse,
+    /// All room is taken before the first octet is written, so that a full disk
+    /// shows at once.
+    Full,
+}
+
+/// What tells whether a file has changed since it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its octets.
+    pub octets: u64,
+    /// When it was last written to, in nanoseconds since 1970.
+    pub modified_ns: u64,
+}
+
+/// The files of one torrent.
+#[derive(Debug)]
+pub struct FileSet {
+    folder: PathBuf,
+    members: Vec<Member>,
+    allocation: Allocation,
+    open: Mutex<Open>,
+}
+
+/// The files that are open, the one used last at the end.
+#[derive(Debug, Default)]
+struct Open {
+    handles: VecDeque<(usize, bool, Arc<File>)>,
+    /// Files written to and folders they were made in, since the last sync.
+    written: BTreeSet<usize>,
+    made_in: BTreeSet<PathBuf>,
+}
+
+impl FileSet {
+    /// The files below `folder`; none is touched yet.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] for a path that would leave the folder.
+    pub fn new(folder: &Path, members: Vec<Member>, allocation: Allocation) -> Result<Self, StorageError> {
+        for member in &members {
+            let plain = member.path.components().all(|part| matches!(part, Component::Normal(_)));
+            if !plain || member.path.as_os_str().is_empty() {
+                return Err(StorageError::failed(
+                    member.path.display(),
+                    "this is no path of plain names below the torrent's folder",
+                ));
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), members, allocation, open: Mutex::default() })
+    }
+
+    /// The folder all are in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The files.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Where a file lies.
+    pub fn path(&self, file: usize) -> PathBuf {
+        self.members.get(file).map_or_else(|| self.folder.clone(), |member| self.folder.join(&member.path))
+    }
+
+    /// Fills `buffer` from `offset` of a file. Returns how much of it could be
+    /// filled: less than all where the file ends, or is not there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read(&self, file: usize, offset: u64, buffer: &mut [u8]) -> Result<usize, StorageError> {
+        let Some(handle) = self.handle(file, false)? else { return Ok(0) };
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match handle.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(file, error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Writes `octets` at `offset` of a file, which is made where it is not.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; part of the octets may be written then.
+    pub fn write(&self, file: usize, offset: u64, octets: &[u8]) -> Result<(), StorageError> {
+        let Some(handle) = self.handle(file, true)? else {
+            return Err(self.failed(file, ErrorKind::NotFound.into()));
+        };
+        handle.write_all_at(octets, offset).map_err(|error| self.failed(file, error))?;
+        self.lock().written.insert(file);
+        Ok(())
+    }
+
+    /// An open file to send from; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn handle_to_read(&self, file: usize) -> Result<Option<Arc<File>>, StorageError> {
+        self.handle(file, false)
+    }
+
+    /// Asks the system to have octets in memory soon, without waiting for them.
+    pub fn read_ahead(&self, file: usize, offset: u64, octets: u64) {
+        if let Ok(Some(handle)) = self.handle(file, false) {
+            // Advice only: whether it is taken changes nothing but time.
+            let _ = rustix::fs::fadvise(
+                &handle,
+                offset,
+                std::num::NonZeroU64::new(octets),
+                rustix::fs::Advice::WillNeed,
+            );
+        }
+    }
+
+    /// Makes the empty files, which no octet is ever written to.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn make_empty(&self) -> Result<(), StorageError> {
+        for (file, member) in self.members.iter().enumerate() {
+            if member.octets == 0 {
+                self.handle(file, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all that was written survive a power cut.
+    ///
+    /// # Errors
+    /// When the disk fails; what was written counts as not written then.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        let (written, made_in) = {
+            let mut open = self.lock();
+            (std::mem::take(&mut open.written), std::mem::take(&mut open.made_in))
+        };
+        let sync = || {
+            for file in &written {
+                if let Some(handle) = self.handle(*file, true)? {
+                    handle.sync_data().map_err(|error| self.failed(*file, error))?;
+                }
+            }
+            made_in.iter().try_for_each(|folder| sync_folder(folder))
+        };
+        sync().inspect_err(|_| {
+            let mut open = self.lock();
+            open.written.extend(&written);
+            open.made_in.extend(made_in.iter().cloned());
+        })
+    }
+
+    /// What tells whether a file changes later; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn stamp(&self, file: usize) -> Result<Option<Stamp>, StorageError> {
+        match fs::metadata(self.path(file)) {
+            Ok(metadata) => {
+                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+                Ok(Some(Stamp { octets: metadata.len(), modified_ns: modified_ns as u64 }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(file, error)),
+        }
+    }
+
+    /// Closes all files; they are opened again when they are needed.
+    pub fn close(&self) {
+        self.lock().handles.clear();
+    }
+
+    fn handle(&self, file: usize, to_write: bool) -> Result<Option<Arc<File>>, StorageError> {
+        let mut open = self.lock();
+        let there =
+            open.handles.iter().position(|(index, writes, _)| *index == file && (*writes || !to_write));
+        if let Some(entry) = there.and_then(|at| open.handles.remove(at)) {
+            let handle = entry.2.clone();
+            open.handles.push_back(entry);
+            return Ok(Some(handle));
+        }
+        let path = self.path(file);
+        let opened = if to_write { self.open_to_write(file, &path, &mut open) } else { File::open(&path) };
+        let handle = match opened {
+            Ok(opened) => Arc::new(opened),
+            Err(error) if error.kind() == ErrorKind::NotFound && !to_write => return Ok(None),
+            Err(error) => return Err(self.failed(file, error)),
+        };
+        open.handles.retain(|(index, ..)| *index != file);
+        while open.handles.len() >= OPEN_FILES_MAX {
+            open.handles.pop_front();
+        }
+        open.handles.push_back((file, to_write, handle.clone()));
+        Ok(Some(handle))
+    }
+
+    /// Opens a file to write to; one that is made now gets its folders, its
+    /// length and, where all room is to be taken, its room.
+    fn open_to_write(&self, file: usize, path: &Path, open: &mut Open) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match options.open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        if let Some(folder) = path.parent() {
+            let mut missing = folder;
+            while !missing.as_os_str().is_empty() && !missing.is_dir() {
+                let Some(above) = missing.parent() else { break };
+                open.made_in.insert(above.to_owned());
+                missing = above;
+            }
+            fs::create_dir_all(folder)?;
+            open.made_in.insert(folder.to_owned());
+        }
+        let made = options.create(true).open(path)?;
+        let octets = self.members.get(file).map_or(0, |member| member.octets);
+        match self.allocation {
+            Allocation::Sparse => made.set_len(octets)?,
+            Allocation::Full if octets > 0 => {
+                rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), 0, octets)?;
+            }
+            Allocation::Full => {}
+        }
+        Ok(made)
+    }
+
+    fn failed(&self, file: usize, error: io::Error) -> StorageError {
+        let place = self.path(file).display().to_string();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StorageError::NoRoom { place },
+            _ => StorageError::failed(place, error),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,97 @@
+//! The files of a torrent.
+
+use std::path::{Path, PathBuf};
+use storage::{Allocation, FileSet, Member, OPEN_FILES_MAX, StorageError};
+
+fn member(path: &str, octets: u64) -> Member {
+    Member { path: PathBuf::from(path), octets }
+}
+
+fn set(folder: &Path, allocation: Allocation) -> FileSet {
+    let members = vec![member("album/one", 100), member("album/empty", 0), member("album/deep/two", 70_000)];
+    FileSet::new(folder, members, allocation).expect("plain names")
+}
+
+#[test]
+fn octets_are_read_where_they_were_written() {
+    for allocation in [Allocation::Sparse, Allocation::Full] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = set(folder.path(), allocation);
+        let mut buffer = [7; 50];
+        assert_eq!(files.read(0, 0, &mut buffer).expect("no file is no error"), 0);
+        files.write(2, 69_990, &[1; 10]).expect("written");
+        files.write(0, 20, b"hello").expect("written");
+        assert_eq!(files.read(0, 20, &mut buffer[..5]).expect("read"), 5);
+        assert_eq!(&buffer[..5], b"hello");
+        assert_eq!(
+            files.read(0, 80, &mut buffer).expect("read"),
+            20,
+            "the file has its whole length at once"
+        );
+        assert_eq!(files.read(2, 69_995, &mut buffer).expect("read"), 5);
+        files.make_empty().expect("made");
+        files.sync().expect("durable");
+        assert_eq!(files.stamp(1).expect("a stamp").expect("a file").octets, 0);
+        assert_eq!(std::fs::read(folder.path().join("album/deep/two")).expect("a file").len(), 70_000);
+        // Another one finds them as they are.
+        files.close();
+        let again = set(folder.path(), allocation);
+        again.write(0, 25, b"!").expect("written");
+        assert_eq!(again.read(0, 20, &mut buffer[..6]).expect("read"), 6);
+        assert_eq!(&buffer[..6], b"hello!");
+    }
+}
+
+#[test]
+fn a_stamp_tells_of_a_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    assert_eq!(files.stamp(0).expect("no error"), None);
+    files.write(0, 0, b"a").expect("written");
+    let before = files.stamp(0).expect("a stamp");
+    assert_eq!(files.stamp(0).expect("a stamp"), before);
+    std::fs::write(files.path(0), b"shorter").expect("written");
+    assert_ne!(files.stamp(0).expect("a stamp"), before);
+}
+
+#[test]
+fn no_path_leaves_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for path in ["../up", "/etc/passwd", "a/../../b", ""] {
+        let made = FileSet::new(folder.path(), vec![member(path, 1)], Allocation::Sparse);
+        assert!(matches!(made, Err(StorageError::Failed { .. })), "{path:?}");
+    }
+}
+
+#[test]
+fn only_so_many_files_are_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let members = (0..OPEN_FILES_MAX + 50).map(|number| member(&format!("f{number}"), 1)).collect();
+    let files = FileSet::new(folder.path(), members, Allocation::Sparse).expect("plain names");
+    let open = || {
+        let links = std::fs::read_dir("/proc/self/fd").expect("a folder");
+        let targets = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+        targets.filter(|target| target.starts_with(folder.path())).count()
+    };
+    for number in 0..OPEN_FILES_MAX + 50 {
+        files.write(number, 0, b"x").expect("written");
+        assert!(open() <= OPEN_FILES_MAX);
+    }
+    assert_eq!(open(), OPEN_FILES_MAX);
+    files.sync().expect("those closed meanwhile are durable too");
+    let mut octet = [0];
+    for number in 0..OPEN_FILES_MAX + 50 {
+        assert_eq!(files.read(number, 0, &mut octet).expect("read"), 1);
+    }
+    files.close();
+    assert_eq!(open(), 0);
+}
+
+#[test]
+fn a_full_disk_says_so() {
+    let files =
+        FileSet::new(Path::new("/dev"), vec![member("full", 10)], Allocation::Sparse).expect("a name");
+    let error = files.write(0, 0, b"x").expect_err("it is always full");
+    assert!(matches!(error, StorageError::NoRoom { .. }), "{error}");
+    assert_eq!(error.to_string(), "/dev/full: there is no room left; make room on the disk, then go on");
+}
