@@ -3,12 +3,15 @@
 use crate::layer::Layers;
 use crate::listener::Guest;
 use crate::{BoxedDuplex, Ends};
+use socket2::SockRef;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -130,6 +133,63 @@ impl Stream {
         };
         let tls = TlsConnector::from(config).connect(name, wire).await?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
+    }
+}
+
+/// What a plain socket can do beyond bytes in and out.
+impl Stream {
+    /// The socket, where nothing stands between it and the service.
+    fn plain(&self) -> Option<&TcpStream> {
+        match &self.inner {
+            Inner::Clear(Wire::Tcp(tcp)) => Some(tcp),
+            Inner::Clear(Wire::Layered(_)) | Inner::Tls(_) => None,
+        }
+    }
+
+    /// Whether [`Stream::poll_send_file`] can be used: the connection is neither
+    /// under TLS nor behind a layer, which must see the octets.
+    pub fn can_send_file(&self) -> bool {
+        self.plain().is_some()
+    }
+
+    /// Sends up to `octets` of `file` from `offset` without copying them through
+    /// this process. Returns how many were sent; 0 means that the file ended.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where it cannot be used; what the system
+    /// says otherwise.
+    pub fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        octets: NonZeroUsize,
+    ) -> Poll<io::Result<usize>> {
+        let Some(tcp) = self.plain() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let send = || SockRef::from(tcp).sendfile(file, offset, Some(octets));
+            match tcp.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Writes octets that more will follow at once, such as the header before a
+    /// file: the system waits with them, so that both leave in one packet.
+    pub fn poll_write_more(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(tcp) = self.plain() else { return Pin::new(self).poll_write(cx, octets) };
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+            let send = || SockRef::from(tcp).send_with_flags(octets, flags);
+            match tcp.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 }
 

@@ -285,3 +285,48 @@ async fn shutdown_waits_for_what_was_promised() {
     assert!(!stuck.finish(Duration::from_millis(20)).await);
     drop(hold);
 }
+
+#[tokio::test]
+async fn a_file_is_sent_behind_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let octets: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    std::fs::write(&path, &octets).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    let (mut ours, mut theirs) = pair(&Network::new(), &Network::new()).await;
+    let reading = tokio::spawn(async move {
+        let mut read = Vec::new();
+        theirs.read_to_end(&mut read).await.unwrap();
+        read
+    });
+    assert!(ours.can_send_file());
+    let header = std::future::poll_fn(|cx| ours.poll_write_more(cx, b"header")).await.unwrap();
+    assert_eq!(header, 6);
+    let mut sent = 10;
+    while sent < octets.len() as u64 {
+        let left = std::num::NonZeroUsize::new(octets.len() - sent as usize).unwrap();
+        let more = std::future::poll_fn(|cx| ours.poll_send_file(cx, &file, sent, left)).await.unwrap();
+        assert!(more > 0);
+        sent += more as u64;
+    }
+    let left = std::num::NonZeroUsize::new(10).unwrap();
+    let end = std::future::poll_fn(|cx| ours.poll_send_file(cx, &file, sent, left)).await.unwrap();
+    assert_eq!(end, 0, "the file has ended");
+    ours.shutdown().await.unwrap();
+    let read = reading.await.unwrap();
+    assert_eq!(&read[..6], b"header");
+    assert!(read[6..] == octets[10..]);
+}
+
+#[tokio::test]
+async fn no_file_is_sent_past_a_layer() {
+    let impaired = Network::new().with(net::Impairment::new(1, net::Conditions::default()));
+    let (mut ours, _theirs) = pair(&impaired, &Network::new()).await;
+    assert!(!ours.can_send_file());
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let one = std::num::NonZeroUsize::MIN;
+    let refused = std::future::poll_fn(|cx| ours.poll_send_file(cx, &file, 0, one)).await;
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
+    let written = std::future::poll_fn(|cx| ours.poll_write_more(cx, b"header")).await.unwrap();
+    assert_eq!(written, 6);
+}
