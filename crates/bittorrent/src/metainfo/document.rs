@@ -60,6 +60,8 @@ impl Metainfo {
         if octets.len() > limits.metainfo_octets_max {
             return Err(Fault::TooMuch(limits.metainfo_octets_max as u64).into());
         }
+        // Editors and web pages leave a line end behind it.
+        let octets = octets.trim_ascii_end();
         let value = bencode::decode(octets, &limits.bencode(KeyOrder::Any)).map_err(Fault::from)?;
         let root = value.dictionary().ok_or(Fault::Kind("dictionary"))?;
         let info = match root.get(b"info") {
@@ -175,10 +177,8 @@ fn addresses(value: Option<&Value<'_>>, folder: bool, limits: &Limits) -> Vec<St
         None => &[],
     };
     let mut addresses: Vec<String> = Vec::new();
-    for address in values.iter().filter_map(Value::text) {
-        if addresses.len() >= limits.web_seeds_max {
-            break;
-        }
+    // Nor are more than that looked at, equal ones and unusable ones included.
+    for address in values.iter().take(limits.web_seeds_max).filter_map(Value::text) {
         // Some programs write spaces as they are.
         let mut address = address.trim().replace(' ', "%20");
         if folder && !address.ends_with('/') {

@@ -11,7 +11,12 @@ use std::collections::BTreeSet;
 ///
 /// Empty files may come in another order, since they are in no piece. Attributes
 /// may differ. Behind the last file there may be padding or not: both are in use.
-pub(super) fn join(drafts: &mut [Draft], folder: bool, tree: &FileTree, piece_length: u32) -> Result<(), Fault> {
+pub(super) fn join(
+    drafts: &mut [Draft],
+    folder: bool,
+    tree: &FileTree,
+    piece_length: u32,
+) -> Result<(), Fault> {
     let piece = u64::from(piece_length);
     if !folder && !tree.single {
         return Err(Fault::Hybrid);

@@ -90,10 +90,8 @@ fn read(info: &Dictionary<'_>, limits: &Limits) -> Result<Info, MetainfoError> {
     let piece_length = piece_length(info, has_v2)?;
     let has_v1 = !has_v2 || info.get(b"files").is_some() || info.get(b"length").is_some();
     let octets = info.octets();
-    let hashes = InfoHashes {
-        v1: has_v1.then(|| InfoHashV1::of(octets)),
-        v2: has_v2.then(|| InfoHashV2::of(octets)),
-    };
+    let hashes =
+        InfoHashes { v1: has_v1.then(|| InfoHashV1::of(octets)), v2: has_v2.then(|| InfoHashV2::of(octets)) };
     let version = match (has_v1, has_v2) {
         (true, true) => Version::Hybrid,
         (_, true) => Version::V2,

@@ -43,15 +43,15 @@ impl PieceLayers {
         Ok(read)
     }
 
-    /// Takes the piece layer of the file with this root, padding left out.
+    /// Takes the piece layer of a file, padding left out.
     ///
     /// # Errors
-    /// When no file has this root and more than one piece, or the layer does not
-    /// hash to it.
-    pub fn insert(&mut self, layout: &Layout, root: Hash, hashes: Vec<Hash>) -> Result<(), Fault> {
-        let mut shapes = layout.files().iter().filter(|file| file.pieces_root == Some(root));
-        let shapes: Vec<_> = shapes.by_ref().filter_map(|file| shape(file, layout)).collect();
-        check(&shapes, &root, &hashes)?;
+    /// When the file has not more than one piece, or the layer does not hash to its
+    /// root.
+    pub fn insert(&mut self, layout: &Layout, file: usize, hashes: Vec<Hash>) -> Result<(), Fault> {
+        let file = layout.files().get(file).ok_or(Fault::UnknownLayer)?;
+        let (shape, root) = shape(file, layout).zip(file.pieces_root).ok_or(Fault::UnknownLayer)?;
+        check(&[shape], &root, &hashes)?;
         self.layers.insert(root, hashes);
         Ok(())
     }

@@ -3,7 +3,8 @@
 use super::draft::Draft;
 use super::error::Fault;
 use super::limits::{LetterCase, Limits};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Gives another name to every file whose path is taken by an earlier file or by
 /// a folder: `name.ext` becomes `name.1.ext`. Padding files are never made, so
@@ -12,46 +13,78 @@ use std::collections::BTreeSet;
 /// # Errors
 /// When more than `renames_max` names had to be tried in vain.
 pub(super) fn settle(drafts: &mut [Draft], limits: &Limits) -> Result<(), Fault> {
-    let mut taken = BTreeSet::new();
-    for draft in drafts.iter().filter(|draft| !draft.padding) {
-        for end in 1..draft.path.len() {
-            let folder = key(draft.path.get(..end).unwrap_or_default(), limits);
-            if !taken.contains(&folder) {
-                taken.insert(folder);
-            }
-        }
-    }
+    let mut taken = Taken { nodes: vec![BTreeMap::new()], letter_case: limits.letter_case };
+    let folders: Vec<_> = drafts.iter().map(|draft| taken.folder(draft)).collect();
     let mut vain = 0;
-    for draft in drafts.iter_mut().filter(|draft| !draft.padding) {
-        if taken.insert(key(&draft.path, limits)) {
+    for (draft, folder) in drafts.iter_mut().zip(folders) {
+        let (Some(folder), Some(last)) = (folder, draft.path.last()) else { continue };
+        if taken.take(folder, last) {
             continue;
         }
-        let raw = draft.path.iter().map(|component| component.as_bytes().to_vec()).collect();
-        draft.raw_path.get_or_insert(raw);
-        let Some(last) = draft.path.last().cloned() else { continue };
         let mut number = 1usize;
-        loop {
-            if let Some(name) = draft.path.last_mut() {
-                *name = numbered(&last, number);
-            }
-            if taken.insert(key(&draft.path, limits)) {
-                break;
+        let name = loop {
+            let name = numbered(last, number);
+            if taken.take(folder, &name) {
+                break name;
             }
             number += 1;
             vain += 1;
             if vain > limits.renames_max {
                 return Err(Fault::Names);
             }
+        };
+        draft.raw_path.get_or_insert_with(|| {
+            draft.path.iter().map(|component| component.as_bytes().to_vec()).collect()
+        });
+        if let Some(last) = draft.path.last_mut() {
+            *last = name;
         }
     }
     Ok(())
 }
 
-fn key(path: &[String], limits: &Limits) -> String {
-    let path = path.join("/");
-    match limits.letter_case {
-        LetterCase::Distinct => path,
-        LetterCase::Same => path.to_lowercase(),
+/// The names that are taken, as a tree: the memory it needs is that of the names,
+/// however deep they are.
+struct Taken {
+    /// What is in each folder: name and node. The first is the torrent's own.
+    nodes: Vec<BTreeMap<String, usize>>,
+    letter_case: LetterCase,
+}
+
+impl Taken {
+    /// Takes the names of the folders that a file is in; gives the innermost.
+    /// Nothing for padding.
+    fn folder(&mut self, draft: &Draft) -> Option<usize> {
+        let (_, folders) = draft.path.split_last().filter(|_| !draft.padding)?;
+        folders.iter().try_fold(0, |node, name| {
+            let fresh = self.nodes.len();
+            let key = self.key(name);
+            let inner = *self.nodes.get_mut(node)?.entry(key).or_insert(fresh);
+            if inner == fresh {
+                self.nodes.push(BTreeMap::new());
+            }
+            Some(inner)
+        })
+    }
+
+    /// Takes the name of a file in a folder; whether it was free.
+    fn take(&mut self, folder: usize, name: &str) -> bool {
+        let key = self.key(name);
+        match self.nodes.get_mut(folder).map(|names| names.entry(key)) {
+            Some(Entry::Vacant(free)) => {
+                // A file is nobody's folder: it needs no node.
+                free.insert(usize::MAX);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        match self.letter_case {
+            LetterCase::Distinct => name.to_owned(),
+            LetterCase::Same => name.to_lowercase(),
+        }
     }
 }
 
@@ -87,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_gets_a_number() {
-        let names = settled(&["a/b.txt", "a/b.txt", "a/b.1.txt", "a/b.txt", ".hidden", ".hidden"], &Limits::DEFAULT);
+        let names =
+            settled(&["a/b.txt", "a/b.txt", "a/b.1.txt", "a/b.txt", ".hidden", ".hidden"], &Limits::DEFAULT);
         let expected = ["a/b.txt", "a/b.1.txt", "a/b.1.1.txt", "a/b.2.txt", ".hidden", ".hidden.1"];
         assert_eq!(names.expect("settled"), expected);
     }
