@@ -1,0 +1,372 @@
+//! Gathering an info dictionary from peers (BEP 9).
+//!
+//! Peers say how long it is and send it in pieces of 16 KiB, and nothing shows
+//! which of them lies until it is whole. At first the pieces come from all peers
+//! at once. If the whole is wrong, it is gathered anew from one peer at a time: a
+//! liar then is known.
+
+use super::hash::InfoHashes;
+use super::limits::{BLOCK_OCTETS, METADATA_OCTETS_MAX};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Octets of a piece of metadata.
+pub const METADATA_PIECE_OCTETS: usize = BLOCK_OCTETS as usize;
+
+/// Peers whose word about the length is kept.
+pub const METADATA_PEERS_MAX: usize = 256;
+
+/// Whoever speaks: a number that the caller gives to each connection.
+pub type PeerId = u64;
+
+/// Why what a peer said is not taken. It is the peer's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AssemblyError {
+    /// A length that cannot be.
+    #[error("metadata of {0} octets")]
+    Length(i64),
+    /// A peer that says another length than before.
+    #[error("metadata of {now} octets, but before of {before}")]
+    Contradiction {
+        /// What it said first.
+        before: usize,
+        /// What it says now.
+        now: i64,
+    },
+    /// A piece that this peer was not asked for.
+    #[error("piece {0} of the metadata was not asked for")]
+    Unasked(u32),
+    /// A piece of the wrong length.
+    #[error("piece {piece} of the metadata has {octets} octets")]
+    PieceLength {
+        /// Which piece.
+        piece: u32,
+        /// Its octets.
+        octets: usize,
+    },
+    /// All pieces came from this peer and are not the info dictionary.
+    #[error("the metadata does not have the info-hash")]
+    Wrong,
+    /// More peers than [`METADATA_PEERS_MAX`]: nobody's fault.
+    #[error("there are peers enough")]
+    Enough,
+}
+
+/// What came of a piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssemblyProgress {
+    /// More pieces are missing.
+    More,
+    /// All are here and the hash is right: the info dictionary.
+    Complete(Vec<u8>),
+    /// All are here and the hash is wrong. Several peers sent them, so it begins
+    /// anew.
+    Restarted,
+}
+
+/// A piece that is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Missing,
+    Asked(PeerId),
+    Here(PeerId, Box<[u8]>),
+}
+
+/// Gathers the info dictionary.
+#[derive(Debug)]
+pub struct MetadataAssembly {
+    hashes: InfoHashes,
+    octets_max: usize,
+    /// How long it is by the word of each peer.
+    lengths: BTreeMap<PeerId, usize>,
+    /// The length that is tried.
+    length: usize,
+    pieces: Vec<Piece>,
+    /// Whether one peer must send all; which, once one has been asked.
+    alone: Option<Option<PeerId>>,
+}
+
+impl MetadataAssembly {
+    /// For the torrent of a magnet link, at most [`METADATA_OCTETS_MAX`] octets.
+    pub fn new(hashes: InfoHashes) -> Self {
+        Self::with_octets_max(hashes, METADATA_OCTETS_MAX)
+    }
+
+    /// With another bound of its length.
+    pub fn with_octets_max(hashes: InfoHashes, octets_max: usize) -> Self {
+        let lengths = BTreeMap::new();
+        Self { hashes, octets_max, lengths, length: 0, pieces: Vec::new(), alone: None }
+    }
+
+    /// A peer says in its extended handshake how long the metadata is
+    /// (`metadata_size`). What most peers say is tried.
+    ///
+    /// # Errors
+    /// When it cannot be so long, or the peer said otherwise before.
+    pub fn handle_length(&mut self, peer: PeerId, octets: i64) -> Result<(), AssemblyError> {
+        let length = usize::try_from(octets).ok().filter(|length| (1..=self.octets_max).contains(length));
+        let length = length.ok_or(AssemblyError::Length(octets))?;
+        match self.lengths.get(&peer) {
+            Some(before) if *before != length => {
+                return Err(AssemblyError::Contradiction { before: *before, now: octets });
+            }
+            None if self.lengths.len() >= METADATA_PEERS_MAX => return Err(AssemblyError::Enough),
+            _ => {}
+        }
+        self.lengths.insert(peer, length);
+        self.choose_length();
+        Ok(())
+    }
+
+    /// Which piece to ask a peer for next. Ask until there is none; how many at once
+    /// is the caller's choice.
+    pub fn poll_request(&mut self, peer: PeerId) -> Option<u32> {
+        if self.lengths.get(&peer) != Some(&self.length) {
+            return None;
+        }
+        if let Some(alone) = &mut self.alone
+            && *alone.get_or_insert(peer) != peer
+        {
+            return None;
+        }
+        let index = self.pieces.iter().position(|piece| *piece == Piece::Missing)?;
+        *self.pieces.get_mut(index)? = Piece::Asked(peer);
+        u32::try_from(index).ok()
+    }
+
+    /// A piece came with its peer's word about the length of all (`total_size`).
+    ///
+    /// # Errors
+    /// When the peer lies; it is best left. After [`AssemblyError::Wrong`] it is
+    /// forgotten here already.
+    pub fn handle_piece(
+        &mut self,
+        peer: PeerId,
+        piece: u32,
+        total_octets: i64,
+        octets: &[u8],
+    ) -> Result<AssemblyProgress, AssemblyError> {
+        self.handle_length(peer, total_octets)?;
+        let begin = (piece as usize).saturating_mul(METADATA_PIECE_OCTETS);
+        let expected = self.length.saturating_sub(begin).min(METADATA_PIECE_OCTETS);
+        let place = self.pieces.get_mut(piece as usize).ok_or(AssemblyError::Unasked(piece))?;
+        if *place != Piece::Asked(peer) {
+            return Err(AssemblyError::Unasked(piece));
+        }
+        if octets.len() != expected {
+            return Err(AssemblyError::PieceLength { piece, octets: octets.len() });
+        }
+        *place = Piece::Here(peer, octets.into());
+        if self.pieces.iter().any(|piece| !matches!(piece, Piece::Here(..))) {
+            return Ok(AssemblyProgress::More);
+        }
+        self.end_attempt(peer)
+    }
+
+    /// A peer has no metadata to give (`reject`) or does not answer: another is
+    /// asked for the piece.
+    pub fn handle_reject(&mut self, peer: PeerId, piece: u32) {
+        if let Some(place) = self.pieces.get_mut(piece as usize).filter(|place| **place == Piece::Asked(peer))
+        {
+            *place = Piece::Missing;
+        }
+        if self.alone == Some(Some(peer)) {
+            self.restart_alone();
+        }
+    }
+
+    /// A peer is gone.
+    pub fn handle_gone(&mut self, peer: PeerId) {
+        self.lengths.remove(&peer);
+        for piece in &mut self.pieces {
+            if *piece == Piece::Asked(peer) {
+                *piece = Piece::Missing;
+            }
+        }
+        if self.alone == Some(Some(peer)) {
+            self.restart_alone();
+        }
+        self.choose_length();
+    }
+
+    /// All pieces are here, the last from `peer`.
+    fn end_attempt(&mut self, peer: PeerId) -> Result<AssemblyProgress, AssemblyError> {
+        let mut whole = Vec::with_capacity(self.length);
+        let mut several = false;
+        for piece in &self.pieces {
+            if let Piece::Here(from, octets) = piece {
+                several |= *from != peer;
+                whole.extend_from_slice(octets);
+            }
+        }
+        if self.hashes.fits(&whole) {
+            return Ok(AssemblyProgress::Complete(whole));
+        }
+        self.restart_alone();
+        if several {
+            return Ok(AssemblyProgress::Restarted);
+        }
+        self.handle_gone(peer);
+        Err(AssemblyError::Wrong)
+    }
+
+    /// Begins anew, with one peer for all pieces.
+    fn restart_alone(&mut self) {
+        self.alone = Some(None);
+        self.pieces.fill(Piece::Missing);
+    }
+
+    /// Takes the length that most peers say; one that is being tried stays until
+    /// it has fewer. What was gathered for another is thrown away.
+    fn choose_length(&mut self) {
+        let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
+        for length in self.lengths.values() {
+            *votes.entry(*length).or_default() += 1;
+        }
+        let current = votes.get(&self.length).copied().unwrap_or(0);
+        let most = votes.iter().max_by_key(|(_, count)| **count);
+        let Some((length, _)) = most.filter(|(_, count)| **count > current) else { return };
+        self.length = *length;
+        self.pieces = vec![Piece::Missing; length.div_ceil(METADATA_PIECE_OCTETS)];
+        self.alone = self.alone.map(|_| None);
+    }
+}
+
+/// A piece of an info dictionary for a peer that asks; nothing beyond the last.
+pub fn metadata_piece(info: &[u8], piece: u32) -> Option<&[u8]> {
+    let begin = (piece as usize).checked_mul(METADATA_PIECE_OCTETS)?;
+    let rest = info.get(begin..).filter(|rest| !rest.is_empty())?;
+    Some(rest.get(..METADATA_PIECE_OCTETS).unwrap_or(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hash::{InfoHashV1, InfoHashV2};
+    use super::*;
+
+    fn hashes(info: &[u8]) -> InfoHashes {
+        InfoHashes { v1: Some(InfoHashV1::of(info)), v2: Some(InfoHashV2::of(info)) }
+    }
+
+    fn metadata(octets: usize) -> Vec<u8> {
+        (0..octets).map(|at| (at / 100) as u8).collect()
+    }
+
+    /// The peer answers everything that it is asked.
+    fn serve(
+        assembly: &mut MetadataAssembly,
+        peer: PeerId,
+        data: &[u8],
+    ) -> Option<Result<AssemblyProgress, AssemblyError>> {
+        let piece = assembly.poll_request(peer)?;
+        let octets = metadata_piece(data, piece).expect("a piece that is there");
+        Some(assembly.handle_piece(peer, piece, data.len() as i64, octets))
+    }
+
+    #[test]
+    fn pieces_come_from_several_peers_in_any_order() {
+        let data = metadata(METADATA_PIECE_OCTETS * 2 + 7);
+        let mut assembly = MetadataAssembly::new(hashes(&data));
+        assert_eq!(assembly.poll_request(1), None);
+        for peer in [1, 2] {
+            assembly.handle_length(peer, data.len() as i64).expect("a length");
+        }
+        assert_eq!((assembly.poll_request(1), assembly.poll_request(2)), (Some(0), Some(1)));
+        assert_eq!(assembly.poll_request(1), Some(2));
+        assert_eq!(assembly.poll_request(2), None);
+        let piece = |index| metadata_piece(&data, index).expect("a piece");
+        let total = data.len() as i64;
+        assert_eq!(assembly.handle_piece(1, 2, total, piece(2)), Ok(AssemblyProgress::More));
+        assembly.handle_reject(1, 0);
+        assert_eq!(assembly.poll_request(2), Some(0));
+        assert_eq!(assembly.handle_piece(2, 0, total, piece(0)), Ok(AssemblyProgress::More));
+        assert_eq!(
+            assembly.handle_piece(2, 1, total, piece(1)),
+            Ok(AssemblyProgress::Complete(data.clone()))
+        );
+    }
+
+    #[test]
+    fn lies_about_the_length_are_refused() {
+        let mut assembly = MetadataAssembly::new(hashes(b"de"));
+        for length in [i64::MIN, -1, 0, METADATA_OCTETS_MAX as i64 + 1, i64::MAX] {
+            assert_eq!(assembly.handle_length(1, length), Err(AssemblyError::Length(length)));
+        }
+        assembly.handle_length(1, METADATA_OCTETS_MAX as i64).expect("the longest");
+        let contradiction = AssemblyError::Contradiction { before: METADATA_OCTETS_MAX, now: 2 };
+        assert_eq!(assembly.handle_length(1, 2), Err(contradiction));
+        assert_eq!(assembly.poll_request(1), Some(0));
+        assert_eq!(assembly.handle_piece(1, 0, 2, b"de"), Err(contradiction));
+        let short = AssemblyError::PieceLength { piece: 0, octets: 2 };
+        assert_eq!(assembly.handle_piece(1, 0, METADATA_OCTETS_MAX as i64, b"de"), Err(short));
+    }
+
+    #[test]
+    fn what_was_not_asked_is_refused() {
+        let data = metadata(METADATA_PIECE_OCTETS + 1);
+        let mut assembly = MetadataAssembly::new(hashes(&data));
+        let total = data.len() as i64;
+        for piece in [0, 1, 2, u32::MAX] {
+            assert_eq!(assembly.handle_piece(1, piece, total, b"x"), Err(AssemblyError::Unasked(piece)));
+        }
+        assert_eq!(assembly.poll_request(1), Some(0));
+        assert_eq!(assembly.handle_piece(2, 0, total, b"x"), Err(AssemblyError::Unasked(0)));
+    }
+
+    #[test]
+    fn a_liar_among_several_is_found_by_asking_one_at_a_time() {
+        let data = metadata(METADATA_PIECE_OCTETS * 3);
+        let lie: Vec<u8> = data.iter().map(|octet| !octet).collect();
+        let mut assembly = MetadataAssembly::new(hashes(&data));
+        for peer in [1, 2] {
+            assembly.handle_length(peer, data.len() as i64).expect("a length");
+        }
+        assert_eq!(serve(&mut assembly, 1, &lie), Some(Ok(AssemblyProgress::More)));
+        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::More)));
+        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Restarted)));
+        // From now on one peer sends all: the liar first.
+        assert_eq!(serve(&mut assembly, 1, &lie), Some(Ok(AssemblyProgress::More)));
+        assert_eq!(assembly.poll_request(2), None);
+        serve(&mut assembly, 1, &lie);
+        assert_eq!(serve(&mut assembly, 1, &lie), Some(Err(AssemblyError::Wrong)));
+        assert_eq!(assembly.poll_request(1), None);
+        serve(&mut assembly, 2, &data);
+        serve(&mut assembly, 2, &data);
+        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
+    }
+
+    #[test]
+    fn the_length_that_most_peers_say_is_tried() {
+        let data = metadata(METADATA_PIECE_OCTETS + 5);
+        let mut assembly = MetadataAssembly::new(hashes(&data));
+        assembly.handle_length(1, 10).expect("a length");
+        assembly.handle_length(2, data.len() as i64).expect("a length");
+        assert_eq!(assembly.poll_request(2), None);
+        assembly.handle_length(3, data.len() as i64).expect("a length");
+        assert_eq!(assembly.poll_request(1), None);
+        serve(&mut assembly, 2, &data);
+        assert_eq!(serve(&mut assembly, 3, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
+    }
+
+    #[test]
+    fn a_liar_that_is_silent_gives_way_to_the_others() {
+        let data = metadata(100);
+        let mut assembly = MetadataAssembly::new(hashes(&data));
+        assembly.handle_length(1, 10).expect("a length");
+        assembly.handle_length(2, data.len() as i64).expect("a length");
+        assert_eq!(assembly.poll_request(1), Some(0));
+        assembly.handle_gone(1);
+        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
+    }
+
+    #[test]
+    fn peers_beyond_the_bound_are_not_remembered() {
+        let mut assembly = MetadataAssembly::new(hashes(b"de"));
+        for peer in 0..METADATA_PEERS_MAX as u64 {
+            assembly.handle_length(peer, 2).expect("room");
+        }
+        assert_eq!(assembly.handle_length(u64::MAX, 2), Err(AssemblyError::Enough));
+        assembly.handle_gone(0);
+        assert_eq!(assembly.handle_length(u64::MAX, 2), Ok(()));
+    }
+}
