@@ -110,19 +110,15 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    fn hex(octets: &[u8]) -> String {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
-    }
-
     #[test]
     fn a_public_key_is_two_to_the_power_of_the_private_one() {
         // Computed with Python's pow(2, 0xffee…ddcc, P).
         let key = PrivateKey(U192::from_be_hex("00000000ffeeddccbbaa99887766554433221100ffeeddcc"));
-        assert_eq!(
-            hex(&key.public_key()),
+        let expected = U768::from_be_hex(
             "42c0f8ba5bf8d05f5a4b421747a349f228d4cf1b0b9b801d732e8fad9cbe8eed8c592f5180331cda04d2cd0a3b736175\
-             3510a6ffffbd3981aa79479899d068d558ba873cef97e0b7c5d7fa3a8334ce5c24a90573243ff3e4d4b7d626f9ddef43"
+             3510a6ffffbd3981aa79479899d068d558ba873cef97e0b7c5d7fa3a8334ce5c24a90573243ff3e4d4b7d626f9ddef43",
         );
+        assert_eq!(key.public_key(), expected.to_be_bytes().as_ref());
     }
 
     #[test]
@@ -134,7 +130,7 @@ mod tests {
         assert_eq!(one.0, other.0);
         assert_eq!(one.conceal(one.conceal([7; 20])), [7; 20]);
         assert_ne!(one.initiator_key(&[1; 20]), one.receiver_key(&[1; 20]));
-        assert!(!format!("{ours:?}{one:?}").contains(&hex(&one.0)));
+        assert_eq!(format!("{ours:?} {one:?}"), "PrivateKey(..) SharedSecret(..)");
     }
 
     #[test]
