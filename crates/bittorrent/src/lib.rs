@@ -3,4 +3,5 @@
 
 pub mod bencode;
 pub mod encryption;
+pub mod lsd;
 pub mod wire;
