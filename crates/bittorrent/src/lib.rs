@@ -5,4 +5,5 @@ pub mod bencode;
 pub mod encryption;
 pub mod lsd;
 pub mod metainfo;
+pub mod torrent;
 pub mod wire;

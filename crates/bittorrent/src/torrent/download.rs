@@ -1,0 +1,293 @@
+//! Asking for blocks, and what becomes of those that come.
+
+use super::ban::BlockDigest;
+use super::output::BlockUse;
+use super::peer::PeerKey;
+use super::picker::{Asker, Priority, Twice};
+use super::pieces::BlockId;
+use super::requests::Answer;
+use super::{Event, Octets, Send, Torrent};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Begun pieces beside one for each peer that serves us, before begun ones are
+/// finished first: whole pieces can be shared, parts cannot.
+const PARTIALS_SPARE: usize = 2;
+
+impl Torrent {
+    /// A block came. Only a [`BlockUse::Wanted`] one is written.
+    pub fn handle_block(&mut self, now: Instant, key: PeerKey, octets: Octets) -> BlockUse {
+        let Some(slot) = self.peers.slot(key) else { return BlockUse::Unrequested };
+        let id = self.picker.lengths().block_at(octets.piece, octets.begin, octets.octets);
+        let (Some(id), Some(peer)) = (id, self.peers.get_mut(slot)) else {
+            self.fault(slot);
+            return BlockUse::Unrequested;
+        };
+        if peer.pipeline.answer(now, id, octets.octets) == Answer::Unasked {
+            self.fault(slot);
+            let here = self.picker.has_block(id);
+            return if here { BlockUse::Duplicate } else { BlockUse::Unrequested };
+        }
+        let count = u64::from(octets.octets);
+        peer.round_in += count;
+        peer.total_in += count;
+        self.received_rate.add(now, octets.octets);
+        self.totals.received_octets += count;
+        let receipt = self.picker.receive(slot, key.0, id);
+        let fate = match receipt {
+            None => {
+                self.totals.wasted_octets += count;
+                BlockUse::Duplicate
+            }
+            Some(receipt) => {
+                for other in receipt.others() {
+                    self.cancel(other, id);
+                }
+                if receipt.whole {
+                    let digests = self.evidence.wants(id.piece);
+                    self.events.push_back(Event::PieceReady { piece: id.piece, digests });
+                }
+                BlockUse::Wanted
+            }
+        };
+        self.to_fill.push(slot);
+        self.settle(now);
+        fate
+    }
+
+    fn cancel(&mut self, slot: u32, id: BlockId) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if peer.pipeline.withdraw(id, true)
+            && let Some((begin, octets)) = self.picker.lengths().range(id)
+        {
+            let key = peer.key;
+            self.to_fill.push(slot);
+            self.send(key, Send::Cancel(Octets { piece: id.piece, begin, octets }));
+        }
+    }
+
+    /// Asks a peer for as much as its pipeline lacks.
+    pub(super) fn fill(&mut self, now: Instant, slot: u32) {
+        let Some(peer) = self.peers.get(slot) else { return };
+        if !peer.am_interested || self.paused || peer.is_dismissed {
+            return;
+        }
+        if peer.peer_choking && peer.allowed.is_empty() {
+            return;
+        }
+        let depth = peer.pipeline.depth(now, &self.settings, peer.facts.requests_max);
+        let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room > 0) else { return };
+        let epoch = self.picker.epoch();
+        let endgame = self.picker.is_endgame();
+        if peer.nothing_at == Some(epoch) && !endgame {
+            return;
+        }
+        let asker = Asker {
+            slot,
+            holds: &peer.holds,
+            interesting: peer.interesting,
+            current: peer.current,
+            only: peer.peer_choking.then_some(&peer.allowed),
+            suggested: &peer.suggested,
+            refused: &peer.refused,
+            alone: peer.suspect,
+            random: self.picker.have().count() < self.settings.random_first_pieces,
+            partials_max: self.serving_us + PARTIALS_SPARE,
+        };
+        self.picked.clear();
+        let current = self.picker.pick(&asker, room, &mut self.dice, &mut self.picked);
+        let twice = if self.picker.is_endgame() { Some(Twice::All) } else { self.picker.urgent() };
+        if self.picked.is_empty()
+            && let Some(twice) = twice
+        {
+            let peers = &self.peers;
+            let wait = |slot| peers.get(slot).map_or(0.0, |peer| peer.pipeline.wait(now, 0));
+            let own_wait = peer.pipeline.wait(now, 1);
+            self.picker.pick_copies(&asker, twice, room, &wait, own_wait, &mut self.picked);
+        }
+        if !endgame && self.picker.is_endgame() {
+            // Whoever had nothing to do can help now.
+            self.picker.touch();
+            self.wake = true;
+        }
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        peer.current = current;
+        peer.nothing_at = self.picked.is_empty().then_some(epoch);
+        for id in self.picked.drain(..) {
+            if let Some((begin, octets)) = self.picker.lengths().range(id) {
+                peer.pipeline.ask(now, id);
+                let octets = Octets { piece: id.piece, begin, octets };
+                self.sends.push_back((peer.key, Send::Request(octets)));
+            }
+        }
+    }
+
+    /// Takes back all requests without telling the peer.
+    pub(super) fn give_up_requests(&mut self, slot: u32, may_come: bool) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        for id in peer.pipeline.drain(may_come) {
+            self.picker.release(slot, id);
+            self.wake = true;
+        }
+    }
+
+    /// Takes back all requests and says so.
+    pub(super) fn cancel_requests(&mut self, slot: u32) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let key = peer.key;
+        for id in peer.pipeline.drain(true) {
+            self.picker.release(slot, id);
+            if let Some((begin, octets)) = self.picker.lengths().range(id) {
+                self.sends.push_back((key, Send::Cancel(Octets { piece: id.piece, begin, octets })));
+            }
+            self.wake = true;
+        }
+    }
+
+    /// A piece was checked against its hash. `digests` are those of its blocks, in
+    /// order: needed when it is bad, or when [`Event::PieceReady`] asked for them.
+    /// Without them nobody is blamed but a sole sender.
+    pub fn handle_piece_checked(&mut self, now: Instant, piece: u32, good: bool, digests: &[BlockDigest]) {
+        let Some(senders) = self.picker.senders(piece) else { return };
+        let senders: Vec<PeerKey> = senders.into_iter().map(PeerKey).collect();
+        let liars = if good {
+            self.evidence.handle_good(piece, digests)
+        } else {
+            self.evidence.handle_bad(piece, &senders, digests)
+        };
+        let all: BTreeSet<PeerKey> = senders.into_iter().collect();
+        for key in &all {
+            let slot = self.peers.slot(*key);
+            let Some(peer) = slot.and_then(|slot| self.peers.get_mut(slot)) else { continue };
+            if !good {
+                peer.suspect = true;
+                peer.current = None;
+            } else if all.len() == 1 {
+                peer.suspect = false;
+            }
+        }
+        for key in liars {
+            self.ban(now, key, piece);
+        }
+        if good {
+            self.complete_piece(now, piece);
+        } else {
+            self.totals.bad_pieces += 1;
+            self.picker.fail(piece);
+            self.wake = true;
+        }
+        self.settle(now);
+    }
+
+    /// One block was found wrong by itself (the hash tree of BEP 52 tells): its
+    /// sender is banned, the rest of the piece stays.
+    pub fn handle_block_refuted(&mut self, now: Instant, id: BlockId) {
+        let Some(sender) = self.picker.sender(id) else { return };
+        self.picker.discard(id);
+        self.wake = true;
+        self.ban(now, PeerKey(sender), id.piece);
+        self.settle(now);
+    }
+
+    /// A piece that was ready could not be written or read: it is asked for
+    /// again, and nobody is blamed.
+    pub fn handle_piece_unwritten(&mut self, now: Instant, piece: u32) {
+        if self.picker.senders(piece).is_some() {
+            self.picker.fail(piece);
+            self.wake = true;
+        }
+        self.settle(now);
+    }
+
+    fn ban(&mut self, now: Instant, key: PeerKey, piece: u32) {
+        self.events.push_back(Event::Ban { peer: key, piece });
+        let Some(slot) = self.peers.slot(key) else { return };
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.is_dismissed = true;
+        }
+        self.give_up_requests(slot, false);
+        self.picker.disown(slot);
+        self.set_choking(now, slot, true);
+        self.update_interest(slot);
+    }
+
+    fn complete_piece(&mut self, now: Instant, piece: u32) {
+        let wanted = self.picker.pass(piece);
+        self.events.push_back(Event::PieceCompleted { piece });
+        let mut bored = Vec::new();
+        for (slot, peer) in self.peers.iter_mut() {
+            self.sends.push_back((peer.key, Send::Have { piece }));
+            if wanted && peer.holds.contains(piece) {
+                peer.interesting = peer.interesting.saturating_sub(1);
+                if peer.interesting == 0 {
+                    bored.push(slot);
+                }
+            }
+        }
+        for slot in bored {
+            self.update_interest(slot);
+        }
+        if self.picker.have().is_full() {
+            self.events.push_back(Event::Completed);
+        }
+        if self.picker.missing().is_empty() && self.finished.is_none() {
+            self.events.push_back(Event::Finished);
+            self.begin_seeding(now);
+        }
+    }
+
+    /// Changes what is wanted, and how much (BEP 53). Pieces that do not exist are
+    /// ignored. Linear in the count of pieces and peers.
+    pub fn set_priorities(&mut self, now: Instant, priorities: impl IntoIterator<Item = (u32, Priority)>) {
+        self.picker.set_priorities(priorities);
+        let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.count_interesting(slot);
+            self.update_interest(slot);
+            self.to_fill.push(slot);
+        }
+        if !self.picker.missing().is_empty() {
+            self.finished = None;
+            self.spread = None;
+        } else if self.finished.is_none() {
+            self.events.push_back(Event::Finished);
+            self.begin_seeding(now);
+        }
+        self.settle(now);
+    }
+
+    /// Says when a missing piece is needed, or (`None`) that it is not urgent any
+    /// more. Whether there was room: [`super::DEADLINES_MAX`].
+    pub fn set_deadline(&mut self, now: Instant, piece: u32, at: Option<Instant>) -> bool {
+        let fits = self.picker.set_deadline(piece, at);
+        self.wake = true;
+        self.settle(now);
+        fits
+    }
+
+    /// Nothing is urgent any more (the player jumped or left).
+    pub fn clear_deadlines(&mut self) {
+        self.picker.clear_deadlines();
+    }
+
+    /// Pieces in their order, or rarest first.
+    pub fn set_sequential(&mut self, sequential: bool) {
+        self.settings.sequential = sequential;
+        self.picker.set_sequential(sequential);
+    }
+
+    /// A piece that was here is not any more (a recheck, a failing disk). Peers
+    /// are not told: BEP 54 is for the service to send.
+    pub fn handle_piece_lost(&mut self, now: Instant, piece: u32) {
+        self.picker.lose(piece);
+        self.finished = None;
+        self.spread = None;
+        let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.count_interesting(slot);
+            self.update_interest(slot);
+            self.to_fill.push(slot);
+        }
+        self.settle(now);
+    }
+}

@@ -1,0 +1,402 @@
+//! The picker: which block is asked for next.
+//!
+//! Rarest first among the pieces nobody has begun (`order`), begun pieces before
+//! new ones as long as they are as rare (`pick`), pieces with a deadline before
+//! all (`deadline`), and at the end the same block from several peers (`endgame`).
+//! It knows peers by slot, a small number, and never iterates over them.
+
+mod deadline;
+mod endgame;
+mod order;
+mod partial;
+mod pick;
+
+pub use deadline::DEADLINES_MAX;
+pub(crate) use endgame::Twice;
+pub use partial::COPIES_MAX;
+pub(crate) use partial::Receipt;
+pub(crate) use pick::Asker;
+
+use super::piece_set::{Holdings, PieceSet};
+use super::pieces::{BlockId, PieceLengths};
+use deadline::Deadlines;
+use order::Order;
+use partial::Partial;
+use std::time::Instant;
+
+/// How much a piece is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// Not at all: none of its files is selected.
+    Skip,
+    /// After all others.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Before all others.
+    High,
+}
+
+const NOT_BEGUN: u32 = u32::MAX;
+
+/// What is here, what is wanted, who has it, and what is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Picker {
+    lengths: PieceLengths,
+    have: PieceSet,
+    priorities: Box<[Priority]>,
+    /// Wanted pieces that are not here.
+    missing: PieceSet,
+    /// Copies of each piece among the peers that do not have all.
+    availability: Box<[u16]>,
+    /// Peers that have all.
+    seeds: u32,
+    /// Missing pieces that are not begun: the same as in `order`.
+    fresh: PieceSet,
+    order: Order,
+    partials: Vec<Partial>,
+    /// Where in `partials` each piece is.
+    begun: Box<[u32]>,
+    /// Free blocks of begun pieces that are wanted.
+    free_blocks: u64,
+    deadlines: Deadlines,
+    sequential: bool,
+    /// Grows whenever a block can be asked for that could not be before.
+    epoch: u64,
+}
+
+impl Picker {
+    pub(crate) fn new(lengths: PieceLengths, have: PieceSet) -> Self {
+        let count = lengths.count();
+        let mut missing = PieceSet::full(count);
+        for piece in have.iter() {
+            missing.remove(piece);
+        }
+        let mut picker = Self {
+            priorities: vec![Priority::Normal; count as usize].into(),
+            availability: vec![0; count as usize].into(),
+            seeds: 0,
+            fresh: missing.clone(),
+            missing,
+            order: Order::empty(count),
+            partials: Vec::new(),
+            begun: vec![NOT_BEGUN; count as usize].into(),
+            free_blocks: 0,
+            deadlines: Deadlines::default(),
+            sequential: false,
+            epoch: 0,
+            have,
+            lengths,
+        };
+        picker.rebuild();
+        picker
+    }
+
+    pub(crate) fn lengths(&self) -> &PieceLengths {
+        &self.lengths
+    }
+
+    pub(crate) fn have(&self) -> &PieceSet {
+        &self.have
+    }
+
+    /// Wanted pieces that are not here.
+    pub(crate) fn missing(&self) -> &PieceSet {
+        &self.missing
+    }
+
+    pub(crate) fn is_missing(&self, piece: u32) -> bool {
+        self.missing.contains(piece)
+    }
+
+    pub(crate) fn priority(&self, piece: u32) -> Priority {
+        self.priorities.get(piece as usize).copied().unwrap_or(Priority::Skip)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Peers that have a piece.
+    pub(crate) fn copies(&self, piece: u32) -> u32 {
+        self.seeds + self.partial_copies(piece)
+    }
+
+    /// Peers that have a piece but not all.
+    pub(crate) fn partial_copies(&self, piece: u32) -> u32 {
+        self.availability.get(piece as usize).map_or(0, |copies| u32::from(*copies))
+    }
+
+    /// Peers that have all.
+    pub(crate) fn seeds(&self) -> u32 {
+        self.seeds
+    }
+
+    /// Whether every missing block has been asked for.
+    pub(crate) fn is_endgame(&self) -> bool {
+        self.fresh.is_empty() && self.free_blocks == 0 && !self.missing.is_empty()
+    }
+
+    fn bucket(&self, piece: u32) -> Option<usize> {
+        order::bucket(self.priority(piece), self.partial_copies(piece))
+    }
+
+    /// Puts the order together anew, in linear time.
+    fn rebuild(&mut self) {
+        self.order = Order::build(self.lengths.count(), |piece| {
+            self.fresh.contains(piece).then(|| self.bucket(piece)).flatten()
+        });
+    }
+
+    /// A peer joins with what it has, or `leaves`.
+    pub(crate) fn count_holdings(&mut self, holds: &Holdings, leaves: bool) {
+        match holds {
+            Holdings::None => {}
+            Holdings::All if leaves => self.seeds = self.seeds.saturating_sub(1),
+            Holdings::All => self.seeds += 1,
+            Holdings::Some(set) => {
+                for piece in set.iter() {
+                    self.count_copy(piece, leaves);
+                }
+            }
+        }
+    }
+
+    /// A peer has one more piece, or one `less`.
+    pub(crate) fn count_copy(&mut self, piece: u32, less: bool) {
+        let before = self.bucket(piece);
+        let Some(copies) = self.availability.get_mut(piece as usize) else { return };
+        *copies = if less { copies.saturating_sub(1) } else { copies.saturating_add(1) };
+        if self.fresh.contains(piece)
+            && let (Some(before), Some(after)) = (before, self.bucket(piece))
+            && before != after
+        {
+            self.order.change(piece, before, after);
+        }
+    }
+
+    fn to_fresh(&mut self, piece: u32) {
+        if let Some(bucket) = self.bucket(piece)
+            && self.missing.contains(piece)
+            && self.fresh.insert(piece)
+        {
+            self.order.insert(piece, bucket);
+        }
+    }
+
+    fn from_fresh(&mut self, piece: u32) {
+        if self.fresh.remove(piece)
+            && let Some(bucket) = self.bucket(piece)
+        {
+            self.order.remove(piece, bucket);
+        }
+    }
+
+    fn partial(&self, piece: u32) -> Option<&Partial> {
+        self.partials.get(*self.begun.get(piece as usize)? as usize)
+    }
+
+    fn partial_mut(&mut self, piece: u32) -> Option<&mut Partial> {
+        self.partials.get_mut(*self.begun.get(piece as usize)? as usize)
+    }
+
+    fn begin(&mut self, piece: u32, owner: Option<u32>) {
+        self.from_fresh(piece);
+        let partial = Partial::new(piece, self.lengths.blocks(piece), owner);
+        if self.missing.contains(piece) {
+            self.free_blocks += u64::from(partial.free());
+        }
+        self.begun[piece as usize] = self.partials.len() as u32;
+        self.partials.push(partial);
+    }
+
+    fn forget(&mut self, piece: u32) -> Option<Partial> {
+        let at = *self.begun.get(piece as usize)?;
+        if at == NOT_BEGUN {
+            return None;
+        }
+        let partial = self.partials.swap_remove(at as usize);
+        self.begun[piece as usize] = NOT_BEGUN;
+        if let Some(moved) = self.partials.get(at as usize) {
+            self.begun[moved.piece as usize] = at;
+        }
+        if self.missing.contains(piece) {
+            self.free_blocks -= u64::from(partial.free());
+        }
+        Some(partial)
+    }
+
+    /// Whether a block is here, in a piece that is here or begun.
+    pub(crate) fn has_block(&self, id: BlockId) -> bool {
+        self.have.contains(id.piece) || self.partial(id.piece).is_some_and(|partial| partial.has(id.block))
+    }
+
+    /// A block came from `slot`. `None`: it was here already.
+    pub(crate) fn receive(&mut self, slot: u32, key: u32, id: BlockId) -> Option<Receipt> {
+        if self.have.contains(id.piece) || self.lengths.range(id).is_none() {
+            return None;
+        }
+        if self.partial(id.piece).is_none() {
+            self.begin(id.piece, None);
+        }
+        let wanted = self.missing.contains(id.piece);
+        let partial = self.partial_mut(id.piece)?;
+        let before = partial.free();
+        let receipt = partial.receive(slot, key, id.block)?;
+        let taken = before - partial.free();
+        if wanted {
+            self.free_blocks -= u64::from(taken);
+        }
+        Some(receipt)
+    }
+
+    /// `slot` is no longer asked for a block.
+    pub(crate) fn release(&mut self, slot: u32, id: BlockId) {
+        let wanted = self.missing.contains(id.piece);
+        let Some(partial) = self.partial_mut(id.piece) else { return };
+        if !partial.release(slot, id.block) {
+            return;
+        }
+        self.epoch += 1;
+        if wanted {
+            self.free_blocks += 1;
+        }
+        let Some(partial) = self.partial_mut(id.piece) else { return };
+        if partial.is_untouched() {
+            self.forget(id.piece);
+            self.to_fresh(id.piece);
+        }
+    }
+
+    /// A piece that `owner` was to deliver whole may be asked of everybody.
+    pub(crate) fn disown(&mut self, slot: u32) {
+        for partial in self.partials.iter_mut().filter(|partial| partial.owner == Some(slot)) {
+            partial.owner = None;
+            self.epoch += 1;
+        }
+    }
+
+    /// Who sent each block of a piece that is whole.
+    pub(crate) fn senders(&self, piece: u32) -> Option<Vec<u32>> {
+        self.partial(piece).filter(|partial| partial.is_whole()).map(Partial::senders)
+    }
+
+    /// Who sent a block that is here.
+    pub(crate) fn sender(&self, id: BlockId) -> Option<u32> {
+        self.partial(id.piece)?.sender(id.block)
+    }
+
+    /// The piece was checked and is good. Whether it was wanted and missing.
+    pub(crate) fn pass(&mut self, piece: u32) -> bool {
+        self.forget(piece);
+        self.from_fresh(piece);
+        self.deadlines.clear(piece);
+        self.have.insert(piece);
+        self.missing.remove(piece)
+    }
+
+    /// The piece is begun anew: it was checked and is bad, or was not written.
+    pub(crate) fn fail(&mut self, piece: u32) {
+        self.forget(piece);
+        self.to_fresh(piece);
+        self.epoch += 1;
+    }
+
+    /// A piece that was here is lost (a recheck found so).
+    pub(crate) fn lose(&mut self, piece: u32) {
+        if self.have.remove(piece) && self.priority(piece) != Priority::Skip {
+            self.missing.insert(piece);
+        }
+        self.fail(piece);
+    }
+
+    /// One block of a begun piece was found to be wrong.
+    pub(crate) fn discard(&mut self, id: BlockId) {
+        let wanted = self.missing.contains(id.piece);
+        let Some(partial) = self.partial_mut(id.piece).filter(|partial| partial.has(id.block)) else {
+            return;
+        };
+        partial.discard(id.block);
+        let untouched = partial.is_untouched();
+        if wanted {
+            self.free_blocks += 1;
+        }
+        self.epoch += 1;
+        if untouched {
+            self.fail(id.piece);
+        }
+    }
+
+    /// Blocks that are here in pieces that are not, to be kept over a restart.
+    pub(crate) fn partial_blocks(&self) -> Vec<BlockId> {
+        let blocks = |partial: &Partial| {
+            let piece = partial.piece;
+            (0..self.lengths.blocks(piece)).map(move |block| BlockId { piece, block })
+        };
+        self.partials.iter().flat_map(blocks).filter(|id| self.has_block(*id)).collect()
+    }
+
+    /// Changes what is wanted, and how much. Linear in the count of pieces.
+    pub(crate) fn set_priorities(&mut self, priorities: impl IntoIterator<Item = (u32, Priority)>) {
+        for (piece, priority) in priorities {
+            if let Some(place) = self.priorities.get_mut(piece as usize) {
+                *place = priority;
+            }
+        }
+        self.free_blocks = 0;
+        for piece in 0..self.lengths.count() {
+            let wanted = self.priority(piece) != Priority::Skip && !self.have.contains(piece);
+            let free = self.partial(piece).map(Partial::free);
+            if wanted {
+                self.missing.insert(piece);
+                self.free_blocks += u64::from(free.unwrap_or(0));
+            } else {
+                self.missing.remove(piece);
+            }
+            if wanted && free.is_none() {
+                self.fresh.insert(piece);
+            } else {
+                self.fresh.remove(piece);
+            }
+        }
+        self.rebuild();
+        self.epoch += 1;
+    }
+
+    pub(crate) fn set_sequential(&mut self, sequential: bool) {
+        self.sequential = sequential;
+        self.epoch += 1;
+    }
+
+    /// Sets or takes away a piece's deadline. Whether there was room for it.
+    pub(crate) fn set_deadline(&mut self, piece: u32, at: Option<Instant>) -> bool {
+        self.epoch += 1;
+        match at {
+            Some(at) if self.missing.contains(piece) => self.deadlines.set(piece, at),
+            _ => {
+                self.deadlines.clear(piece);
+                true
+            }
+        }
+    }
+
+    pub(crate) fn clear_deadlines(&mut self) {
+        self.deadlines.clear_all();
+    }
+
+    /// Whether pieces with a deadline may be asked for twice.
+    pub(crate) fn urgent(&self) -> Option<Twice> {
+        (!self.deadlines.is_empty()).then_some(Twice::Deadlines)
+    }
+
+    /// What can be asked for has changed otherwise: the endgame began.
+    pub(crate) fn touch(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// Pieces that are begun.
+    pub(crate) fn partials(&self) -> usize {
+        self.partials.len()
+    }
+}

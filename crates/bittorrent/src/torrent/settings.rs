@@ -1,0 +1,105 @@
+//! What can be set about one torrent. The defaults are the lecture's rules.
+
+use super::seeding::SeedingGoal;
+use std::time::Duration;
+
+/// How many peers are unchoked, besides the optimistic ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// So many (4 by default, BEP 3).
+    Fixed(u32),
+    /// As many as the uplink feeds: one for every so many octets a second that
+    /// are sent, and one to find out whether there is room for more.
+    ByRate {
+        /// Octets a second that a slot should have.
+        octets_per_second: u32,
+        /// Slots at least.
+        min: u32,
+        /// Slots at most.
+        max: u32,
+    },
+}
+
+/// Whom a seed unchokes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeedPolicy {
+    /// Those who take the most, rotated: whoever was unchoked less than an
+    /// optimistic interval ago keeps its slot, so the slowest of the others goes.
+    #[default]
+    UploadRate,
+    /// Each peer in turn for an optimistic interval.
+    RoundRobin,
+}
+
+/// The settings of one torrent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Peers that are unchoked for what they send. Default 4.
+    pub slots: Slots,
+    /// Peers that are unchoked without regard to what they send. Default 1.
+    pub optimistic_slots: u32,
+    /// How often it is decided who is unchoked. Default 10 s.
+    pub choke_interval: Duration,
+    /// How often another peer is unchoked optimistically. Default 30 s.
+    pub optimistic_interval: Duration,
+    /// How many times as likely a newcomer is chosen. Default 3.
+    pub newcomer_weight: u32,
+    /// For how long a peer is a newcomer. Default 60 s.
+    pub newcomer_span: Duration,
+    /// After how long without a block a peer that unchokes us snubs us. Default
+    /// 60 s.
+    pub snub_after: Duration,
+    /// Whom a seed unchokes.
+    pub seed_policy: SeedPolicy,
+    /// Pieces chosen at random before rarity counts. Default 1.
+    pub random_first_pieces: u32,
+    /// Pieces in their order, for a player that has no deadlines to tell.
+    pub sequential: bool,
+    /// For how long the requests on their way should keep a peer busy beyond the
+    /// round trip. Default 1 s.
+    pub request_queue_span: Duration,
+    /// Requests on their way to one peer at least. Default 4.
+    pub requests_min: u32,
+    /// Requests on their way to one peer at most. Default 500.
+    pub requests_max: u32,
+    /// After how long without a block requests are given up. Default 20 s.
+    pub request_timeout: Duration,
+    /// Octets handed to the service for one peer and not yet sent, at least.
+    /// Default 32 KiB; more when the peer takes more in a tenth of a second.
+    pub serve_ahead_octets: u32,
+    /// As a seed, serve pieces that nobody else has before others, each to one
+    /// peer, and turn down requests for others meanwhile. Default on.
+    pub spread_first: bool,
+    /// Show pieces one by one (BEP 16).
+    pub super_seeding: bool,
+    /// Disconnect peers with whom nothing is to be exchanged (both have all).
+    pub disconnect_useless: bool,
+    /// When a seed has done enough.
+    pub seeding_goal: SeedingGoal,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            slots: Slots::Fixed(4),
+            optimistic_slots: 1,
+            choke_interval: Duration::from_secs(10),
+            optimistic_interval: Duration::from_secs(30),
+            newcomer_weight: 3,
+            newcomer_span: Duration::from_secs(60),
+            snub_after: Duration::from_secs(60),
+            seed_policy: SeedPolicy::UploadRate,
+            random_first_pieces: 1,
+            sequential: false,
+            request_queue_span: Duration::from_secs(1),
+            requests_min: 4,
+            requests_max: 500,
+            request_timeout: Duration::from_secs(20),
+            serve_ahead_octets: 32 * 1024,
+            spread_first: true,
+            super_seeding: false,
+            disconnect_useless: true,
+            seeding_goal: SeedingGoal::default(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A seed's first duty: to get one copy of everything out.
+//!
+//! As long as pieces exist that nobody else has, each octet a seed sends of a
+//! piece that others have, or that another peer is just taking, delays the whole
+//! swarm: with a slow seed the last leecher cannot be done before the seed has
+//! sent everything once, the F/us of the lecture's bound. So each such piece is
+//! given to one peer, and whoever asks for another piece meanwhile is sent on to
+//! those who have it. Unlike super-seeding (BEP 16) nothing is hidden: peers
+//! choose among all novel pieces, rarest first as ever, and the uplink stays full.
+
+use super::piece_set::PieceSet;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// For how long a piece is another peer's, without a copy being announced.
+pub const GIVEN_SPAN: Duration = Duration::from_secs(60);
+
+/// How urgent it is to serve a piece. Less is more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// Nobody else has it, and nobody else is given it.
+    Novel,
+    /// Others have it.
+    Copied,
+    /// Another peer is being given it.
+    Given,
+}
+
+/// Which pieces are out.
+#[derive(Debug, Clone)]
+pub(crate) struct Spread {
+    /// Pieces nobody has or is given.
+    novel: PieceSet,
+    /// Pieces that are being given to a peer (slot), since when.
+    given: BTreeMap<u32, (u32, Instant)>,
+}
+
+impl Spread {
+    /// A seed beside which `copies` says how many peers have a piece.
+    pub(crate) fn new(count: u32, have: &PieceSet, copies: impl Fn(u32) -> u32) -> Self {
+        let mut novel = PieceSet::empty(count);
+        for piece in have.iter().filter(|piece| copies(*piece) == 0) {
+            novel.insert(piece);
+        }
+        Self { novel, given: BTreeMap::new() }
+    }
+
+    /// Whether pieces are left that nobody has or is given.
+    pub(crate) fn has_novel(&self) -> bool {
+        !self.novel.is_empty()
+    }
+
+    /// A novel piece, the first at or after `start`.
+    pub(crate) fn novel_from(&self, start: u32) -> Option<u32> {
+        self.novel.next_from(start)
+    }
+
+    /// Whether everything has a copy.
+    pub(crate) fn is_over(&self) -> bool {
+        self.novel.is_empty() && self.given.is_empty()
+    }
+
+    pub(crate) fn urgency(&self, slot: u32, piece: u32) -> Urgency {
+        if self.novel.contains(piece) {
+            return Urgency::Novel;
+        }
+        match self.given.get(&piece) {
+            Some((owner, _)) if *owner == slot => Urgency::Novel,
+            Some(_) => Urgency::Given,
+            None => Urgency::Copied,
+        }
+    }
+
+    /// A block of a piece is sent to a peer.
+    pub(crate) fn give(&mut self, now: Instant, slot: u32, piece: u32) {
+        if self.novel.remove(piece) {
+            self.given.insert(piece, (slot, now));
+        }
+    }
+
+    /// A peer other than us has a piece.
+    pub(crate) fn note_copy(&mut self, piece: u32) {
+        self.novel.remove(piece);
+        self.given.remove(&piece);
+    }
+
+    /// A peer left, or was choked in the middle of a piece.
+    pub(crate) fn take_back(&mut self, slot: u32) {
+        self.take_back_if(|owner, _| owner == slot);
+    }
+
+    /// Whoever did not announce its piece in time is no longer counted on.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.take_back_if(|_, since| now.saturating_duration_since(since) >= GIVEN_SPAN);
+    }
+
+    fn take_back_if(&mut self, gone: impl Fn(u32, Instant) -> bool) {
+        let novel = &mut self.novel;
+        self.given.retain(|piece, (owner, since)| {
+            let gone = gone(*owner, *since);
+            if gone {
+                novel.insert(*piece);
+            }
+            !gone
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_novel_piece_is_one_peers_until_a_copy_is_out() {
+        let now = Instant::now();
+        let mut spread = Spread::new(4, &PieceSet::full(4), |piece| u32::from(piece == 3));
+        assert_eq!(spread.urgency(1, 0), Urgency::Novel);
+        assert_eq!(spread.urgency(1, 3), Urgency::Copied);
+        spread.give(now, 1, 0);
+        assert_eq!((spread.urgency(1, 0), spread.urgency(2, 0)), (Urgency::Novel, Urgency::Given));
+        spread.note_copy(0);
+        assert_eq!(spread.urgency(2, 0), Urgency::Copied);
+        // Who leaves or is never heard of again loses its pieces.
+        spread.give(now, 1, 1);
+        spread.give(now, 2, 2);
+        assert!(!spread.has_novel() && !spread.is_over());
+        spread.take_back(1);
+        assert_eq!(spread.urgency(2, 1), Urgency::Novel);
+        spread.expire(now + GIVEN_SPAN - Duration::from_secs(1));
+        assert_eq!(spread.urgency(1, 2), Urgency::Given);
+        spread.expire(now + GIVEN_SPAN);
+        assert_eq!(spread.urgency(1, 2), Urgency::Novel);
+        spread.note_copy(1);
+        spread.note_copy(2);
+        assert!(spread.is_over());
+    }
+}

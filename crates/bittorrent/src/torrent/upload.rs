@@ -1,0 +1,236 @@
+//! Serving: whose requests are served, in which order.
+
+use super::peer::PeerKey;
+use super::spread::{Spread, Urgency};
+use super::super_seeding::SuperSeeding;
+use super::uploads::{Refusal, Upload};
+use super::{Octets, Send, Torrent};
+use std::time::Instant;
+
+/// Requests at the head of a peer's queue among which a seed chooses.
+const CHOICE_MAX: usize = 64;
+/// Requests of one peer that are turned down in one go, before it is served again
+/// at least once: who asks for the same again and again gets it in the end.
+const TURNED_DOWN_MAX: usize = 64;
+
+impl From<Octets> for Upload {
+    fn from(Octets { piece, begin, octets }: Octets) -> Self {
+        Self { piece, begin, octets }
+    }
+}
+
+impl From<Upload> for Octets {
+    fn from(Upload { piece, begin, octets }: Upload) -> Self {
+        Self { piece, begin, octets }
+    }
+}
+
+impl Torrent {
+    /// The peer wants octets (BEP 3). Outside of what it may ask for it is
+    /// rejected, if it speaks the fast extension (BEP 6), or not answered.
+    pub fn handle_request(&mut self, _now: Instant, key: PeerKey, octets: Octets) {
+        let Some(slot) = self.peers.slot(key) else { return };
+        let have = self.picker.have().contains(octets.piece);
+        let shown = self.super_seeding.as_ref().is_none_or(|seed| seed.may_ask(slot, octets.piece));
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let allowed =
+            !peer.am_choking || (peer.facts.fast && peer.facts.allowed_fast.contains(&octets.piece));
+        let (refused, fault) = if !have || !shown {
+            (true, true)
+        } else if !allowed || peer.is_dismissed || self.paused {
+            // It may have been choked a moment ago.
+            (true, false)
+        } else {
+            match peer.uploads.push(self.picker.lengths(), octets.into()) {
+                Ok(()) => (false, false),
+                Err(Refusal::Full | Refusal::Senseless) => (true, true),
+                Err(Refusal::Twice) => (false, true),
+            }
+        };
+        let fast = peer.facts.fast;
+        if !refused && !std::mem::replace(&mut peer.is_queued, true) {
+            self.serving.push_back(slot);
+        }
+        if refused && fast {
+            self.send(key, Send::Reject(octets));
+        }
+        if fault {
+            self.fault(slot);
+        }
+    }
+
+    /// The peer no longer wants octets (BEP 3). With the fast extension even a
+    /// cancelled request is answered (BEP 6).
+    pub fn handle_cancel(&mut self, _now: Instant, key: PeerKey, octets: Octets) {
+        let Some(peer) = self.peers.slot(key).and_then(|slot| self.peers.get_mut(slot)) else { return };
+        if peer.uploads.cancel(octets.into()) && peer.facts.fast {
+            self.send(key, Send::Reject(octets));
+        }
+    }
+
+    /// The service has sent octets it was told to serve. Also called for those
+    /// it could not read: with `sent` false they do not count, and are rejected.
+    pub fn handle_block_sent(&mut self, now: Instant, key: PeerKey, octets: Octets, sent: bool) {
+        let Some(peer) = self.peers.slot(key).and_then(|slot| self.peers.get_mut(slot)) else { return };
+        peer.uploads.handle_sent(now, octets.octets, sent);
+        if sent {
+            peer.round_out += u64::from(octets.octets);
+            peer.total_out += u64::from(octets.octets);
+            self.totals.sent_octets += u64::from(octets.octets);
+            self.sent_rate.add(now, octets.octets);
+            self.last_sent = now;
+        } else if peer.facts.fast {
+            self.send(key, Send::Reject(octets));
+        }
+    }
+
+    /// The next octets to be served, if there is room for more.
+    pub(super) fn next_serve(&mut self, now: Instant) -> Option<(PeerKey, Send)> {
+        if self.spread.as_ref().is_some_and(|spread| !spread.is_over()) {
+            return self.next_to_spread(now);
+        }
+        // In turn, so that all get the same share.
+        for _ in 0..self.serving.len() {
+            let slot = self.serving.pop_front()?;
+            let Some(peer) = self.peers.get_mut(slot) else { continue };
+            if peer.uploads.is_empty() {
+                peer.is_queued = false;
+                continue;
+            }
+            self.serving.push_back(slot);
+            if peer.uploads.has_room(now, &self.settings)
+                && let Some(upload) = peer.uploads.hand(0)
+            {
+                return Some((peer.key, Send::Serve(upload.into())));
+            }
+        }
+        None
+    }
+
+    /// The most urgent request of all, the queues taken in turn.
+    fn next_to_spread(&mut self, now: Instant) -> Option<(PeerKey, Send)> {
+        self.turn_down();
+        let spread = self.spread.as_mut()?;
+        let mut best: Option<(Urgency, usize, usize)> = None;
+        let mut empty = false;
+        for (turn, slot) in self.serving.iter().enumerate() {
+            let Some(peer) = self.peers.get(*slot) else { continue };
+            empty |= peer.uploads.is_empty();
+            if !peer.uploads.has_room(now, &self.settings) {
+                continue;
+            }
+            let requests = peer.uploads.iter().take(CHOICE_MAX).enumerate();
+            let urgent = requests.map(|(at, upload)| (spread.urgency(*slot, upload.piece), at)).min();
+            if let Some((urgency, at)) = urgent
+                && best.is_none_or(|(least, ..)| urgency < least)
+            {
+                best = Some((urgency, turn, at));
+            }
+        }
+        let chosen = best.and_then(|(_, turn, at)| {
+            let slot = self.serving.remove(turn)?;
+            self.serving.push_back(slot);
+            let peer = self.peers.get_mut(slot)?;
+            let upload = peer.uploads.hand(at)?;
+            spread.give(now, slot, upload.piece);
+            peer.turned_down = 0;
+            Some((peer.key, Send::Serve(upload.into())))
+        });
+        if empty {
+            let peers = &mut self.peers;
+            self.serving.retain(|slot| {
+                let Some(peer) = peers.get_mut(*slot) else { return false };
+                peer.is_queued = !peer.uploads.is_empty();
+                peer.is_queued
+            });
+        }
+        chosen.or_else(|| self.sends.pop_front())
+    }
+
+    /// While pieces are left that nobody has, turns down requests for others, and
+    /// proposes a novel piece instead.
+    fn turn_down(&mut self) {
+        let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return };
+        for slot in &self.serving {
+            let Some(peer) = self.peers.get_mut(*slot) else { continue };
+            if !peer.facts.fast || peer.turned_down >= TURNED_DOWN_MAX {
+                continue;
+            }
+            let taken = peer.uploads.take_if(|upload| spread.urgency(*slot, upload.piece) != Urgency::Novel);
+            peer.turned_down += taken.len();
+            if taken.is_empty() {
+                continue;
+            }
+            let key = peer.key;
+            let start = self.dice.below(self.picker.lengths().count() as usize) as u32;
+            if let Some(piece) = spread.novel_from(start) {
+                self.sends.push_back((key, Send::Suggest { piece }));
+            }
+            self.sends.extend(taken.into_iter().map(|upload| (key, Send::Reject(upload.into()))));
+        }
+    }
+
+    /// Chokes or unchokes a peer. What a choked peer asked for is rejected, except
+    /// what it may have while choked (BEP 6).
+    pub(super) fn set_choking(&mut self, now: Instant, slot: u32, choking: bool) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if peer.am_choking == choking {
+            return;
+        }
+        peer.am_choking = choking;
+        let key = peer.key;
+        if choking {
+            (peer.unchoked, peer.choked) = (None, now);
+            let allowed = &peer.facts.allowed_fast;
+            let dropped = peer.uploads.take_if(|upload| !allowed.contains(&upload.piece));
+            let fast = peer.facts.fast;
+            self.sends.push_back((key, Send::Choke));
+            if fast {
+                self.sends.extend(dropped.into_iter().map(|upload| (key, Send::Reject(upload.into()))));
+            }
+            if let Some(spread) = &mut self.spread {
+                spread.take_back(slot);
+            }
+        } else {
+            peer.unchoked = Some(now);
+            self.sends.push_back((key, Send::Unchoke));
+        }
+    }
+
+    /// A peer other than us has a piece.
+    pub(super) fn note_copy(&mut self, slot: u32, piece: u32) {
+        if let Some(spread) = &mut self.spread {
+            spread.note_copy(piece);
+        }
+        let alone = self.peers.len() == 1;
+        let next = self.super_seeding.as_mut().and_then(|seed| seed.note_copy(slot, piece, alone));
+        if let Some(slot) = next {
+            self.show_next(slot);
+        }
+    }
+
+    /// Super-seeding: shows a peer what it may ask for next.
+    pub(super) fn show_next(&mut self, slot: u32) {
+        let Some(peer) = self.peers.get(slot) else { return };
+        let Some(seed) = &mut self.super_seeding else { return };
+        while let Some(piece) = seed.next(slot, &peer.holds, |piece| self.picker.copies(piece)) {
+            self.sends.push_back((peer.key, Send::Have { piece }));
+        }
+    }
+
+    /// Nothing is missing any more.
+    pub(super) fn begin_seeding(&mut self, now: Instant) {
+        self.finished = Some(now);
+        self.last_sent = now;
+        let (count, have) = (self.picker.lengths().count(), self.picker.have());
+        if have.is_full() && self.settings.super_seeding && self.peers.len() == 0 {
+            self.super_seeding = Some(SuperSeeding::new(count));
+        } else if have.is_full() && self.settings.spread_first {
+            self.spread = Some(Spread::new(count, have, |piece| self.picker.copies(piece)));
+        }
+        let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.dismiss_if_useless(slot);
+        }
+    }
+}
