@@ -5,7 +5,7 @@ use crate::listener::Guest;
 use crate::{BoxedDuplex, Ends};
 use socket2::SockRef;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -173,6 +173,31 @@ impl Stream {
             match tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Reads into several places by one system call where that can be, into the
+    /// first of them otherwise. Returns how many octets were read; 0 means that
+    /// the peer has ended.
+    pub fn poll_read_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        places: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(tcp) = self.plain() else {
+            let Some(first) = places.iter_mut().find(|place| !place.is_empty()) else {
+                return Poll::Ready(Ok(0));
+            };
+            let mut buffer = ReadBuf::new(first);
+            ready!(Pin::new(self).poll_read(cx, &mut buffer))?;
+            return Poll::Ready(Ok(buffer.filled().len()));
+        };
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            match tcp.try_read_vectored(places) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
             }
         }
     }

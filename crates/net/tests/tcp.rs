@@ -330,3 +330,31 @@ async fn no_file_is_sent_past_a_layer() {
     let written = std::future::poll_fn(|cx| ours.poll_write_more(cx, b"header")).await.unwrap();
     assert_eq!(written, 6);
 }
+
+#[tokio::test]
+async fn one_read_fills_several_places() {
+    for impaired in [false, true] {
+        let network = Network::new();
+        let network = if impaired {
+            network.with(net::Impairment::new(1, net::Conditions::default()))
+        } else {
+            network
+        };
+        let (mut ours, mut theirs) = pair(&network, &Network::new()).await;
+        theirs.write_all(b"headerblock").await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let (mut first, mut second, mut read) = ([0; 6], [0; 10], Vec::new());
+        loop {
+            let octets = std::future::poll_fn(|cx| {
+                let mut places = [io::IoSliceMut::new(&mut first), io::IoSliceMut::new(&mut second)];
+                ours.poll_read_vectored(cx, &mut places)
+            });
+            let octets = octets.await.unwrap();
+            if octets == 0 {
+                break;
+            }
+            read.extend([&first[..], &second].concat().into_iter().take(octets));
+        }
+        assert_eq!(read, b"headerblock");
+    }
+}

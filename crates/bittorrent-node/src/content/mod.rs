@@ -1,0 +1,243 @@
+//! The octets of one torrent on the disk: pieces in and out, checked by their
+//! hashes. Calls block; the [`Worker`] makes them on a thread of its own.
+
+mod resume;
+mod worker;
+
+pub(crate) use resume::{Resume, resume_file};
+pub(crate) use worker::{Checked, Done, Job, Worker};
+
+use bittorrent::metainfo::{Info, Metainfo, PieceHasher, PieceLayers, Slice, Verdict, Verifier};
+use bittorrent::torrent::{BlockDigest, PieceSet};
+use sha1::{Digest, Sha1};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::{Allocation, FileSet, Member, Stamp, StorageError};
+
+/// Octets read at once while pieces are checked on the disk.
+const CHECK_OCTETS: usize = 256 * 1024;
+
+/// The files of one torrent and the hashes of its pieces.
+#[derive(Debug)]
+pub(crate) struct Content {
+    info: Arc<Info>,
+    layers: Mutex<PieceLayers>,
+    files: FileSet,
+}
+
+/// A block that was received: its octets, or that they are in the file already.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// Written before the piece was whole, for want of memory.
+    Disk,
+}
+
+impl Content {
+    /// The content of a torrent below `folder`; nothing is touched yet.
+    ///
+    /// # Errors
+    /// When a path of it is not safe.
+    pub(crate) fn new(
+        metainfo: &Metainfo,
+        folder: &Path,
+        allocation: Allocation,
+    ) -> Result<Self, StorageError> {
+        let layout = metainfo.info.layout();
+        let member = |file: &bittorrent::metainfo::File| Member {
+            path: layout
+                .folder()
+                .into_iter()
+                .map(PathBuf::from)
+                .chain(file.path.iter().map(PathBuf::from))
+                .collect(),
+            octets: file.length,
+        };
+        let files = FileSet::new(folder, layout.files().iter().map(member).collect(), allocation)?;
+        let layers = Mutex::new(metainfo.piece_layers.clone());
+        Ok(Self { info: Arc::new(metainfo.info.clone()), layers, files })
+    }
+
+    pub(crate) fn info(&self) -> &Arc<Info> {
+        &self.info
+    }
+
+    /// The piece layers, which peers may have to complete.
+    pub(crate) fn layers(&self) -> std::sync::MutexGuard<'_, PieceLayers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn files(&self) -> &FileSet {
+        &self.files
+    }
+
+    /// The parts of files that are some octets of a piece.
+    pub(crate) fn slices(&self, piece: u32, begin: u32, octets: u32) -> impl Iterator<Item = Slice> + '_ {
+        self.info.layout().slices(piece, begin, octets).into_iter().flatten()
+    }
+
+    fn is_padding(&self, file: usize) -> bool {
+        self.info.layout().files().get(file).is_some_and(|file| file.is_padding())
+    }
+
+    /// The open file to send a slice from; `None` where it cannot be had whole:
+    /// padding, or a file that is not there.
+    pub(crate) fn handle(&self, slice: &Slice) -> Result<Option<Arc<File>>, StorageError> {
+        if self.is_padding(slice.file) { Ok(None) } else { self.files.handle_to_read(slice.file) }
+    }
+
+    /// Reads octets of a piece; `false` when they are not all there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn read(&self, piece: u32, begin: u32, buffer: &mut [u8]) -> Result<bool, StorageError> {
+        let mut rest = buffer;
+        for slice in self.slices(piece, begin, rest.len() as u32) {
+            let Some((place, behind)) = rest.split_at_mut_checked(slice.length as usize) else {
+                return Ok(false);
+            };
+            rest = behind;
+            if self.is_padding(slice.file) {
+                place.fill(0);
+            } else if self.files.read(slice.file, slice.offset, place)? < place.len() {
+                return Ok(false);
+            }
+        }
+        Ok(rest.is_empty())
+    }
+
+    /// Writes octets of a piece; padding is not written.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub(crate) fn write(&self, piece: u32, begin: u32, octets: &[u8]) -> Result<(), StorageError> {
+        let mut rest = octets;
+        for slice in self.slices(piece, begin, rest.len() as u32) {
+            let Some((here, behind)) = rest.split_at_checked(slice.length as usize) else { break };
+            rest = behind;
+            if !self.is_padding(slice.file) {
+                self.files.write(slice.file, slice.offset, here)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a piece whose blocks are all here and writes it if it is good.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; the piece counts as not received then.
+    pub(crate) fn check_and_write(
+        &self,
+        piece: u32,
+        blocks: &[Held],
+        digests: bool,
+    ) -> Result<(Verdict, Vec<BlockDigest>), StorageError> {
+        let mut hasher = PieceHasher::new(&self.info, piece);
+        let mut read = Vec::new();
+        let mut digested = Vec::new();
+        let mut each = |this: &mut dyn FnMut(&[u8])| -> Result<(), StorageError> {
+            for (index, block) in blocks.iter().enumerate() {
+                match block {
+                    Held::Memory(octets) => this(octets),
+                    Held::Disk => {
+                        let layout = self.info.layout();
+                        read.resize(layout.block_octets(piece, index as u32) as usize, 0);
+                        self.read(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, &mut read)?;
+                        this(&read);
+                    }
+                }
+            }
+            Ok(())
+        };
+        each(&mut |octets| hasher.update(octets))?;
+        let verdict = Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hasher.finish());
+        if digests || verdict != Verdict::Right {
+            each(&mut |octets| digested.push(Sha1::digest(octets).into()))?;
+        }
+        if verdict == Verdict::Right {
+            for (index, block) in blocks.iter().enumerate() {
+                if let Held::Memory(octets) = block {
+                    self.write(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, octets)?;
+                }
+            }
+        }
+        Ok((verdict, digested))
+    }
+
+    /// Whether a piece on the disk is right.
+    ///
+    /// # Errors
+    /// When the disk fails; that it is not there is no error.
+    pub(crate) fn check(&self, piece: u32) -> Result<bool, StorageError> {
+        let layout = self.info.layout();
+        let octets = layout.piece_octets(piece) as usize;
+        let mut hasher = PieceHasher::new(&self.info, piece);
+        let mut buffer = vec![0; octets.min(CHECK_OCTETS)];
+        let mut begin = 0;
+        while begin < octets {
+            let here = buffer.len().min(octets - begin);
+            let Some(place) = buffer.get_mut(..here) else { break };
+            if !self.read(piece, begin as u32, place)? {
+                return Ok(false);
+            }
+            hasher.update(place);
+            begin += here;
+        }
+        let layers = self.layers();
+        Ok(Verifier::new(&self.info, &layers).verify_hashes(piece, &hasher.finish()) == Verdict::Right)
+    }
+
+    /// Which pieces lie whole and right on the disk. `tell` hears after each how
+    /// many were looked at, and says whether to go on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn check_all(&self, mut tell: impl FnMut(u32) -> bool) -> Result<PieceSet, StorageError> {
+        let layout = self.info.layout();
+        let mut have = PieceSet::empty(layout.piece_count());
+        // Files that are not there have no piece: no need to look at each.
+        let mut there = Vec::with_capacity(layout.files().len());
+        for (index, file) in layout.files().iter().enumerate() {
+            there.push(file.is_padding() || file.length == 0 || self.files.stamp(index)?.is_some());
+        }
+        for piece in 0..layout.piece_count() {
+            let octets = layout.piece_octets(piece);
+            let possible = self.slices(piece, 0, octets).all(|slice| there.get(slice.file) == Some(&true));
+            if possible && self.check(piece)? {
+                have.insert(piece);
+            }
+            if !tell(piece + 1) {
+                break;
+            }
+        }
+        Ok(have)
+    }
+
+    /// What tells whether any file changes; `None` for those that are not there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn stamps(&self) -> Result<Vec<Option<Stamp>>, StorageError> {
+        (0..self.info.layout().files().len())
+            .map(|file| if self.is_padding(file) { Ok(None) } else { self.files.stamp(file) })
+            .collect()
+    }
+
+    /// Makes the empty files of the torrent.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub(crate) fn make_empty_files(&self) -> Result<(), StorageError> {
+        for (index, file) in self.info.layout().files().iter().enumerate() {
+            if file.length == 0
+                && !file.is_padding()
+                && matches!(file.kind, bittorrent::metainfo::FileKind::Regular)
+            {
+                self.files.write(index, 0, &[])?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! The thread that may wait for the disk: it hashes, writes and checks, one job
+//! after the other in the order they came.
+
+use super::{Content, Held, Resume};
+use bittorrent::metainfo::Verdict;
+use bittorrent::torrent::{BlockDigest, PieceSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use storage::StorageError;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Something to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Check a piece whose blocks are all here, and write it if it is good.
+    Piece { piece: u32, blocks: Vec<Held>, digests: bool },
+    /// Write blocks of a piece that is not whole yet, for want of memory.
+    Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
+    /// Look which pieces are here: believe what a clean stop left, or check all.
+    Look { resume_file: PathBuf, recheck: bool },
+    /// Make durable what was written, then note which pieces are here.
+    Checkpoint { resume_file: PathBuf, have: Vec<u8>, clean: bool, sent_octets: u64 },
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// A piece was checked, and written if it was right.
+    Piece(Checked),
+    /// Blocks were written; their buffers can be used again.
+    Spilled { piece: u32, buffers: Vec<Vec<u8>>, result: Result<(), StorageError> },
+    /// So many pieces were looked at.
+    Looking { pieces: u32 },
+    /// The pieces that are here.
+    Looked { result: Result<(PieceSet, u64), StorageError> },
+    /// A checkpoint was made.
+    Checkpointed { clean: bool, result: Result<(), StorageError> },
+}
+
+/// What came of a piece.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) piece: u32,
+    pub(crate) result: Result<(Verdict, Vec<BlockDigest>), StorageError>,
+    /// To be used again.
+    pub(crate) buffers: Vec<Vec<u8>>,
+}
+
+/// The thread of one torrent. It ends, with what was queued done, when this is
+/// dropped; a check of all pieces is cut short.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Starts it; what comes of each job goes to `done`.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn start(content: Arc<Content>, done: UnboundedSender<Done>) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stop = stopping.clone();
+        thread::Builder::new().name("torrent-disk".to_owned()).spawn(move || {
+            for job in queue {
+                // Nobody listens any more once the torrent is gone.
+                run(&content, job, &stop, &done);
+            }
+        })?;
+        Ok(Self { jobs, stopping })
+    }
+
+    /// Queues a job. How many wait is bounded by the memory their blocks may take.
+    pub(crate) fn send(&self, job: Job) {
+        // Fails only after the thread panicked; then nothing is told any more.
+        let _ = self.jobs.send(job);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSender<Done>) {
+    let told = match job {
+        Job::Piece { piece, blocks, digests } => {
+            let result = content.check_and_write(piece, &blocks, digests);
+            let buffers = blocks.into_iter().filter_map(|block| match block {
+                Held::Memory(buffer) => Some(buffer),
+                Held::Disk => None,
+            });
+            Done::Piece(Checked { piece, result, buffers: buffers.collect() })
+        }
+        Job::Spill { piece, blocks } => {
+            let result = blocks.iter().try_for_each(|(block, octets)| {
+                content.write(piece, block * bittorrent::wire::BLOCK_OCTETS, octets)
+            });
+            Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
+        }
+        Job::Look { resume_file, recheck } => {
+            Done::Looked { result: look(content, &resume_file, recheck, stopping, done) }
+        }
+        Job::Checkpoint { resume_file, have, clean, sent_octets } => {
+            let checkpoint = || {
+                content.files().sync()?;
+                let stamps = content.stamps()?;
+                Resume { have, clean, stamps, sent_octets }.write(&resume_file)
+            };
+            Done::Checkpointed { clean, result: checkpoint() }
+        }
+    };
+    let _ = done.send(told);
+}
+
+fn look(
+    content: &Content,
+    resume_file: &std::path::Path,
+    recheck: bool,
+    stopping: &AtomicBool,
+    done: &UnboundedSender<Done>,
+) -> Result<(PieceSet, u64), StorageError> {
+    let resume = Resume::read(resume_file)?;
+    let sent_octets = resume.as_ref().map_or(0, |resume| resume.sent_octets);
+    if let Some(resume) = resume.filter(|_| !recheck)
+        && let Some(have) = resume.believed(content.info(), &content.stamps()?)
+    {
+        return Ok((have, sent_octets));
+    }
+    let have = content.check_all(|pieces| {
+        let _ = done.send(Done::Looking { pieces });
+        !stopping.load(Ordering::Relaxed)
+    })?;
+    Ok((have, sent_octets))
+}

@@ -1,0 +1,16 @@
+//! BitTorrent services: downloading and seeding.
+//!
+//! An [`Engine`] runs all torrents of a host on one thread: their state is never
+//! locked. What may wait for a disk (hashing, writing, checking) happens on a
+//! thread for each torrent.
+
+mod content;
+mod engine;
+mod handshake;
+mod progress;
+mod swarm;
+mod transport;
+
+pub use engine::{Engine, EngineError, Handle, Settings, What};
+pub use progress::{PeerLine, Progress, Stage};
+pub use swarm::Options;

@@ -1,0 +1,124 @@
+//! What can be seen of a torrent that runs.
+
+use bittorrent::torrent::PeerView;
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// What a torrent is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "stage", content = "why")]
+pub enum Stage {
+    /// Gets the info dictionary from peers (BEP 9).
+    #[default]
+    Metadata,
+    /// Looks which pieces are on the disk.
+    Checking,
+    /// Gets pieces.
+    Downloading,
+    /// Has all that is wanted.
+    Seeding,
+    /// Has seeded enough.
+    Done,
+    /// Something must be mended first.
+    Paused(String),
+}
+
+/// A torrent at one moment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Progress {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    #[serde(flatten)]
+    pub stage: Stage,
+    /// Its pieces; 0 while they are unknown.
+    pub pieces: u32,
+    /// Pieces that are here.
+    pub have_pieces: u32,
+    /// Its octets.
+    pub total_octets: u64,
+    /// Octets of pieces that are here.
+    pub have_octets: u64,
+    /// Octets of wanted pieces that are not here.
+    pub left_octets: u64,
+    /// Octets of blocks received in this run.
+    pub received_octets: u64,
+    /// Octets of blocks sent, in earlier runs too.
+    pub sent_octets: u64,
+    /// Octets received that were here already.
+    pub wasted_octets: u64,
+    /// Pieces that failed their hash.
+    pub bad_pieces: u64,
+    /// Octets received a second.
+    pub received_per_second: f64,
+    /// Octets sent a second.
+    pub sent_per_second: f64,
+    /// Connections that are open.
+    pub connections: usize,
+    /// Peers among them that have all.
+    pub seeds: u32,
+    /// Addresses that are known.
+    pub known_peers: usize,
+    /// The peers.
+    pub peers: Vec<PeerLine>,
+}
+
+/// One peer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PeerLine {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// What it calls itself; empty where it does not say.
+    pub client: String,
+    /// It connected to us.
+    pub incoming: bool,
+    /// Pieces it has.
+    pub have_pieces: u32,
+    /// We choke it.
+    pub am_choking: bool,
+    /// We want something of it.
+    pub am_interested: bool,
+    /// It chokes us.
+    pub peer_choking: bool,
+    /// It wants something of us.
+    pub peer_interested: bool,
+    /// It is unchoked optimistically.
+    pub optimistic: bool,
+    /// It unchokes us and sends nothing.
+    pub snubs: bool,
+    /// Octets from it a second.
+    pub received_per_second: f64,
+    /// Octets to it a second.
+    pub sent_per_second: f64,
+    /// Octets from it.
+    pub received_octets: u64,
+    /// Octets to it.
+    pub sent_octets: u64,
+}
+
+impl PeerLine {
+    pub(crate) fn new(
+        view: &PeerView<'_>,
+        pieces: u32,
+        address: SocketAddr,
+        client: String,
+        incoming: bool,
+    ) -> Self {
+        Self {
+            address,
+            client,
+            incoming,
+            have_pieces: view.holds.count(pieces),
+            am_choking: view.am_choking,
+            am_interested: view.am_interested,
+            peer_choking: view.peer_choking,
+            peer_interested: view.peer_interested,
+            optimistic: view.optimistic,
+            snubs: view.snubs,
+            received_per_second: view.received_per_second,
+            sent_per_second: view.sent_per_second,
+            received_octets: view.received_octets,
+            sent_octets: view.sent_octets,
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! A torrent whose info dictionary is here and whose files have been looked at:
+//! the rules, and blocks on their way to the disk.
+
+use super::buffers::Buffers;
+use super::{Ended, Entry, State, Swarm};
+use crate::content::{Checked, Content, Done, Held, Job, Worker, resume_file};
+use crate::progress::{Progress, Stage};
+use bittorrent::metainfo::{InfoHashes, Verdict};
+use bittorrent::torrent::{
+    BlockUse, Event, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Reason, Send, Torrent,
+};
+use bittorrent::wire::{ALLOWED_FAST_MAX, Block, Message, allowed_fast};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often it is noted which pieces are here while some come in.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+/// Pieces that a choked peer may ask for (BEP 6 uses 10).
+const ALLOWED_FAST_COUNT: usize = 10;
+
+const _: () = assert!(ALLOWED_FAST_COUNT <= ALLOWED_FAST_MAX);
+
+/// The running part of a torrent.
+pub(super) struct Active {
+    pub(super) torrent: Torrent,
+    pub(super) content: Arc<Content>,
+    worker: Worker,
+    /// Blocks that came, of pieces that are not whole.
+    assembling: BTreeMap<u32, Vec<Option<Held>>>,
+    /// Pieces came since the last checkpoint.
+    dirty: bool,
+    checkpointed: Instant,
+}
+
+impl Active {
+    pub(super) fn add_peer(&mut self, now: Instant, key: PeerKey, entry: &mut Entry, hashes: &InfoHashes) {
+        let pieces = self.content.info().layout().piece_count();
+        let allowed_fast = match (entry.link.address.ip(), hashes.wire().next()) {
+            (IpAddr::V4(address), Some(hash)) if entry.fast => {
+                allowed_fast(address, &hash.0, pieces, ALLOWED_FAST_COUNT)
+            }
+            _ => Vec::new(),
+        };
+        let facts = PeerFacts { fast: entry.fast, allowed_fast, ..PeerFacts::default() };
+        if self.torrent.add_peer(now, key, facts).is_err() {
+            entry.link.close("there are too many peers");
+        }
+    }
+
+    pub(super) fn handle_block(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        block: Block,
+        buffer: Vec<u8>,
+        buffers: &Buffers,
+    ) {
+        let octets = Octets { piece: block.piece, begin: block.begin, octets: block.length };
+        if self.torrent.handle_block(now, key, octets) != BlockUse::Wanted {
+            return buffers.put([buffer]);
+        }
+        let count = self.torrent.lengths().blocks(block.piece) as usize;
+        let blocks = self.assembling.entry(block.piece).or_insert_with(|| (0..count).map(|_| None).collect());
+        let index = (block.begin / bittorrent::wire::BLOCK_OCTETS) as usize;
+        let before = blocks.get_mut(index).and_then(|place| place.replace(Held::Memory(buffer)));
+        if let Some(Held::Memory(before)) = before {
+            buffers.put([before]);
+        }
+        if buffers.are_scarce() {
+            self.spill();
+        }
+    }
+
+    /// Writes the largest begun piece before it is whole, so that its buffers come
+    /// back.
+    fn spill(&mut self) {
+        let in_memory = |blocks: &[Option<Held>]| {
+            blocks.iter().filter(|block| matches!(block, Some(Held::Memory(_)))).count()
+        };
+        let largest = self.assembling.iter_mut().max_by_key(|(_, blocks)| in_memory(blocks));
+        let Some((piece, blocks)) = largest else { return };
+        let mut spilled = Vec::new();
+        for (index, place) in blocks.iter_mut().enumerate() {
+            if let Some(held @ Held::Memory(_)) = place
+                && let Held::Memory(buffer) = std::mem::replace(held, Held::Disk)
+            {
+                spilled.push((index as u32, buffer));
+            }
+        }
+        if !spilled.is_empty() {
+            self.worker.send(Job::Spill { piece: *piece, blocks: spilled });
+        }
+    }
+
+    fn check_piece(&mut self, now: Instant, piece: u32, digests: bool) {
+        let blocks = self.assembling.remove(&piece).unwrap_or_default();
+        match blocks.into_iter().collect::<Option<Vec<_>>>() {
+            Some(blocks) => self.worker.send(Job::Piece { piece, blocks, digests }),
+            // The rules count blocks that are not here: ask for them again.
+            None => self.torrent.handle_piece_unwritten(now, piece),
+        }
+    }
+
+    pub(super) fn checkpoint(
+        &mut self,
+        now: Instant,
+        context: &crate::engine::Context,
+        hashes: &InfoHashes,
+        clean: bool,
+        sent_before: u64,
+    ) {
+        let Some(hash) = hashes.wire().next() else { return };
+        self.dirty = false;
+        self.checkpointed = now;
+        self.worker.send(Job::Checkpoint {
+            resume_file: resume_file(&context.data, &hash),
+            have: self.torrent.have().to_bitfield(),
+            clean,
+            sent_octets: sent_before + self.torrent.totals().sent_octets,
+        });
+    }
+
+    pub(super) fn show(&self, now: Instant, progress: &mut Progress) {
+        let lengths = self.torrent.lengths();
+        let have = self.torrent.have();
+        progress.have_pieces = have.count();
+        progress.have_octets = have.iter().map(|piece| u64::from(lengths.octets(piece))).sum();
+        progress.left_octets =
+            self.torrent.missing().iter().map(|piece| u64::from(lengths.octets(piece))).sum();
+        let totals = self.torrent.totals();
+        progress.received_octets = totals.received_octets;
+        progress.sent_octets = totals.sent_octets;
+        progress.wasted_octets = totals.wasted_octets;
+        progress.bad_pieces = totals.bad_pieces;
+        (progress.received_per_second, progress.sent_per_second) = self.torrent.rates(now);
+        progress.seeds = self.torrent.seeds();
+    }
+}
+
+impl Swarm {
+    /// Has the files looked at, once the info dictionary is here.
+    pub(super) fn look(&self, worker: &Worker) {
+        let Some(hash) = self.hashes.wire().next() else { return };
+        let resume_file = resume_file(&self.context().data, &hash);
+        worker.send(Job::Look { resume_file, recheck: self.options.recheck });
+    }
+
+    /// The files have been looked at: the rules begin.
+    pub(super) fn activate(
+        &self,
+        now: Instant,
+        content: Arc<Content>,
+        worker: Worker,
+        looked: Result<(PieceSet, u64), storage::StorageError>,
+    ) {
+        let mut state = self.state.borrow_mut();
+        let began = looked.map_err(|error| error.to_string()).and_then(|(have, sent_before)| {
+            content.make_empty_files().map_err(|error| error.to_string())?;
+            let lengths = lengths(&content).map_err(|error| error.to_string())?;
+            Ok((have, sent_before, lengths))
+        });
+        let (have, sent_before, lengths) = match began {
+            Ok(began) => began,
+            Err(why) => return self.pause(now, &mut state, why),
+        };
+        let rng: rand::rngs::StdRng = rand::make_rng();
+        let mut torrent = Torrent::new(now, lengths, &have, self.options.rules.clone(), rng);
+        if let Some(selection) = &self.options.selection {
+            let layout = content.info().layout();
+            let mut wanted = PieceSet::empty(layout.piece_count());
+            for range in layout.pieces_of(|file| selection.contains(file)) {
+                for piece in range {
+                    wanted.insert(piece);
+                }
+            }
+            let unwanted = (0..layout.piece_count()).filter(|piece| !wanted.contains(*piece));
+            torrent.set_priorities(now, unwanted.map(|piece| (piece, Priority::Skip)));
+        }
+        state.sent_before = sent_before;
+        state.stage = if torrent.is_finished() { Stage::Seeding } else { Stage::Downloading };
+        let mut active =
+            Active { torrent, content, worker, assembling: BTreeMap::new(), dirty: true, checkpointed: now };
+        // Those who came before hear what we have, and are heard.
+        let mut early = Vec::new();
+        for (key, entry) in &mut state.peers {
+            active.add_peer(now, PeerKey(*key), entry, &self.hashes);
+            early.extend(std::mem::take(&mut entry.early).into_iter().map(|said| (PeerKey(*key), said)));
+        }
+        state.active = Some(active);
+        for (key, said) in early {
+            let result = state.active.as_mut().map(|active| said.tell(now, key, &mut active.torrent));
+            if let (Some(Err(_)), Some(entry)) = (result, state.peers.get(&key.0)) {
+                entry.link.close("its bitfield is not the torrent's");
+            }
+        }
+        self.act(now, &mut state);
+        drop(state);
+        self.stir.notify_one();
+    }
+
+    /// The files' thread has done something.
+    pub(super) fn handle_done(&self, now: Instant, done: Done) {
+        let mut state = self.state.borrow_mut();
+        match done {
+            Done::Piece(checked) => self.handle_checked(now, &mut state, checked),
+            Done::Spilled { piece, buffers, result } => {
+                self.context().buffers.put(buffers);
+                if let Err(error) = result {
+                    if let Some(active) = &mut state.active {
+                        active.assembling.remove(&piece);
+                        active.torrent.handle_piece_unwritten(now, piece);
+                    }
+                    self.pause(now, &mut state, error.to_string());
+                }
+            }
+            Done::Looking { pieces } => {
+                if let Stage::Checking = state.stage {
+                    tracing::trace!(pieces, "checked");
+                }
+            }
+            Done::Looked { .. } => {}
+            Done::Checkpointed { result, .. } => {
+                if let Err(error) = result {
+                    self.pause(now, &mut state, error.to_string());
+                }
+            }
+        }
+        self.act(now, &mut state);
+    }
+
+    fn handle_checked(&self, now: Instant, state: &mut State, checked: Checked) {
+        let Checked { piece, result, buffers } = checked;
+        self.context().buffers.put(buffers);
+        let Some(active) = &mut state.active else { return };
+        match result {
+            Ok((Verdict::Right, digests)) => active.torrent.handle_piece_checked(now, piece, true, &digests),
+            Ok((Verdict::Wrong, digests)) => active.torrent.handle_piece_checked(now, piece, false, &digests),
+            Ok((Verdict::Unknown, _)) => active.torrent.handle_piece_unwritten(now, piece),
+            Ok((Verdict::Contradiction, _)) => {
+                active.torrent.handle_piece_unwritten(now, piece);
+                let why = "the torrent contradicts itself: its v1 and v2 hashes are of different content";
+                self.pause(now, state, why.to_owned());
+            }
+            Err(error) => {
+                active.torrent.handle_piece_unwritten(now, piece);
+                self.pause(now, state, error.to_string());
+            }
+        }
+    }
+
+    /// Does what the rules want done.
+    pub(super) fn act(&self, now: Instant, state: &mut State) {
+        loop {
+            let Some(active) = &mut state.active else { return };
+            if let Some(event) = active.torrent.poll_event() {
+                self.handle_event(now, state, event);
+                continue;
+            }
+            let Some((key, send)) = active.torrent.poll_send(now) else { return };
+            if let Some(entry) = state.peers.get(&key.0) {
+                hand(&entry.link, send);
+            }
+        }
+    }
+
+    fn handle_event(&self, now: Instant, state: &mut State, event: Event) {
+        let Some(active) = &mut state.active else { return };
+        let close = |state: &State, peer: PeerKey, why| {
+            if let Some(entry) = state.peers.get(&peer.0) {
+                entry.link.close(why);
+            }
+        };
+        match event {
+            Event::PieceReady { piece, digests } => active.check_piece(now, piece, digests),
+            Event::PieceCompleted { .. } => active.dirty = true,
+            Event::Finished => {
+                let sent_before = state.sent_before;
+                active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+                state.stage = Stage::Seeding;
+                self.stir.notify_one();
+            }
+            Event::Completed => {}
+            Event::Ban { peer, piece } => {
+                if let Some(entry) = state.peers.get(&peer.0) {
+                    let address = entry.link.address;
+                    tracing::info!(%address, piece, torrent = %state.name, "banned: it sent wrong octets");
+                    state.banned.insert(address.ip());
+                }
+                close(state, peer, "it sent wrong octets");
+            }
+            Event::Disconnect { peer, reason: Reason::Useless } => {
+                close(state, peer, "neither needs the other")
+            }
+            Event::Disconnect { peer, reason: Reason::Faults } => {
+                close(state, peer, "it sent too much that makes no sense");
+            }
+            Event::Snubbed { peer } => {
+                if let Some(entry) = state.peers.get(&peer.0) {
+                    tracing::debug!(peer = %entry.link.address, "snubbed by it");
+                }
+            }
+            Event::SeedingGoalReached => {
+                state.stage = Stage::Done;
+                self.stir.notify_one();
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let sent_before = state.sent_before;
+        if let Some(active) = &mut state.active {
+            active.torrent.handle_timeout(now);
+            if active.dirty && now >= active.checkpointed + CHECKPOINT_INTERVAL {
+                active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+            }
+        }
+        self.act(now, &mut state);
+    }
+
+    /// Ends: notes which pieces are here, so that the next run believes it. The
+    /// files' thread tells when that is durable.
+    pub(super) fn begin_end(&self, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        for entry in state.peers.values() {
+            entry.link.close("the torrent ends");
+        }
+        let sent_before = state.sent_before;
+        match &mut state.active {
+            Some(active) => {
+                active.checkpoint(now, self.context(), &self.hashes, true, sent_before);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Puts what the rules want sent into a peer's queue.
+fn hand(link: &super::Link, send: Send) {
+    let block = |Octets { piece, begin, octets }| Block { piece, begin, length: octets };
+    match send {
+        Send::Bitfield(octets) => link.send(&Message::Bitfield(&octets)),
+        Send::HaveAll => link.send(&Message::HaveAll),
+        Send::HaveNone => link.send(&Message::HaveNone),
+        Send::Choke => link.send(&Message::Choke),
+        Send::Unchoke => link.send(&Message::Unchoke),
+        Send::Interested => link.send(&Message::Interested),
+        Send::NotInterested => link.send(&Message::NotInterested),
+        Send::Have { piece } => link.send(&Message::Have(piece)),
+        Send::Request(octets) => link.send(&Message::Request(block(octets))),
+        Send::Cancel(octets) => link.send(&Message::Cancel(block(octets))),
+        Send::Reject(octets) => link.send(&Message::Reject(block(octets))),
+        Send::AllowedFast { piece } => link.send(&Message::AllowedFast(piece)),
+        Send::Suggest { piece } => link.send(&Message::Suggest(piece)),
+        Send::Serve(octets) => link.serve(octets),
+    }
+}
+
+/// The lengths of the pieces as the rules want them.
+fn lengths(content: &Content) -> Result<PieceLengths, bittorrent::torrent::PieceLengthsError> {
+    let layout = content.info().layout();
+    if layout.version() == bittorrent::metainfo::Version::V2 {
+        let files = layout.files().iter().filter(|file| !file.is_padding());
+        PieceLengths::per_file(layout.piece_length(), files.map(|file| file.length))
+    } else {
+        PieceLengths::uniform(layout.total_octets(), layout.piece_length())
+    }
+}
+
+impl From<&'static str> for Ended {
+    fn from(why: &'static str) -> Self {
+        Self::Ours(why)
+    }
+}

@@ -1,0 +1,159 @@
+//! Addresses where peers may be, and when each is tried next.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Addresses that are remembered; further ones push out those that failed most.
+pub(crate) const CONTACTS_MAX: usize = 2_000;
+/// Connections on their way at once.
+pub(crate) const CONNECTING_MAX: usize = 30;
+/// Times in a row that an address may fail before it is forgotten.
+const FAILURES_MAX: u32 = 5;
+/// How long an address rests after its first failure; each further one doubles it.
+const REST: Duration = Duration::from_secs(15);
+
+/// Where an address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// Peers tell of it (PEX), or the DHT: a stranger's word.
+    Peer,
+    /// It connected to us.
+    Incoming,
+    /// A tracker.
+    Tracker,
+    /// The user.
+    User,
+}
+
+#[derive(Debug)]
+struct Contact {
+    source: Source,
+    failures: u32,
+    /// Not before this time; `None` is at once.
+    next: Option<Instant>,
+    /// On its way or open.
+    busy: bool,
+    opened: bool,
+}
+
+/// The addresses of one torrent.
+#[derive(Debug, Default)]
+pub(crate) struct Contacts {
+    all: BTreeMap<SocketAddr, Contact>,
+    connecting: usize,
+}
+
+impl Contacts {
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Connections on their way.
+    pub(crate) fn connecting(&self) -> usize {
+        self.connecting
+    }
+
+    /// Remembers an address.
+    pub(crate) fn add(&mut self, source: Source, address: SocketAddr) {
+        if let Some(contact) = self.all.get_mut(&address) {
+            contact.source = contact.source.max(source);
+            return;
+        }
+        if self.all.len() >= CONTACTS_MAX {
+            let idle = self.all.iter().filter(|(_, contact)| !contact.busy);
+            let worst = idle.min_by_key(|(_, contact)| (contact.source, std::cmp::Reverse(contact.failures)));
+            match worst.map(|(address, contact)| (*address, contact.source)) {
+                Some((worst, its_source)) if its_source <= source => drop(self.all.remove(&worst)),
+                _ => return,
+            }
+        }
+        self.all.insert(address, Contact { source, failures: 0, next: None, busy: false, opened: false });
+    }
+
+    /// Whom to try now: those that failed least, of these the best source.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.connecting >= CONNECTING_MAX {
+            return None;
+        }
+        let ready = self
+            .all
+            .iter_mut()
+            .filter(|(_, contact)| !contact.busy && contact.next.is_none_or(|next| next <= now));
+        let (address, contact) =
+            ready.min_by_key(|(_, contact)| (contact.failures, std::cmp::Reverse(contact.source)))?;
+        contact.busy = true;
+        contact.opened = false;
+        self.connecting += 1;
+        Some(*address)
+    }
+
+    /// A connection on its way is open.
+    pub(crate) fn connected(&mut self, address: SocketAddr) {
+        if let Some(contact) = self.all.get_mut(&address).filter(|contact| contact.busy && !contact.opened) {
+            contact.opened = true;
+            contact.failures = 0;
+            self.connecting = self.connecting.saturating_sub(1);
+        }
+    }
+
+    /// A connection is over, or came to nothing.
+    pub(crate) fn closed(&mut self, now: Instant, address: SocketAddr, misbehaved: bool) {
+        let Some(contact) = self.all.get_mut(&address).filter(|contact| contact.busy) else { return };
+        if !contact.opened {
+            self.connecting = self.connecting.saturating_sub(1);
+        }
+        contact.busy = false;
+        contact.failures += if misbehaved { FAILURES_MAX } else { 1 };
+        contact.next = Some(now + REST * (1 << contact.failures.min(8).saturating_sub(1)));
+        if contact.failures >= FAILURES_MAX && contact.source < Source::Tracker {
+            self.all.remove(&address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u32) -> SocketAddr {
+        SocketAddr::new(std::net::Ipv4Addr::from_bits(0x7f00_0000 + number).into(), 6881)
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_so_many_tried_at_once() {
+        let mut contacts = Contacts::default();
+        for number in 1..=CONTACTS_MAX as u32 + 100 {
+            contacts.add(Source::Peer, address(number));
+        }
+        assert_eq!(contacts.len(), CONTACTS_MAX);
+        contacts.add(Source::User, address(1 << 20));
+        assert_eq!(contacts.len(), CONTACTS_MAX);
+        let now = Instant::now();
+        assert_eq!(contacts.next(now), Some(address(1 << 20)), "the user's word counts most");
+        for _ in 1..CONNECTING_MAX {
+            assert!(contacts.next(now).is_some());
+        }
+        assert_eq!(contacts.next(now), None);
+    }
+
+    #[test]
+    fn who_fails_rests_ever_longer_and_is_forgotten() {
+        let mut contacts = Contacts::default();
+        contacts.add(Source::Peer, address(1));
+        let mut now = Instant::now();
+        for failure in 0..FAILURES_MAX {
+            assert_eq!(contacts.next(now), Some(address(1)), "{failure}");
+            contacts.closed(now, address(1), false);
+            assert_eq!(contacts.next(now), None);
+            now += REST * (1 << failure);
+        }
+        assert_eq!(contacts.len(), 0);
+        contacts.add(Source::Peer, address(2));
+        assert_eq!(contacts.next(now), Some(address(2)));
+        contacts.connected(address(2));
+        assert_eq!(contacts.connecting(), 0);
+        contacts.closed(now, address(2), true);
+        assert_eq!(contacts.len(), 0, "who misbehaves is forgotten at once");
+    }
+}

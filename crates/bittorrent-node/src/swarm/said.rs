@@ -1,0 +1,266 @@
+//! What peers say: each message goes to the rules, or is answered here.
+
+use super::{Ended, Source, State, Swarm, metadata_peer};
+use bittorrent::metainfo::{AssemblyError, AssemblyProgress, metadata_piece};
+use bittorrent::torrent::{BitfieldError, Octets, PeerKey, Torrent};
+use bittorrent::wire::extension::{
+    ExtendedHandshake, Extension, ExtensionMessage, MetadataMessage, PexMessage,
+};
+use bittorrent::wire::{Block, HashRange, Message};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Statements of one peer that are kept while the info dictionary is not here.
+const EARLY_MAX: usize = 4_096;
+/// Pieces of metadata asked of one peer at once.
+const METADATA_REQUESTS_MAX: usize = 4;
+
+/// What a peer said before it could be heeded.
+#[derive(Debug)]
+pub(super) enum Early {
+    Bitfield(Vec<u8>),
+    HaveAll,
+    HaveNone,
+    Have(u32),
+    Unchoke,
+    Choke,
+    Interested,
+    NotInterested,
+    UploadOnly(bool),
+}
+
+impl Early {
+    /// Tells the rules.
+    pub(super) fn tell(self, now: Instant, key: PeerKey, torrent: &mut Torrent) -> Result<(), BitfieldError> {
+        match self {
+            Early::Bitfield(octets) => return torrent.handle_bitfield(now, key, &octets),
+            Early::HaveAll => torrent.handle_have_all(now, key),
+            Early::HaveNone => torrent.handle_have_none(now, key),
+            Early::Have(piece) => torrent.handle_have(now, key, piece),
+            Early::Unchoke => torrent.handle_unchoke(now, key),
+            Early::Choke => torrent.handle_choke(now, key),
+            Early::Interested => torrent.handle_interested(now, key),
+            Early::NotInterested => torrent.handle_not_interested(now, key),
+            Early::UploadOnly(upload_only) => torrent.handle_upload_only(now, key, upload_only),
+        }
+        Ok(())
+    }
+
+    /// What of a message is about the peer's own state.
+    fn of(message: &Message<'_>) -> Option<Self> {
+        Some(match message {
+            Message::Bitfield(octets) => Early::Bitfield(octets.to_vec()),
+            Message::HaveAll => Early::HaveAll,
+            Message::HaveNone => Early::HaveNone,
+            Message::Have(piece) => Early::Have(*piece),
+            Message::Unchoke => Early::Unchoke,
+            Message::Choke => Early::Choke,
+            Message::Interested => Early::Interested,
+            Message::NotInterested => Early::NotInterested,
+            _ => return None,
+        })
+    }
+}
+
+impl Swarm {
+    /// A message came.
+    pub(crate) fn handle_message(
+        &self,
+        now: Instant,
+        key: PeerKey,
+        message: &Message<'_>,
+    ) -> Result<(), Ended> {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        match message {
+            Message::Extended { id, payload } => {
+                let message = ExtensionMessage::decode(*id, payload)
+                    .map_err(|error| Ended::Broke(error.to_string()))?;
+                self.handle_extension(now, state, key, message)?;
+            }
+            Message::HashRequest(range) => handle_hash_request(state, key, range),
+            Message::KeepAlive | Message::Piece { .. } | Message::Port(_) => {}
+            Message::Hashes { .. } | Message::HashReject(_) => {}
+            _ => match &mut state.active {
+                Some(active) => tell(now, key, message, &mut active.torrent)?,
+                None => remember(state, key, message),
+            },
+        }
+        self.act(now, state);
+        Ok(())
+    }
+
+    fn handle_extension(
+        &self,
+        now: Instant,
+        state: &mut State,
+        key: PeerKey,
+        message: ExtensionMessage<'_>,
+    ) -> Result<(), Ended> {
+        match message {
+            ExtensionMessage::Handshake(hello) => self.handle_hello(now, state, key, *hello),
+            ExtensionMessage::Metadata(message) => return self.handle_metadata(now, state, key, message),
+            ExtensionMessage::Pex(message) => return self.handle_pex(now, state, key, &message),
+            ExtensionMessage::DontHave(piece) => {
+                if let Some(active) = &mut state.active {
+                    active.torrent.handle_dont_have(now, key, piece);
+                }
+            }
+            ExtensionMessage::UploadOnly(upload_only) => said_upload_only(now, state, key, upload_only),
+            ExtensionMessage::Holepunch(_) | ExtensionMessage::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    fn handle_hello(&self, now: Instant, state: &mut State, key: PeerKey, hello: ExtendedHandshake) {
+        let Some(entry) = state.peers.get_mut(&key.0) else { return };
+        entry.ids.update(&hello);
+        if let (true, Some(port)) = (entry.incoming, hello.port) {
+            // Where it listens, others and a later self can find it.
+            state.contacts.add(Source::Incoming, SocketAddr::new(entry.link.address.ip(), port));
+        }
+        let (metadata_octets, upload_only) = (hello.metadata_octets, hello.upload_only);
+        entry.hello = Some(hello);
+        if let Some(upload_only) = upload_only {
+            said_upload_only(now, state, key, upload_only);
+        }
+        if let (Some(assembly), Some(octets)) = (&mut state.assembly, metadata_octets) {
+            // A length that cannot be is simply not asked for.
+            let _ = assembly.handle_length(metadata_peer(key), octets.into());
+        }
+        ask_for_metadata(state);
+    }
+
+    fn handle_metadata(
+        &self,
+        now: Instant,
+        state: &mut State,
+        key: PeerKey,
+        message: MetadataMessage<'_>,
+    ) -> Result<(), Ended> {
+        match message {
+            MetadataMessage::Request { piece } => {
+                let metainfo = state.metainfo.clone();
+                let Some(entry) = state.peers.get(&key.0) else { return Ok(()) };
+                let octets =
+                    metainfo.as_ref().and_then(|metainfo| metadata_piece(metainfo.info.octets(), piece));
+                let total = metainfo.as_ref().map_or(0, |metainfo| metainfo.info.octets().len() as u32);
+                let reply = match octets {
+                    Some(octets) => MetadataMessage::Data { piece, total_octets: total, octets },
+                    None => MetadataMessage::Reject { piece },
+                };
+                entry.link.send_extension(&ExtensionMessage::Metadata(reply), &entry.ids);
+            }
+            MetadataMessage::Data { piece, total_octets, octets } => {
+                let Some(assembly) = &mut state.assembly else { return Ok(()) };
+                match assembly.handle_piece(metadata_peer(key), piece, total_octets.into(), octets) {
+                    Ok(AssemblyProgress::Complete(octets)) => {
+                        if let Err(why) = Self::take_metadata(state, &octets) {
+                            self.pause(
+                                now,
+                                state,
+                                format!("the torrent behind the link is of no use: {why}"),
+                            );
+                        }
+                        self.stir.notify_one();
+                    }
+                    Ok(AssemblyProgress::More | AssemblyProgress::Restarted) => {}
+                    Err(AssemblyError::Enough | AssemblyError::Unasked(_)) => {}
+                    Err(error) => return Err(Ended::Broke(error.to_string())),
+                }
+                ask_for_metadata(state);
+            }
+            MetadataMessage::Reject { piece } => {
+                if let Some(assembly) = &mut state.assembly {
+                    assembly.handle_reject(metadata_peer(key), piece);
+                }
+            }
+            MetadataMessage::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn handle_pex(
+        &self,
+        now: Instant,
+        state: &mut State,
+        key: PeerKey,
+        message: &PexMessage,
+    ) -> Result<(), Ended> {
+        if state.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private()) {
+            return Ok(());
+        }
+        let Some(entry) = state.peers.get_mut(&key.0) else { return Ok(()) };
+        let told =
+            entry.pex_in.handle_message(now, message).map_err(|error| Ended::Broke(error.to_string()))?;
+        for peer in told {
+            state.contacts.add(Source::Peer, peer.address);
+        }
+        self.stir.notify_one();
+        Ok(())
+    }
+}
+
+/// Hands a message to the rules.
+fn tell(now: Instant, key: PeerKey, message: &Message<'_>, torrent: &mut Torrent) -> Result<(), Ended> {
+    let octets = |block: &Block| Octets { piece: block.piece, begin: block.begin, octets: block.length };
+    match message {
+        Message::Request(block) => torrent.handle_request(now, key, octets(block)),
+        Message::Cancel(block) => torrent.handle_cancel(now, key, octets(block)),
+        Message::Reject(block) => torrent.handle_reject(now, key, octets(block)),
+        Message::Suggest(piece) => torrent.handle_suggest(now, key, *piece),
+        Message::AllowedFast(piece) => torrent.handle_allowed_fast(now, key, *piece),
+        message => {
+            if let Some(said) = Early::of(message) {
+                said.tell(now, key, torrent).map_err(|error| Ended::Broke(error.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Keeps what a peer says until the info dictionary is here.
+fn remember(state: &mut State, key: PeerKey, message: &Message<'_>) {
+    let Some(entry) = state.peers.get_mut(&key.0) else { return };
+    if let Some(said) = Early::of(message) {
+        if entry.early.len() >= EARLY_MAX {
+            entry.link.close("it said too much before the metadata was here");
+        } else {
+            entry.early.push(said);
+        }
+    }
+}
+
+fn said_upload_only(now: Instant, state: &mut State, key: PeerKey, upload_only: bool) {
+    match &mut state.active {
+        Some(active) => active.torrent.handle_upload_only(now, key, upload_only),
+        None => {
+            let Some(entry) = state.peers.get_mut(&key.0) else { return };
+            if entry.early.len() < EARLY_MAX {
+                entry.early.push(Early::UploadOnly(upload_only));
+            }
+        }
+    }
+}
+
+/// Asks everybody who has metadata for pieces of it.
+fn ask_for_metadata(state: &mut State) {
+    let Some(assembly) = &mut state.assembly else { return };
+    for (key, entry) in &state.peers {
+        if entry.ids.get(Extension::Metadata).is_none() {
+            continue;
+        }
+        for _ in 0..METADATA_REQUESTS_MAX {
+            let Some(piece) = assembly.poll_request(metadata_peer(PeerKey(*key))) else { break };
+            let message = ExtensionMessage::Metadata(MetadataMessage::Request { piece });
+            entry.link.send_extension(&message, &entry.ids);
+        }
+    }
+}
+
+/// Hashes of a file's tree are asked for (BEP 52): those of the piece layer are
+/// at hand.
+fn handle_hash_request(state: &State, key: PeerKey, range: &HashRange) {
+    let Some(entry) = state.peers.get(&key.0) else { return };
+    entry.link.send(&Message::HashReject(*range));
+}
