@@ -3,7 +3,6 @@
 use bittorrent::tracker::swarm::{
     Announce, Counts, InfoHashValue, Keyed, Limits, Refusal, Slot, Slot4, Slot6, Swarms, Told,
 };
-use rand::Rng;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -46,10 +45,9 @@ impl<S: Slot> Shards<S> {
         at: InfoHashValue,
         info_hash: &[u8; 20],
         announce: &Announce<S>,
-        rng: &mut impl Rng,
         out: &mut [u8],
     ) -> Result<Told, Refusal> {
-        self.of(at).announce(now, at, info_hash, announce, rng, out)
+        self.of(at).announce(now, at, info_hash, announce, out)
     }
 
     /// Forgets what is over among the next of every `parts` torrents.

@@ -11,6 +11,7 @@ use bittorrent::tracker::swarm::{Announce, InfoHashValue, Slot, Slot4, Slot6};
 use bittorrent::tracker::udp::{self, ANNOUNCE_REPLY_OCTETS, Request};
 use event::Detail;
 use net::batch::{BatchOptions, DatagramBatch};
+use rand::Rng as _;
 use rand::rngs::SmallRng;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::{Duration, Instant};
@@ -100,7 +101,7 @@ pub(super) fn serve<S: Served>(shared: &Shared, mut batch: DatagramBatch) {
         }
         let now = Instant::now();
         let mut tally = Tally::default();
-        read(shared, now, &mut batch, &mut waiting, &mut tally);
+        read(shared, now, &mut batch, &mut waiting, &mut rng, &mut tally);
         for (shard, waiting) in waiting.iter_mut().enumerate().filter(|(_, waiting)| !waiting.is_empty()) {
             announce(shared, shards, shard, now, &mut batch, waiting, &mut rng, &mut tally);
             waiting.clear();
@@ -117,6 +118,7 @@ fn read<S: Served>(
     now: Instant,
     batch: &mut DatagramBatch,
     waiting: &mut [Vec<Waiting<S>>],
+    rng: &mut SmallRng,
     tally: &mut Tally,
 ) {
     let connections = shared.connections.load();
@@ -158,6 +160,7 @@ fn read<S: Served>(
                             seed: announce.left == 0,
                             wanted: shared.policy.wanted(announce.num_want).min(peers_max),
                             lifetime,
+                            random: rng.next_u64(),
                         },
                         place: None,
                     });
@@ -218,13 +221,13 @@ fn announce<S: Served>(
     }
     for one in &*waiting {
         if let Some(place) = one.place {
-            swarms.fetch_peers(place, one.announce.peer, net::prefetch);
+            swarms.fetch_peers(place, &one.announce, net::prefetch);
         }
     }
     for one in waiting {
         let (incoming, mut reply) = batch.exchange(one.datagram);
         let out = &mut reply.buffer()[ANNOUNCE_REPLY_OCTETS..];
-        let length = match swarms.announce(now, one.at, &one.info_hash, &one.announce, rng, out) {
+        let length = match swarms.announce(now, one.at, &one.info_hash, &one.announce, out) {
             Ok(told) => {
                 tally.udp_announces += 1;
                 let interval = shared.policy.interval(rng);

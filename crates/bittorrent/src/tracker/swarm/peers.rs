@@ -11,6 +11,9 @@ const LINE_SLOTS: usize = 8;
 /// some leechers, not all.
 const EXAMINED_SLOTS_MAX: usize = 1_024;
 
+/// What the processor fetches at once.
+const CACHE_LINE_OCTETS: usize = 64;
+
 /// The peers of one torrent.
 #[derive(Debug)]
 pub(super) enum Peers<S: Slot> {
@@ -59,13 +62,21 @@ impl<S: Slot> Peers<S> {
         }
     }
 
-    /// The address that a look-up of this peer reads first, where it lies
-    /// outside of the torrent.
+    /// Has the slots fetched that putting the asker and [`Peers::select`] are
+    /// about to read, where they lie outside of the torrent.
     #[inline]
-    pub(super) fn address(&self, peer: &S, keyed: &Keyed) -> Option<*const u8> {
-        let Self::Many { slots, .. } = self else { return None };
-        let at = if slots.len() <= LINE_SLOTS { 0 } else { home(peer, slots.len(), keyed) };
-        Some(slots.as_ptr().wrapping_add(at).cast())
+    pub(super) fn fetch(&self, wish: &Wish<S>, keyed: &Keyed, fetch: impl Fn(*const u8)) {
+        let Self::Many { slots, .. } = self else { return };
+        if slots.len() <= LINE_SLOTS {
+            fetch_line(slots, fetch);
+            return;
+        }
+        fetch(slots.as_ptr().wrapping_add(home(&wish.asker, slots.len(), keyed)).cast());
+        // About half of the slots are used.
+        let walk = Walk::new(slots.len(), wish.random).take(wish.peers * 2 / LINE_SLOTS + 1);
+        for line in walk {
+            fetch_line(&slots[line * LINE_SLOTS..][..LINE_SLOTS], &fetch);
+        }
     }
 
     /// All peers, expired ones included.
@@ -229,29 +240,61 @@ impl<S: Slot> Peers<S> {
     pub(super) fn select(&self, wish: &Wish<S>, out: &mut [u8]) -> usize {
         let slots = self.slots();
         let mut chosen = Chosen { wish, out, count: 0 };
-        let random = wish.random as usize;
         if slots.len() <= LINE_SLOTS {
-            let (before, after) = slots.split_at(random % slots.len());
+            let (before, after) = slots.split_at(wish.random as usize % slots.len());
             chosen.offer(after);
             chosen.offer(before);
             return chosen.count;
         }
-        // A line at a time; an odd stride comes to each line once.
-        let lines = slots.len() / LINE_SLOTS;
-        let stride = (wish.random >> 32) as usize | 1;
         let first = (wish.random >> 29) as usize % LINE_SLOTS;
-        let mut line = random;
-        for _ in 0..lines.min(EXAMINED_SLOTS_MAX / LINE_SLOTS) {
-            line &= lines - 1;
+        for line in Walk::new(slots.len(), wish.random) {
             let (before, after) = slots[line * LINE_SLOTS..][..LINE_SLOTS].split_at(first);
             chosen.offer(after);
             chosen.offer(before);
             if chosen.is_full() {
                 break;
             }
-            line = line.wrapping_add(stride);
         }
         chosen.count
+    }
+}
+
+/// In which order the lines of a hash table are looked at for one reply.
+#[derive(Debug, Clone)]
+struct Walk {
+    line: usize,
+    stride: usize,
+    lines: usize,
+    left: usize,
+}
+
+impl Walk {
+    #[inline]
+    fn new(slots: usize, random: u64) -> Self {
+        let lines = slots / LINE_SLOTS;
+        // The lines are a power of two: an odd stride comes to each of them once.
+        let stride = (random >> 32) as usize | 1;
+        Self { line: random as usize, stride, lines, left: lines.min(EXAMINED_SLOTS_MAX / LINE_SLOTS) }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        self.line = self.line.wrapping_add(self.stride) & (self.lines - 1);
+        Some(self.line)
+    }
+}
+
+/// Has the memory of some slots fetched.
+#[inline]
+fn fetch_line<S>(slots: &[S], fetch: impl Fn(*const u8)) {
+    let first: *const u8 = slots.as_ptr().cast();
+    for at in (0..size_of_val(slots)).step_by(CACHE_LINE_OCTETS) {
+        fetch(first.wrapping_add(at));
     }
 }
 

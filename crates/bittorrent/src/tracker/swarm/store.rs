@@ -5,7 +5,6 @@ use super::keyed::{InfoHashValue, Keyed};
 use super::peers::{Peers, Put, Wish};
 use super::slot::{Slot, State, TICK_SECONDS};
 use crate::tracker::Event;
-use rand_core::Rng;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -34,6 +33,16 @@ pub struct Announce<S: Slot> {
     pub wanted: usize,
     /// How long it is kept if it does not announce again; at most 36 hours count.
     pub lifetime: Duration,
+    /// Random bits, by which the peers it is told of are chosen.
+    pub random: u64,
+}
+
+impl<S: Slot> Announce<S> {
+    #[inline]
+    fn wish(&self, now_tick: u64) -> Wish<S> {
+        let upload_only = self.seed || self.event == Event::Paused;
+        Wish { asker: S::at(self.peer), upload_only, now_tick, peers: self.wanted, random: self.random }
+    }
 }
 
 /// What the answer to an announce says.
@@ -144,12 +153,11 @@ impl<S: Slot> Swarms<S> {
         Some(place)
     }
 
-    /// Third stage: the peer's slot, where it does not lie within the torrent.
+    /// Third stage: its peers, where they do not lie within the torrent.
     #[inline]
-    pub fn fetch_peers(&self, place: u32, peer: S::Address, fetch: impl Fn(*const u8)) {
-        let Some(torrent) = self.torrents.get(place as usize) else { return };
-        if let Some(address) = torrent.peers.address(&S::at(peer), &self.keyed) {
-            fetch(address);
+    pub fn fetch_peers(&self, place: u32, announce: &Announce<S>, fetch: impl Fn(*const u8)) {
+        if let Some(torrent) = self.torrents.get(place as usize) {
+            torrent.peers.fetch(&announce.wish(0), &self.keyed, fetch);
         }
     }
 
@@ -178,7 +186,6 @@ impl<S: Slot> Swarms<S> {
         at: InfoHashValue,
         info_hash: &[u8; 20],
         announce: &Announce<S>,
-        rng: &mut impl Rng,
         out: &mut [u8],
     ) -> Result<Told, Refusal> {
         let asker = S::at(announce.peer);
@@ -198,12 +205,12 @@ impl<S: Slot> Swarms<S> {
             let (peers, seeds) = torrent.peers.counts();
             return Ok(Told { seeds, leechers: peers - seeds, ..Told::default() });
         }
-        let upload_only = announce.seed || announce.event == Event::Paused;
+        let wish = announce.wish(now_tick);
         let mut stored = false;
         if !asker.is_empty() {
             let lifetime = announce.lifetime.as_secs().min(LIFETIME_SECONDS_MAX);
             let deadline = now.saturating_duration_since(*epoch).as_secs().saturating_add(lifetime);
-            let state = State::new(deadline / TICK_SECONDS, announce.seed, upload_only);
+            let state = State::new(deadline / TICK_SECONDS, announce.seed, wish.upload_only);
             let room = limits.peers_max.saturating_sub(*peers_stored);
             let peers_max = if room == 0 { 0 } else { limits.peers_per_torrent_max as u32 };
             let put = torrent.peers.put(asker.with_state(state), keyed, peers_max);
@@ -214,7 +221,6 @@ impl<S: Slot> Swarms<S> {
                 torrent.completed = torrent.completed.saturating_add(1);
             }
         }
-        let wish = Wish { asker, upload_only, now_tick, peers: announce.wanted, random: rng.next_u64() };
         let written = torrent.peers.select(&wish, out);
         let (peers, seeds) = torrent.peers.counts();
         Ok(Told { seeds, leechers: peers - seeds, peers: written, stored })

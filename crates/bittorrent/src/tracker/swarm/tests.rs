@@ -28,9 +28,10 @@ impl<S: Slot> Tracker<S> {
 
     fn announce(&mut self, torrent: u8, announce: &Announce<S>) -> Result<(Told, Vec<SocketAddr>), Refusal> {
         let info_hash = [torrent; 20];
+        let announce = Announce { random: self.rng.next_u64(), ..*announce };
         let mut out = vec![0; announce.wanted * S::OCTETS];
         let at = self.keyed.info_hash(&info_hash);
-        let told = self.swarms.announce(self.now, at, &info_hash, announce, &mut self.rng, &mut out)?;
+        let told = self.swarms.announce(self.now, at, &info_hash, &announce, &mut out)?;
         let peers = out[..told.peers * S::OCTETS].chunks(S::OCTETS);
         Ok((told, peers.map(|peer| read_peer(S::FAMILY, peer).expect("a peer")).collect()))
     }
@@ -50,7 +51,7 @@ fn six(n: u16) -> SocketAddrV6 {
 }
 
 fn leecher<S: Slot>(peer: S::Address) -> Announce<S> {
-    Announce { peer, event: Event::Started, seed: false, wanted: 50, lifetime: LIFETIME }
+    Announce { peer, event: Event::Started, seed: false, wanted: 50, lifetime: LIFETIME, random: 0 }
 }
 
 fn seed<S: Slot>(peer: S::Address) -> Announce<S> {
@@ -110,7 +111,8 @@ fn compare<S: Slot>(steps: Vec<Step>, address: fn(u16) -> S::Address) -> Result<
                 prop_assert_eq!(tracker.swarms.torrents(), model.len());
             }
             Step::Announce { torrent, peer, event, seed, wanted } => {
-                let announce = Announce { peer: address(peer), event, seed, wanted, lifetime: LIFETIME };
+                let announce =
+                    Announce { peer: address(peer), event, seed, wanted, lifetime: LIFETIME, random: 0 };
                 let (told, peers) = tracker.announce(torrent, &announce).expect("room");
                 if event == Event::Stopped {
                     if let Some(swarm) = model.get_mut(&torrent) {
@@ -280,11 +282,11 @@ fn what_is_fetched_is_what_will_be_read() {
     let count = |_| fetched.set(fetched.get() + 1);
     tracker.swarms.fetch_index(at, count);
     let place = tracker.swarms.fetch_torrent(at, count).expect("known");
-    tracker.swarms.fetch_peers(place, four(0), count);
+    tracker.swarms.fetch_peers(place, &leecher(four(0)), count);
     assert_eq!(fetched.get(), 2, "one peer lies within the torrent");
     for n in 0..20 {
         tracker.announce(1, &leecher(four(n))).expect("room");
     }
-    tracker.swarms.fetch_peers(place, four(0), count);
-    assert_eq!(fetched.get(), 3);
+    tracker.swarms.fetch_peers(place, &leecher(four(0)), count);
+    assert!(fetched.get() > 3);
 }
