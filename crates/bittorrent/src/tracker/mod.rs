@@ -5,7 +5,7 @@
 //! * [`announcer`]: when a client asks which of its torrent's trackers.
 
 //ANN
-//HTTP
+pub mod http;
 pub mod swarm;
 pub mod udp;
 
