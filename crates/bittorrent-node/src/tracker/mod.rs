@@ -2,9 +2,12 @@
 //! from one store.
 
 mod config;
+mod http;
 mod stats;
 mod store;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 pub use config::{AccessKind, Config, ConfigError};
@@ -16,9 +19,10 @@ use bittorrent::tracker::swarm::{Access, Policy, Slot4, Slot6};
 use bittorrent::tracker::udp::ConnectionIds;
 use event::{Reporter, SocketEvent};
 use net::batch::DatagramBatch;
-use net::{Network, Shutdown};
+use net::{ListenOptions, Network, Shutdown};
 use stats::Counters;
-use std::net::SocketAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +60,7 @@ pub enum TrackerError {
 pub struct Tracker {
     shared: Arc<Shared>,
     udp: Arc<[SocketAddr]>,
+    http: Arc<[SocketAddr]>,
 }
 
 /// What all parts of the tracker see.
@@ -69,6 +74,9 @@ struct Shared {
     reporter: Reporter,
     shutdown: Shutdown,
     started: Instant,
+    proxies: HashSet<IpAddr>,
+    scrape_torrents_max: usize,
+    idle_seconds_max: u64,
 }
 
 impl Tracker {
@@ -98,6 +106,22 @@ impl Tracker {
             reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });
             batches.extend(sockets.into_iter().map(|batch| (address, batch)));
         }
+        let mut listeners = Vec::new();
+        let mut http = Vec::new();
+        for &address in &config.http_listen {
+            let failed = |source| TrackerError::Listen { address, source };
+            let listener = network
+                .listen(&ListenOptions {
+                    address,
+                    connections_max: config.connections_max,
+                    connections_per_address_max: config.connections_per_address_max,
+                })
+                .map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            http.push(address);
+            reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });
+            listeners.push(listener);
+        }
         let started = Instant::now();
         let shards = (threads * SHARDS_PER_THREAD).next_power_of_two();
         let shared = Arc::new(Shared {
@@ -109,6 +133,9 @@ impl Tracker {
             reporter,
             shutdown: shutdown.clone(),
             started,
+            proxies: config.proxies.iter().map(IpAddr::to_canonical).collect(),
+            scrape_torrents_max: config.scrape_torrents_max.max(1),
+            idle_seconds_max: config.idle_seconds_max.max(1),
         });
         for (address, batch) in batches {
             let (shared, hold) = (shared.clone(), shutdown.hold());
@@ -124,8 +151,11 @@ impl Tracker {
                 })
                 .map_err(|source| TrackerError::Listen { address, source })?;
         }
+        for listener in listeners {
+            shutdown.spawn(http::accept(shared.clone(), listener));
+        }
         shutdown.spawn(keep(shared.clone()));
-        Ok(Self { shared, udp: udp.into() })
+        Ok(Self { shared, udp: udp.into(), http: http.into() })
     }
 
     /// Takes over another access list; all else stays until the next start.
@@ -140,6 +170,11 @@ impl Tracker {
     /// Where it listens over UDP, in the order of the configuration.
     pub fn udp_addrs(&self) -> &[SocketAddr] {
         &self.udp
+    }
+
+    /// Where it listens over HTTP, in the order of the configuration.
+    pub fn http_addrs(&self) -> &[SocketAddr] {
+        &self.http
     }
 
     /// What it has done and what it holds.

@@ -106,9 +106,10 @@ pub(super) fn serve<S: Served>(shared: &Shared, mut batch: DatagramBatch) {
             announce(shared, shards, shard, now, &mut batch, waiting, &mut rng, &mut tally);
             waiting.clear();
         }
+        // Who has its reply finds it counted.
+        shared.counters.add(&tally, &shared.reporter);
         // What the system could not send is lost as on a wire; the client asks again.
         let _ = batch.send();
-        shared.counters.add(&tally, &shared.reporter);
     }
 }
 
