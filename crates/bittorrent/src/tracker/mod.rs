@@ -4,7 +4,7 @@
 //! * [`swarm`]: what a tracker knows, in bounded memory.
 //! * [`announcer`]: when a client asks which of its torrent's trackers.
 
-//ANN
+pub mod announcer;
 pub mod http;
 pub mod swarm;
 pub mod udp;
