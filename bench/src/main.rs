@@ -4,6 +4,8 @@
 mod dns;
 mod row;
 mod smtp;
+mod threads;
+mod tracker;
 
 use clap::{Parser, ValueEnum};
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ enum What {
     Dns,
     /// Mail taken by the MX, against Postfix.
     Smtp,
+    /// Announces to the tracker over UDP, against opentracker, aquatic and a bare echo.
+    Tracker,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.what {
         What::Dns => dns::run(arguments.json),
         What::Smtp => smtp::run(arguments.json),
+        What::Tracker => tracker::run(arguments.json),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

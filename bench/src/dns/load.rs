@@ -1,6 +1,6 @@
 //! The load: queries in batches from a thread of their own.
 
-use super::servers::Measured;
+use crate::threads::Measured;
 use net::Network;
 use net::batch::BatchOptions;
 use std::io;
@@ -75,15 +75,4 @@ pub(super) fn ask(server: SocketAddr, query: &[u8]) -> io::Result<usize> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Err(io::Error::other(format!("the server at {server} does not answer")))
-}
-
-/// Keeps a thread on one processor, so that the load runs on the other.
-pub(super) fn pin(thread: &Path, processor: &str) {
-    let id = thread.file_name().unwrap_or_default();
-    let _ = Command::new("taskset").args(["-pc", processor]).arg(id).stdout(Stdio::null()).status();
-}
-
-/// The calling thread, as a folder of /proc.
-pub(super) fn this_thread() -> io::Result<PathBuf> {
-    Ok(Path::new("/proc").join(std::fs::read_link("/proc/thread-self")?))
 }

@@ -9,9 +9,10 @@ mod load;
 mod servers;
 
 use crate::row::{Figure, Row};
-use load::{Load, blast, pin, this_thread};
+use crate::threads::{Measured, pin, this_thread, threads_named};
+use load::{Load, blast};
 use net::Shutdown;
-use servers::{Foreign, Measured, start_echo, start_ours, threads_named};
+use servers::{Foreign, start_echo, start_ours};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;

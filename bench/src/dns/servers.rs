@@ -2,6 +2,7 @@
 
 use super::load;
 use super::query;
+use crate::threads::Measured;
 use dns_server::authoritative::{Config, Server, ZoneConfig};
 use net::batch::{BatchOptions, DatagramBatch};
 use net::{Network, Shutdown};
@@ -65,34 +66,6 @@ fn echo(mut batch: DatagramBatch, added: &AtomicUsize, shutdown: &Shutdown) -> i
     Ok(())
 }
 
-/// A server and the threads that answer in it, as folders of /proc.
-pub(super) struct Measured {
-    pub(super) address: SocketAddr,
-    pub(super) threads: Vec<PathBuf>,
-}
-
-impl Measured {
-    /// Seconds its threads have run, in the kernel and outside of it.
-    pub(super) fn cpu_seconds(&self) -> f64 {
-        let nanoseconds = |thread: &PathBuf| -> Option<f64> {
-            std::fs::read_to_string(thread.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
-        };
-        self.threads.iter().filter_map(nanoseconds).sum::<f64>() / 1e9
-    }
-}
-
-/// The threads of this process with this name.
-pub(super) fn threads_named(name: &str) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/task")? {
-        let thread = entry?.path();
-        if std::fs::read_to_string(thread.join("comm"))?.trim() == name {
-            found.push(thread);
-        }
-    }
-    Ok(found)
-}
-
 /// A foreign server, on a configuration of its own.
 pub(super) struct Foreign {
     child: Child,
@@ -153,19 +126,7 @@ impl Foreign {
 
     /// All threads of the processes it consists of.
     pub(super) fn measured(&self) -> io::Result<Measured> {
-        let mut family = vec![self.child.id()];
-        let mut threads = Vec::new();
-        let mut index = 0;
-        while let Some(id) = family.get(index) {
-            for entry in std::fs::read_dir(format!("/proc/{id}/task"))? {
-                let thread = entry?.path();
-                let children = std::fs::read_to_string(thread.join("children"))?;
-                family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-                threads.push(thread);
-            }
-            index += 1;
-        }
-        Ok(Measured { address: self.address, threads })
+        Measured::of_process(self.address, self.child.id())
     }
 }
 

@@ -1,4 +1,4 @@
-//! BitTorrent services: downloading and seeding.
+//! BitTorrent services: downloading, seeding and tracking.
 //!
 //! An [`Engine`] runs all torrents of a host on one thread: their state is never
 //! locked. What may wait for a disk (hashing, writing, checking) happens on a
@@ -9,6 +9,7 @@ mod engine;
 mod handshake;
 mod progress;
 mod swarm;
+pub mod tracker;
 mod transport;
 
 pub use engine::{Engine, EngineError, Handle, Settings, What};

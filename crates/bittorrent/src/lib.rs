@@ -6,4 +6,5 @@ pub mod encryption;
 pub mod lsd;
 pub mod metainfo;
 pub mod torrent;
+pub mod tracker;
 pub mod wire;

@@ -9,6 +9,7 @@
 //! the **server** side only (received and sent), the client tells only what the
 //! server cannot know: that it gave up waiting, or tried again.
 
+mod bittorrent;
 mod dns;
 mod host;
 pub mod log;
@@ -16,6 +17,7 @@ mod mail;
 pub mod metrics;
 mod socket;
 
+pub use bittorrent::BittorrentEvent;
 pub use dns::{DnsEvent, ResponseKind};
 pub use host::HostEvent;
 pub use mail::MailEvent;
@@ -44,6 +46,8 @@ pub enum Event {
     Dns(DnsEvent),
     /// Mail.
     Mail(MailEvent),
+    /// Torrents.
+    Bittorrent(BittorrentEvent),
     /// Connections and datagrams, whatever they carry.
     Socket(SocketEvent),
     /// A host's services and settings.
@@ -56,6 +60,7 @@ impl Event {
         match self {
             Event::Dns(event) => event.detail(),
             Event::Mail(event) => event.detail(),
+            Event::Bittorrent(event) => event.detail(),
             Event::Socket(event) => event.detail(),
             Event::Host(event) => event.detail(),
         }
@@ -67,6 +72,7 @@ impl fmt::Display for Event {
         match self {
             Event::Dns(event) => event.fmt(f),
             Event::Mail(event) => event.fmt(f),
+            Event::Bittorrent(event) => event.fmt(f),
             Event::Socket(event) => event.fmt(f),
             Event::Host(event) => event.fmt(f),
         }

@@ -42,7 +42,11 @@ impl Observer for Log {
 impl Event {
     /// Whether the event only adds to counters.
     fn is_counter(&self) -> bool {
-        matches!(self, Event::Dns(crate::DnsEvent::Answered { .. }))
+        matches!(
+            self,
+            Event::Dns(crate::DnsEvent::Answered { .. })
+                | Event::Bittorrent(crate::BittorrentEvent::TrackerAnswered { .. })
+        )
     }
 
     /// Whether an operator should look at it.

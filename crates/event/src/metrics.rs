@@ -1,7 +1,7 @@
 //! The metrics: events counted, in the OpenMetrics text format that Prometheus
 //! reads.
 
-use crate::{Detail, DnsEvent, Event, MailEvent, Observer, SocketEvent, Told};
+use crate::{BittorrentEvent, Detail, DnsEvent, Event, MailEvent, Observer, SocketEvent, Told};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -44,6 +44,7 @@ pub struct Metrics {
     dns_transfers: Family<Outcome, Counter>,
     mail_messages: Family<Outcome, Counter>,
     mail_octets: Counter,
+    tracker_requests: Family<Outcome, Counter>,
     logins: Family<Login, Counter>,
     limits: Family<Limit, Counter>,
 }
@@ -59,6 +60,7 @@ impl Metrics {
             dns_transfers: Family::default(),
             mail_messages: Family::default(),
             mail_octets: Counter::default(),
+            tracker_requests: Family::default(),
             logins: Family::default(),
             limits: Family::default(),
         };
@@ -73,6 +75,11 @@ impl Metrics {
         r.register("dns_transfers", "Zone transfers, by direction", metrics.dns_transfers.clone());
         r.register("mail_messages", "Messages, by what became of them", metrics.mail_messages.clone());
         r.register("mail_accepted_octets", "Octets of accepted messages", metrics.mail_octets.clone());
+        r.register(
+            "tracker_requests",
+            "Requests to the tracker, by what became of them",
+            metrics.tracker_requests.clone(),
+        );
         r.register("logins", "Logins, by service and outcome", metrics.logins.clone());
         r.register("limits_reached", "Connections turned away, by the limit reached", metrics.limits.clone());
         metrics
@@ -139,6 +146,17 @@ impl Observer for Metrics {
                 let outcome = if *success { "success" } else { "failure" };
                 self.logins.get_or_create(&Login { service, outcome }).inc();
             }
+            Event::Bittorrent(BittorrentEvent::TrackerAnswered { connects, announces, scrapes, refused }) => {
+                let counts = [
+                    ("connect", connects),
+                    ("announce", announces),
+                    ("scrape", scrapes),
+                    ("refused", refused),
+                ];
+                for (outcome, count) in counts {
+                    self.tracker_requests.get_or_create(&Outcome { outcome }).inc_by(u64::from(*count));
+                }
+            }
             Event::Socket(SocketEvent::LimitReached { limit, .. }) => {
                 self.limits.get_or_create(&Limit { limit }).inc();
             }
@@ -161,8 +179,10 @@ mod tests {
         let reporter = stream.reporter("ns1.utopia.test");
         reporter.tell(DnsEvent::Answered { queries: 64, name_errors: 3, truncated: 1, refused: 0 });
         reporter.tell(MailEvent::Delivered { id: "1".to_owned() });
+        reporter.tell(BittorrentEvent::TrackerAnswered { connects: 1, announces: 9, scrapes: 0, refused: 0 });
         let text = metrics.text();
         assert!(text.contains(r#"utopia_dns_answers_total{outcome="all"} 64"#), "{text}");
+        assert!(text.contains(r#"utopia_tracker_requests_total{outcome="announce"} 9"#), "{text}");
         assert!(text.contains(r#"utopia_mail_messages_total{outcome="delivered"} 1"#), "{text}");
     }
 

@@ -1,0 +1,139 @@
+//! What is measured: ours, the echo, and foreign trackers with one thread each.
+
+use super::PEERS_TOLD;
+use super::load::Load;
+use crate::threads::Measured;
+use bittorrent::tracker::udp::{CONNECT_OCTETS, write_announce_head, write_connect};
+use bittorrent_node::tracker::{Config, Tracker};
+use net::batch::{BatchOptions, DatagramBatch};
+use net::{Network, Shutdown};
+use std::fmt::Write as _;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+/// Octets of a reply with all the peers it may have.
+const REPLY_OCTETS: usize = 20 + 6 * PEERS_TOLD as usize;
+
+/// Our tracker, of this process.
+pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<SocketAddr> {
+    let config = Config {
+        udp_listen: vec![([127, 0, 0, 1], 0).into()],
+        threads: 1,
+        peers_max: PEERS_TOLD,
+        ..Config::default()
+    };
+    let tracker = Tracker::start(&config, Network::new(), event::Reporter::silent(), shutdown.clone())
+        .map_err(io::Error::other)?;
+    tracker.udp_addrs().first().copied().ok_or_else(|| io::Error::other("the tracker does not listen"))
+}
+
+/// The same socket code, and nothing else: each datagram is answered with as
+/// many octets as an announce's reply has.
+pub(super) fn start_echo(shutdown: &Shutdown) -> io::Result<SocketAddr> {
+    let options = BatchOptions::at(([127, 0, 0, 1], 0).into());
+    let mut batches = Network::new().datagram_batches(&options)?;
+    let batch = batches.pop().ok_or_else(|| io::Error::other("no socket"))?;
+    let address = batch.local_addr();
+    let (shutdown, hold) = (shutdown.clone(), shutdown.hold());
+    thread::Builder::new().name("echo".to_owned()).spawn(move || {
+        let ended = echo(batch, &shutdown);
+        drop(hold);
+        ended
+    })?;
+    Ok(address)
+}
+
+fn echo(mut batch: DatagramBatch, shutdown: &Shutdown) -> io::Result<()> {
+    while !shutdown.is_requested() {
+        batch.receive()?;
+        for (datagram, mut reply) in batch.exchanges() {
+            let length = if datagram.octets.len() == CONNECT_OCTETS {
+                write_connect(7, 1, reply.buffer())
+            } else {
+                write_announce_head(7, 1, 1, 1, reply.buffer());
+                REPLY_OCTETS
+            };
+            reply.set_len(length);
+        }
+        batch.send()?;
+    }
+    Ok(())
+}
+
+/// A foreign tracker, on a configuration of its own.
+pub(super) struct Foreign {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Foreign {
+    /// Opentracker; `None` where it is not installed. Debian's serves only
+    /// torrents on a list.
+    pub(super) fn opentracker(folder: &Path, load: &Load) -> io::Result<Option<Self>> {
+        let Some(program) = installed("opentracker") else { return Ok(None) };
+        let list = load.info_hashes().fold(String::new(), |mut list, info_hash| {
+            // Writing to a string cannot fail.
+            for octet in info_hash {
+                let _ = write!(list, "{octet:02x}");
+            }
+            list.push('\n');
+            list
+        });
+        std::fs::write(folder.join("list"), list)?;
+        // It gives up its privileges where it has any, and must still read the list.
+        Command::new("chmod").arg("755").arg(folder).status()?;
+        let port = free_port()?;
+        let mut command = Command::new(program);
+        command.args(["-i", "127.0.0.1", "-P", &port.to_string(), "-p", &port.to_string()]);
+        command.arg("-d").arg(folder).args(["-w", "list"]).current_dir(folder);
+        Self::start(command, port).map(Some)
+    }
+
+    /// Aquatic with one socket worker; `None` where it is not installed.
+    pub(super) fn aquatic(folder: &Path) -> io::Result<Option<Self>> {
+        let Some(program) = installed("aquatic_udp") else { return Ok(None) };
+        let port = free_port()?;
+        let file = folder.join("aquatic.toml");
+        let configuration = format!(
+            "socket_workers = 1\n[network]\naddress = \"127.0.0.1:{port}\"\n[protocol]\nmax_response_peers = {PEERS_TOLD}\n"
+        );
+        std::fs::write(&file, configuration)?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&file);
+        Self::start(command, port).map(Some)
+    }
+
+    fn start(mut command: Command, port: u16) -> io::Result<Self> {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { child, address: ([127, 0, 0, 1], port).into() })
+    }
+
+    /// All threads of the processes it consists of.
+    pub(super) fn measured(&self) -> io::Result<Measured> {
+        // Once it answers, its threads are there.
+        let measured = Measured::of_process(self.address, self.child.id())?;
+        super::load::Client::new(&measured)?;
+        Measured::of_process(self.address, self.child.id())
+    }
+}
+
+/// Where a program is installed.
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// A port that nobody has, over UDP and TCP.
+fn free_port() -> io::Result<u16> {
+    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

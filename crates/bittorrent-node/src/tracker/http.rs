@@ -1,0 +1,282 @@
+//! The HTTP protocol: one task a connection, requests answered in order. The
+//! head of a GET is all of HTTP that is needed, so it is read by hand: it takes
+//! less time than the system calls around it.
+
+use super::stats::Tally;
+use super::udp::Served;
+use super::{NOT_SERVED, Shared, tell};
+use bittorrent::tracker::http::{
+    self, Announced, HEAD_OCTETS_MAX, Head, HeadError, Scrape, write_announced, write_failure, write_scraped,
+};
+use bittorrent::tracker::swarm::{Announce, Counts, Refusal, Slot4, Slot6, Told};
+use bytes::BytesMut;
+use net::{Listener, Phase, Stream, within};
+use rand::Rng as _;
+use rand::rngs::SmallRng;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Octets of replies gathered before they are written.
+const GATHERED_OCTETS_MAX: usize = 32 * 1024;
+/// How long a client may take to accept what we say.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long after the last request a client's rest is read, so that it sees the
+/// reply before the end.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// Peers told in one reply over HTTP, of each family.
+const PEERS_MAX: usize = 1_000;
+
+/// Accepts connections until the shutdown is requested.
+pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
+    loop {
+        let stream = tokio::select! {
+            () = shared.shutdown.requested() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::error!(%error, "listening for the tracker over HTTP is over");
+                    return;
+                }
+            },
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let shutdown = shared.shutdown.clone();
+            let peer = stream.peer_addr();
+            tokio::select! {
+                () = shutdown.requested() => {}
+                // A client that goes away or is idle is nobody's fault.
+                ended = serve(&shared, stream) => if let Err(error) = ended {
+                    tracing::debug!(%peer, %error, "tracker connection ended");
+                }
+            }
+        });
+    }
+}
+
+async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
+    let mut rng: SmallRng = rand::make_rng();
+    let mut input = BytesMut::with_capacity(1_024);
+    let mut output = Vec::new();
+    let mut body = Vec::new();
+    let idle = Duration::from_secs(shared.idle_seconds_max);
+    let mut keep_alive = true;
+    loop {
+        let mut tally = Tally::default();
+        let mut used = 0;
+        while keep_alive && output.len() < GATHERED_OCTETS_MAX {
+            body.clear();
+            let status = match Head::read(&input[used..]) {
+                Ok(None) => break,
+                Ok(Some(head)) => {
+                    used += head.octets;
+                    keep_alive = head.keep_alive;
+                    let client = shared.client(stream.peer_addr(), &head);
+                    answer(shared, client, stream.local_addr(), &head, &mut rng, &mut body, &mut tally)
+                }
+                Err(error) => {
+                    keep_alive = false;
+                    tally.refused += 1;
+                    tell::refused(&shared.reporter, stream.peer_addr(), &error.to_string());
+                    body.extend_from_slice(format!("{error}\n").as_bytes());
+                    Status::of(error)
+                }
+            };
+            let connection = if keep_alive { "" } else { "Connection: close\r\n" };
+            let Status { line, kind } = status;
+            let length = body.len();
+            write!(
+                output,
+                "HTTP/1.1 {line}\r\nContent-Type: {kind}\r\n{connection}Content-Length: {length}\r\n\r\n"
+            )?;
+            output.extend_from_slice(&body);
+        }
+        if used > 0 || !keep_alive {
+            let _ = input.split_to(used);
+            shared.counters.add(&tally, &shared.reporter);
+        }
+        let more = output.len() >= GATHERED_OCTETS_MAX;
+        if !output.is_empty() {
+            within(WRITE_PATIENCE, Phase::Write, stream.write_all(&output)).await?;
+            output.clear();
+        }
+        if !keep_alive {
+            return end(stream).await;
+        }
+        if more {
+            continue;
+        }
+        input.reserve(1_024);
+        if within(idle, Phase::Read, stream.read_buf(&mut input)).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Says that no more comes, and reads for a moment what the client still sends:
+/// closing over unread octets would reset the connection, and the reply with it.
+async fn end(mut stream: Stream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; 1_024];
+    let drain = async {
+        for _ in 0..HEAD_OCTETS_MAX {
+            if stream.read(&mut rest).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    };
+    within(DRAIN_PATIENCE, Phase::Read, drain).await
+}
+
+/// The first line of a response, and what its body is.
+#[derive(Debug, Clone, Copy)]
+struct Status {
+    line: &'static str,
+    kind: &'static str,
+}
+
+impl Status {
+    const BENCODED: Self = Self { line: "200 OK", kind: "text/plain" };
+    const JSON: Self = Self { line: "200 OK", kind: "application/json" };
+    const NOT_FOUND: Self = Self { line: "404 Not Found", kind: "text/plain" };
+
+    fn of(error: HeadError) -> Self {
+        let line = match error {
+            HeadError::TooLong => "431 Request Header Fields Too Large",
+            HeadError::Version => "505 HTTP Version Not Supported",
+            HeadError::Method => "405 Method Not Allowed\r\nAllow: GET",
+            HeadError::Broken => "400 Bad Request",
+        };
+        Self { line, kind: "text/plain" }
+    }
+}
+
+impl Shared {
+    /// Who asks: the other end, or whom a known proxy asks for.
+    fn client(&self, peer: SocketAddr, head: &Head<'_>) -> SocketAddr {
+        let client = match head.forwarded_for {
+            Some(client) if self.proxies.contains(&peer.ip()) => client,
+            _ => peer.ip(),
+        };
+        SocketAddr::new(client.to_canonical(), peer.port())
+    }
+}
+
+/// Writes the body of the reply to one request.
+fn answer(
+    shared: &Shared,
+    client: SocketAddr,
+    local: SocketAddr,
+    head: &Head<'_>,
+    rng: &mut SmallRng,
+    body: &mut Vec<u8>,
+    tally: &mut Tally,
+) -> Status {
+    let outcome = match head.path {
+        b"/announce" => {
+            announce(shared, client, local, head.query, rng, body).map(|()| tally.http_announces += 1)
+        }
+        b"/scrape" => scrape(shared, head.query, body).map(|()| tally.scrapes += 1),
+        b"/stats" => {
+            // Numbers can be written; memory takes them.
+            let _ = serde_json::to_writer(&mut *body, &shared.stats());
+            return Status::JSON;
+        }
+        _ => {
+            body.extend_from_slice(b"There is nothing here but /announce, /scrape and /stats\n");
+            return Status::NOT_FOUND;
+        }
+    };
+    if let Err(reason) = outcome {
+        tally.refused += 1;
+        tell::refused(&shared.reporter, client, &reason);
+        write_failure(&reason, body);
+    }
+    Status::BENCODED
+}
+
+fn announce(
+    shared: &Shared,
+    client: SocketAddr,
+    local: SocketAddr,
+    query: &[u8],
+    rng: &mut SmallRng,
+    body: &mut Vec<u8>,
+) -> Result<(), String> {
+    let request = http::Announce::read(query).map_err(|error| error.to_string())?;
+    if !shared.access.load().permits(&request.info_hash) {
+        return Err(NOT_SERVED.to_owned());
+    }
+    let mut peers = Vec::new();
+    let mut others = Vec::new();
+    // The other family's peers are told too, but the client is not stored with
+    // them: its address there is not known (BEP 7).
+    let told = match client.ip() {
+        IpAddr::V4(_) => {
+            take::<Slot6>(shared, &request, unspecified(client), 0, rng, &mut others).ok();
+            take::<Slot4>(shared, &request, client.ip(), request.port, rng, &mut peers)
+        }
+        IpAddr::V6(_) => {
+            take::<Slot4>(shared, &request, unspecified(client), 0, rng, &mut others).ok();
+            take::<Slot6>(shared, &request, client.ip(), request.port, rng, &mut peers)
+        }
+    };
+    let told = told.map_err(|refusal| refusal.to_string())?;
+    tell::announced(&shared.reporter, client, local, &request.info_hash, request.event, told.peers);
+    let (four, six) = if client.is_ipv4() { (&peers, &others) } else { (&others, &peers) };
+    let reply = Announced {
+        interval_seconds: shared.policy.interval(rng),
+        min_interval_seconds: shared.policy.min_interval_seconds,
+        seeds: told.seeds,
+        leechers: told.leechers,
+        external_ip: client.ip(),
+        peers: four,
+        peers6: six,
+        compact: request.compact != Some(false),
+    };
+    write_announced(&reply, body);
+    Ok(())
+}
+
+/// No address of the family that is not the client's.
+fn unspecified(client: SocketAddr) -> IpAddr {
+    if client.is_ipv4() { [0; 16].into() } else { [0; 4].into() }
+}
+
+/// Takes the announce in one family's store; gives compact peers.
+fn take<S: Served>(
+    shared: &Shared,
+    request: &http::Announce,
+    client: IpAddr,
+    port: u16,
+    rng: &mut SmallRng,
+    peers: &mut Vec<u8>,
+) -> Result<Told, Refusal> {
+    let Some(peer) = S::address(client, port) else { return Ok(Told::default()) };
+    let announce = Announce {
+        peer,
+        event: request.event,
+        seed: request.left == Some(0),
+        wanted: shared.policy.wanted(request.num_want.unwrap_or(-1)).min(PEERS_MAX),
+        lifetime: shared.policy.lifetime(),
+        random: rng.next_u64(),
+    };
+    peers.resize(announce.wanted * S::OCTETS, 0);
+    let at = shared.store.keyed.info_hash(&request.info_hash);
+    let told = S::shards(&shared.store).announce(Instant::now(), at, &request.info_hash, &announce, peers)?;
+    peers.truncate(told.peers * S::OCTETS);
+    Ok(told)
+}
+
+fn scrape(shared: &Shared, query: &[u8], body: &mut Vec<u8>) -> Result<(), String> {
+    let request = Scrape::read(query, shared.scrape_torrents_max).map_err(|error| error.to_string())?;
+    let access = shared.access.load();
+    let served = request.info_hashes.iter().filter(|info_hash| access.permits(info_hash));
+    let counted = served.map(|info_hash| (info_hash, shared.store.scrape(info_hash, true)));
+    write_scraped(counted.filter(|(_, counts)| *counts != Counts::default()), body);
+    Ok(())
+}
