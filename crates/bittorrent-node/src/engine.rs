@@ -2,11 +2,14 @@
 //! listeners for their peers, and what all of them share.
 
 use crate::handshake;
+use crate::names::Names;
 use crate::progress::Progress;
 use crate::swarm::{self, Buffers, Command, Options, Swarm};
 use bittorrent::encryption::{Policy, ServedKeys};
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::torrent::bandwidth::TokenBucket;
+use bittorrent::tracker::Family;
+use bittorrent::tracker::announcer::{ConnectionCache, TrackerUrl};
 use bittorrent::wire::PeerId;
 use net::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
 use std::cell::{Cell, RefCell};
@@ -44,6 +47,8 @@ pub struct Settings {
     pub download_per_second: Option<u64>,
     /// Octets a second to peers, all torrents together.
     pub upload_per_second: Option<u64>,
+    /// Finds trackers and web servers.
+    pub names: Names,
 }
 
 /// Why an engine did not start, or did not take a torrent.
@@ -73,6 +78,16 @@ pub enum What {
 }
 
 impl What {
+    /// Its trackers, tier by tier; those whose URL is of no use are left out.
+    fn trackers(&self) -> Vec<Vec<TrackerUrl>> {
+        let read = |tier: &[String]| tier.iter().filter_map(|url| TrackerUrl::parse(url).ok()).collect();
+        match self {
+            What::Metainfo(metainfo) => metainfo.trackers.iter().map(|tier| read(tier)).collect(),
+            // A link has no tiers: each is one of its own.
+            What::Magnet(magnet) => magnet.trackers.chunks(1).map(read).collect(),
+        }
+    }
+
     fn hashes(&self) -> InfoHashes {
         match self {
             What::Metainfo(metainfo) => metainfo.info.hashes(),
@@ -111,6 +126,12 @@ pub(crate) struct Context {
     pub(crate) peer_id: PeerId,
     pub(crate) buffers: Buffers,
     pub(crate) encryption: Policy,
+    pub(crate) names: Names,
+    /// By which trackers may know us again on another address.
+    pub(crate) key: u32,
+    /// What trackers over UDP gave us.
+    pub(crate) trackers: RefCell<ConnectionCache>,
+    families: Vec<Family>,
     port: Cell<u16>,
     download: RefCell<TokenBucket>,
     upload: RefCell<TokenBucket>,
@@ -123,6 +144,11 @@ impl Context {
     /// The port that peers connect to.
     pub(crate) fn port(&self) -> u16 {
         self.port.get()
+    }
+
+    /// The address families that peers can reach us over.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.families.clone()
     }
 
     /// The torrent of an info-hash.
@@ -281,6 +307,10 @@ async fn serve(
         peer_id: PeerId::generate(&mut rand::rng()),
         buffers: Buffers::new(settings.memory_octets_max),
         encryption: settings.encryption,
+        names: settings.names.clone(),
+        key: rand::random(),
+        trackers: RefCell::default(),
+        families: families(&settings.listen),
         port: Cell::new(0),
         download: RefCell::new(TokenBucket::new(now, settings.download_per_second)),
         upload: RefCell::new(TokenBucket::new(now, settings.upload_per_second)),
@@ -330,6 +360,14 @@ async fn serve(
     context.torrents.borrow_mut().clear();
 }
 
+/// The families of addresses, each once; IPv4 where nothing is listened on.
+fn families(addresses: &[SocketAddr]) -> Vec<Family> {
+    let all = [Family::V4, Family::V6].into_iter();
+    let found: Vec<Family> =
+        all.filter(|family| addresses.iter().any(|address| Family::of(*address) == *family)).collect();
+    if found.is_empty() { vec![Family::V4] } else { found }
+}
+
 fn listen(context: &Context, settings: &Settings) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
     let bounds = ListenBounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
     let open = |address: &SocketAddr| {
@@ -352,6 +390,7 @@ fn begin(
     if let Some(hash) = hashes.wire().find(|hash| torrents.contains_key(&hash.0)) {
         return Err(EngineError::Twice(hash.to_string()));
     }
+    let trackers = what.trackers();
     let (name, metainfo) = match what {
         What::Metainfo(metainfo) => (metainfo.info.name().to_owned(), Some(metainfo)),
         What::Magnet(magnet) => {
@@ -367,7 +406,7 @@ fn begin(
     let (tell, progress) = watch::channel(swarm.progress(Instant::now()));
     let (of, context) = (swarm.clone(), context.clone());
     running.spawn_local(async move {
-        swarm::run(swarm, taken, tell).await;
+        swarm::run(swarm, trackers, taken, tell).await;
         context.torrents.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, &of));
     });
     Ok(Handle { hashes, commands, progress })

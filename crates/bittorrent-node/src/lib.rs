@@ -4,14 +4,19 @@
 //! locked. What may wait for a disk (hashing, writing, checking) happens on a
 //! thread for each torrent.
 
+mod announce;
 mod content;
 mod engine;
 mod handshake;
+mod http;
+mod names;
 mod progress;
 mod swarm;
 pub mod tracker;
 mod transport;
 
 pub use engine::{Engine, EngineError, Handle, Settings, What};
+pub use http::HttpError;
+pub use names::Names;
 pub use progress::{PeerLine, Progress, Stage};
 pub use swarm::Options;

@@ -59,6 +59,8 @@ pub struct Progress {
     pub seeds: u32,
     /// Addresses that are known.
     pub known_peers: usize,
+    /// The trackers that were asked, with why those failed that did.
+    pub trackers: Vec<(String, Option<String>)>,
     /// The peers.
     pub peers: Vec<PeerLine>,
 }

@@ -122,13 +122,18 @@ impl Active {
         });
     }
 
+    /// Octets of wanted pieces that are not here.
+    pub(super) fn left_octets(&self) -> u64 {
+        let lengths = self.torrent.lengths();
+        self.torrent.missing().iter().map(|piece| u64::from(lengths.octets(piece))).sum()
+    }
+
     pub(super) fn show(&self, now: Instant, progress: &mut Progress) {
         let lengths = self.torrent.lengths();
         let have = self.torrent.have();
         progress.have_pieces = have.count();
         progress.have_octets = have.iter().map(|piece| u64::from(lengths.octets(piece))).sum();
-        progress.left_octets =
-            self.torrent.missing().iter().map(|piece| u64::from(lengths.octets(piece))).sum();
+        progress.left_octets = self.left_octets();
         let totals = self.torrent.totals();
         progress.received_octets = totals.received_octets;
         progress.sent_octets = totals.sent_octets;

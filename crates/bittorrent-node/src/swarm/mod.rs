@@ -45,6 +45,9 @@ use tokio::sync::Notify;
 /// Requests of a peer that we queue, told in the extended handshake (reqq).
 const REQUESTS_MAX: u32 = 500;
 
+/// Connections below which trackers are asked for more as soon as they allow it.
+const PEERS_WANTED: usize = 20;
+
 /// Why a connection ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
@@ -117,6 +120,17 @@ struct State {
     banned: BTreeSet<IpAddr>,
     /// Octets sent before this run.
     sent_before: u64,
+    /// The trackers that were asked, and why those failed that did.
+    trackers: BTreeMap<String, Option<String>>,
+}
+
+/// What trackers are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Transferred {
+    pub(crate) received_octets: u64,
+    pub(crate) sent_octets: u64,
+    /// `None` while it is not known.
+    pub(crate) left_octets: Option<u64>,
 }
 
 /// A peer whose handshake is done.
@@ -163,6 +177,7 @@ impl Swarm {
             contacts: Contacts::default(),
             banned: BTreeSet::new(),
             sent_before: 0,
+            trackers: BTreeMap::new(),
         };
         Self {
             hashes,
@@ -325,6 +340,31 @@ impl Swarm {
         }
     }
 
+    /// What was transferred in this run.
+    pub(crate) fn transferred(&self) -> Transferred {
+        let state = self.state.borrow();
+        let Some(active) = &state.active else {
+            return Transferred { received_octets: 0, sent_octets: 0, left_octets: None };
+        };
+        let totals = active.torrent.totals();
+        Transferred {
+            received_octets: totals.received_octets,
+            sent_octets: totals.sent_octets,
+            left_octets: Some(active.left_octets()),
+        }
+    }
+
+    /// Whether it has too few addresses of peers.
+    pub(crate) fn wants_peers(&self) -> bool {
+        let state = self.state.borrow();
+        matches!(state.stage, Stage::Metadata | Stage::Downloading) && state.peers.len() < PEERS_WANTED
+    }
+
+    /// What a tracker did.
+    pub(crate) fn note_tracker(&self, url: &impl std::fmt::Display, failure: Option<String>) {
+        self.state.borrow_mut().trackers.insert(url.to_string(), failure);
+    }
+
     /// Connecting came to nothing.
     pub(crate) fn contact_failed(&self, now: Instant, address: SocketAddr) {
         self.state.borrow_mut().contacts.closed(now, address, false);
@@ -451,6 +491,8 @@ impl Swarm {
                 .collect();
         }
         progress.connections = state.peers.len();
+        progress.trackers =
+            state.trackers.iter().map(|(url, failure)| (url.clone(), failure.clone())).collect();
         progress.sent_octets += state.sent_before;
         progress
     }

@@ -3,15 +3,18 @@
 
 use super::Swarm;
 use super::contacts::Source;
+use crate::announce;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
 use crate::progress::Progress;
 use bittorrent::torrent::TICK;
+use bittorrent::tracker::announcer::TrackerUrl;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 
 /// How often the progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,6 +33,7 @@ pub(crate) enum Command {
 /// Runs the torrent until it is stopped.
 pub(crate) async fn run(
     swarm: Rc<Swarm>,
+    trackers: Vec<Vec<TrackerUrl>>,
     mut commands: mpsc::Receiver<Command>,
     progress: watch::Sender<Progress>,
 ) {
@@ -38,7 +42,12 @@ pub(crate) async fn run(
     let mut looking: Option<(Arc<Content>, Worker)> = None;
     let mut told = tokio::time::interval(PROGRESS_INTERVAL);
     let mut ticks = tokio::time::interval(TICK);
+    let leave = Rc::new(Notify::new());
+    let mut announcing = JoinSet::new();
     swarm.add_contacts(Source::User, swarm.options.peers.iter().copied());
+    if swarm.geometry().is_none() {
+        begin_announcing(&swarm, &trackers, &leave, &mut announcing);
+    }
     loop {
         let now = Instant::now();
         if tell.is_some() {
@@ -72,6 +81,7 @@ pub(crate) async fn run(
                 Done::Looked { result } => if let Some((content, worker)) = looking.take() {
                     swarm.activate(Instant::now(), content, worker, result);
                     progress.send_replace(swarm.progress(Instant::now()));
+                    begin_announcing(&swarm, &trackers, &leave, &mut announcing);
                 },
                 one => swarm.handle_done(Instant::now(), one),
             },
@@ -81,6 +91,7 @@ pub(crate) async fn run(
             },
         }
     }
+    leave.notify_waiters();
     if swarm.begin_end(Instant::now()) {
         let ended = async {
             while let Some(one) = done.recv().await {
@@ -95,7 +106,22 @@ pub(crate) async fn run(
             tracing::warn!("the disk is slow: the next start checks all pieces of the torrent");
         }
     }
+    while announcing.join_next().await.is_some() {}
     progress.send_replace(swarm.progress(Instant::now()));
+}
+
+/// Announces the torrent under each of its info-hashes, unless it does already.
+fn begin_announcing(
+    swarm: &Rc<Swarm>,
+    trackers: &[Vec<TrackerUrl>],
+    leave: &Rc<Notify>,
+    announcing: &mut JoinSet<()>,
+) {
+    if announcing.is_empty() {
+        for hash in swarm.hashes.wire() {
+            announcing.spawn_local(announce::run(swarm.clone(), hash, trackers.to_vec(), leave.clone()));
+        }
+    }
 }
 
 impl Swarm {

@@ -19,7 +19,7 @@ use bittorrent::tracker::swarm::{Access, Policy, Slot4, Slot6};
 use bittorrent::tracker::udp::ConnectionIds;
 use event::{Reporter, SocketEvent};
 use net::batch::DatagramBatch;
-use net::{ListenOptions, Network, Shutdown};
+use net::{ListenBounds, ListenOptions, Network, Shutdown};
 use stats::Counters;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -106,17 +106,13 @@ impl Tracker {
             reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });
             batches.extend(sockets.into_iter().map(|batch| (address, batch)));
         }
+        let bounds = ListenBounds::new(config.connections_max, config.connections_per_address_max);
         let mut listeners = Vec::new();
         let mut http = Vec::new();
         for &address in &config.http_listen {
             let failed = |source| TrackerError::Listen { address, source };
-            let listener = network
-                .listen(&ListenOptions {
-                    address,
-                    connections_max: config.connections_max,
-                    connections_per_address_max: config.connections_per_address_max,
-                })
-                .map_err(failed)?;
+            let listener =
+                network.listen(&ListenOptions { address, bounds: bounds.clone() }).map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             http.push(address);
             reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });

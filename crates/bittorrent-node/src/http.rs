@@ -1,0 +1,193 @@
+//! A client of HTTP for trackers, web seeds and metainfo files: one request a
+//! connection, bounded in time and octets, following some redirections.
+
+use crate::names::Names;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::header::{HeaderMap, HeaderValue, LOCATION, RANGE, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use net::Network;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Redirections that are followed.
+const REDIRECTIONS_MAX: usize = 5;
+/// How long a connection may take to open.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No address that can be asked.
+    #[error("{url}: this is no http:// or https:// address")]
+    Url {
+        /// The address.
+        url: String,
+    },
+    /// Its host is not found, or not over the family wanted.
+    #[error("{host} has no address that can be reached")]
+    NoAddress {
+        /// The host.
+        host: String,
+    },
+    /// Nobody is there, or it speaks no HTTP.
+    #[error("{host}: {reason}")]
+    Failed {
+        /// The host.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// The answer has more octets than are taken.
+    #[error("{host} answers with more than {octets_max} octets")]
+    TooLarge {
+        /// The host.
+        host: String,
+        /// The bound.
+        octets_max: usize,
+    },
+    /// It sends us round and round.
+    #[error("{url}: redirected more than {REDIRECTIONS_MAX} times")]
+    Redirections {
+        /// Where it began.
+        url: String,
+    },
+    /// It takes too long.
+    #[error("{host} does not answer in time")]
+    Late {
+        /// The host.
+        host: String,
+    },
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Get<'a> {
+    pub(crate) url: &'a str,
+    /// Only some octets of it.
+    pub(crate) range: Option<Range<u64>>,
+    /// Which addresses of the host may be asked.
+    pub(crate) family: Option<bittorrent::tracker::Family>,
+    /// Octets of the answer.
+    pub(crate) octets_max: usize,
+    /// How long all of it may take.
+    pub(crate) patience: Duration,
+}
+
+/// Asks.
+///
+/// # Errors
+/// When nothing, or nothing of use, comes back.
+pub(crate) async fn get(network: &Network, names: &Names, get: Get<'_>) -> Result<Response, HttpError> {
+    let host = host_of(get.url);
+    match tokio::time::timeout(get.patience, follow(network, names, &get)).await {
+        Ok(answered) => answered,
+        Err(_) => Err(HttpError::Late { host }),
+    }
+}
+
+fn host_of(url: &str) -> String {
+    url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_else(|| url.to_owned())
+}
+
+async fn follow(network: &Network, names: &Names, get: &Get<'_>) -> Result<Response, HttpError> {
+    let mut url = get.url.to_owned();
+    for _ in 0..=REDIRECTIONS_MAX {
+        let response = once(network, names, get, &url).await?;
+        let location = response.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        match (response.status.is_redirection(), location) {
+            (true, Some(location)) => url = absolute(&url, location).ok_or(HttpError::Url { url })?,
+            _ => return Ok(response),
+        }
+    }
+    Err(HttpError::Redirections { url: get.url.to_owned() })
+}
+
+/// A redirection's target, which may be relative (RFC 3986 section 4.2).
+fn absolute(base: &str, location: &str) -> Option<String> {
+    if location.contains("://") {
+        return Some(location.to_owned());
+    }
+    let base: Uri = base.parse().ok()?;
+    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
+    if location.starts_with('/') {
+        return Some(format!("{scheme}://{authority}{location}"));
+    }
+    let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    Some(format!("{scheme}://{authority}{folder}/{location}"))
+}
+
+async fn once(network: &Network, names: &Names, get: &Get<'_>, url: &str) -> Result<Response, HttpError> {
+    let wrong = || HttpError::Url { url: url.to_owned() };
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(wrong()),
+    };
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let failed =
+        |reason: &dyn std::fmt::Display| HttpError::Failed { host: host.clone(), reason: reason.to_string() };
+    let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let addresses = names.addresses(&host, port).await.map_err(|error| failed(&error))?;
+    let fits = |address: &SocketAddr| {
+        get.family.is_none_or(|family| bittorrent::tracker::Family::of(*address) == family)
+    };
+    let address =
+        addresses.into_iter().find(fits).ok_or_else(|| HttpError::NoAddress { host: host.clone() })?;
+    let mut stream = network.connect(address, CONNECT_PATIENCE).await.map_err(|error| failed(&error))?;
+    if tls {
+        let config =
+            names.tls().ok_or_else(|| failed(&"no certificates of authorities are known for https"))?;
+        stream = stream.connect_tls(config, &host).await.map_err(|error| failed(&error))?;
+    }
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let connection = tokio::spawn(connection);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::get(path)
+        .header(hyper::header::HOST, authority.as_str())
+        .header(USER_AGENT, HeaderValue::from_static(concat!("Utopia/", env!("CARGO_PKG_VERSION"))));
+    if let Some(range) = &get.range {
+        request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let (parts, mut incoming) = response.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| failed(&error))?;
+        if let Ok(data) = frame.into_data() {
+            if body.len() + data.len() > get.octets_max {
+                return Err(HttpError::TooLarge { host: host.clone(), octets_max: get.octets_max });
+            }
+            body.extend_from_slice(&data);
+        }
+    }
+    connection.abort();
+    Ok(Response { status: parts.status, headers: parts.headers, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirections_may_be_relative() {
+        let base = "http://a.test:8080/one/two?three";
+        assert_eq!(absolute(base, "https://b.test/").as_deref(), Some("https://b.test/"));
+        assert_eq!(absolute(base, "/x?y").as_deref(), Some("http://a.test:8080/x?y"));
+        assert_eq!(absolute(base, "x").as_deref(), Some("http://a.test:8080/one/x"));
+    }
+}
