@@ -17,6 +17,9 @@ const REDIRECTIONS_MAX: usize = 5;
 /// How long a connection may take to open.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a torrent file may take to come.
+const FETCH_PATIENCE: Duration = Duration::from_mins(2);
+
 /// What was answered.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -68,6 +71,20 @@ pub enum HttpError {
         /// The host.
         host: String,
     },
+}
+
+/// Gets a torrent file from the web.
+///
+/// # Errors
+/// When it cannot be had, or is too large to be one.
+pub async fn fetch(network: &Network, names: &Names, url: &str) -> Result<Vec<u8>, HttpError> {
+    let octets_max = bittorrent::metainfo::Limits::DEFAULT.metainfo_octets_max;
+    let wanted = Get { url, range: None, family: None, octets_max, patience: FETCH_PATIENCE };
+    let response = get(network, names, wanted).await?;
+    if response.status.is_success() {
+        return Ok(response.body);
+    }
+    Err(HttpError::Failed { host: host_of(url), reason: format!("HTTP status {}", response.status) })
 }
 
 /// A request.

@@ -16,7 +16,7 @@ pub mod tracker;
 mod transport;
 
 pub use engine::{Engine, EngineError, Handle, Settings, What};
-pub use http::HttpError;
+pub use http::{HttpError, fetch};
 pub use names::Names;
 pub use progress::{PeerLine, Progress, Stage};
 pub use swarm::Options;

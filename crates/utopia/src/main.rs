@@ -11,6 +11,7 @@ mod mail;
 mod out;
 mod socket;
 mod status;
+mod torrent;
 mod up;
 mod user;
 
@@ -56,6 +57,12 @@ enum Command {
     /// Send a message; look after the queue
     #[command(subcommand, after_help = "Examples:\n  utopia mail queue list\n  utopia mail send --help")]
     Mail(mail::Command),
+    /// Make, get, seed and track torrents
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  utopia torrent get film.torrent\n  utopia torrent seed film.mkv"
+    )]
+    Torrent(torrent::Command),
     /// Talk over UDP, TCP or TLS: the lecture's client and server, and a better netcat
     #[command(after_help = "Example:\n  utopia socket connect 127.0.0.1:2525 --tcp --lines")]
     Socket(socket::SocketArguments),
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
             Command::User(command) => user::run(command).await,
             Command::Dns(command) => dns::run(command).await,
             Command::Mail(command) => mail::run(command).await,
+            Command::Torrent(command) => torrent::run(command).await,
             Command::Socket(arguments) => socket::run(arguments).await,
             Command::Config(command) => config::run(&command),
         }

@@ -75,13 +75,23 @@ fn explain(address: SocketAddr, transport: Transport, error: &io::Error) -> Fail
     }
 }
 
+/// Where the machine keeps the certificates it trusts.
+fn system_roots_file() -> Option<&'static Path> {
+    SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists())
+}
+
+/// The certificates that the machine trusts, as PEM; `None` where it keeps none.
+pub(crate) fn system_roots() -> Option<String> {
+    read_file(system_roots_file()?).ok()
+}
+
 fn client_config(arguments: &ConnectArguments) -> Result<std::sync::Arc<tls::ClientConfig>, Failure> {
     if arguments.insecure {
         return tls::client_config_opportunistic().map_err(Failure::new);
     }
     let path = match &arguments.ca {
         Some(path) => path.as_path(),
-        None => SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()).ok_or_else(|| {
+        None => system_roots_file().ok_or_else(|| {
             Failure::new(
                 "this machine keeps no certificates to trust; name some with --ca, or use --insecure",
             )

@@ -1,0 +1,329 @@
+//! `utopia torrent get` and `seed`: one torrent, by itself.
+
+use super::create::{Which, tiers};
+use super::source::{self, Making};
+use super::view::{Bar, Screen, octets, picture};
+use crate::{logging, out};
+use bittorrent::encryption::Policy;
+use bittorrent::metainfo::FileSelection;
+use bittorrent::torrent::SeedingGoal;
+use bittorrent_node::{Engine, Handle, Options, Progress, Settings, Stage, What};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use storage::Allocation;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Octets of blocks in memory.
+const MEMORY_OCTETS_MAX: usize = 24 * 1024 * 1024;
+
+/// What `get` and `seed` have in common.
+#[derive(Debug, clap::Args)]
+struct Shared {
+    /// Where peers connect to
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:6881")]
+    listen: Vec<SocketAddr>,
+    /// A peer to begin with; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    peer: Vec<SocketAddr>,
+    /// The folder for what is remembered between runs
+    #[arg(long, value_name = "DIR", default_value = "utopia-data", env = "UTOPIA_DATA")]
+    data: PathBuf,
+    /// Octets a second from peers at most
+    #[arg(long, value_name = "OCTETS")]
+    download_limit: Option<u64>,
+    /// Octets a second to peers at most
+    #[arg(long, value_name = "OCTETS")]
+    upload_limit: Option<u64>,
+    /// Connections at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    connections_max: usize,
+    /// What is encrypted
+    #[arg(long, value_enum, default_value_t = Encryption::Allowed)]
+    encryption: Encryption,
+    /// Check all pieces, whatever an earlier run left
+    #[arg(long)]
+    recheck: bool,
+    /// Print the progress as one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Encryption {
+    /// Nothing
+    Disabled,
+    /// What peers ask for
+    Allowed,
+    /// All, where peers can
+    Preferred,
+    /// All, or no connection
+    Required,
+}
+
+impl From<Encryption> for Policy {
+    fn from(encryption: Encryption) -> Self {
+        match encryption {
+            Encryption::Disabled => Policy::Disabled,
+            Encryption::Allowed => Policy::Allowed,
+            Encryption::Preferred => Policy::Preferred,
+            Encryption::Required => Policy::Required,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GetArguments {
+    /// A torrent file, a magnet link or the address of a torrent file
+    source: String,
+    /// The folder for its files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Pieces in their order, for a player
+    #[arg(long)]
+    sequential: bool,
+    /// Only these files, by their numbers in `info`, e.g. 0,2-4
+    #[arg(long, value_name = "FILES")]
+    files: Option<String>,
+    /// Seed until so many times its size was sent; without it `get` ends when all is here
+    #[arg(long, value_name = "RATIO")]
+    seed_ratio: Option<f64>,
+    /// Take the room of all files at once
+    #[arg(long)]
+    allocate: bool,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SeedArguments {
+    /// The file or folder
+    path: PathBuf,
+    /// Its torrent file; without it a torrent is made
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tracker", "version"])]
+    torrent: Option<PathBuf>,
+    /// A tracker for the torrent that is made
+    #[arg(long, value_name = "URL")]
+    tracker: Vec<String>,
+    /// Which version of the protocol the torrent that is made is for
+    #[arg(long, value_enum, default_value_t = Which::Hybrid)]
+    version: Which,
+    /// Show pieces one by one, so that each is sent once (BEP 16)
+    #[arg(long)]
+    super_seeding: bool,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// Ends when a signal comes, or `ended` does.
+pub(super) async fn until_told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
+    let ended = async {
+        match ended {
+            Some(ended) => drop(ended.await),
+            None => std::future::pending().await,
+        }
+    };
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            _ => return ended.await,
+        };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = ended => {}
+    }
+}
+
+impl Shared {
+    async fn start(&self) -> Result<Engine, String> {
+        let settings = Settings {
+            listen: self.listen.clone(),
+            data: self.data.clone(),
+            memory_octets_max: MEMORY_OCTETS_MAX,
+            encryption: self.encryption.into(),
+            download_per_second: None,
+            upload_per_second: None,
+            names: source::names(),
+        };
+        let started = Engine::start(settings, net::Network::new(), net::Shutdown::new()).await;
+        started.map_err(|error| error.to_string())
+    }
+
+    fn options(&self, folder: &Path) -> Options {
+        Options {
+            folder: folder.to_owned(),
+            allocation: Allocation::Sparse,
+            rules: bittorrent::torrent::Settings::default(),
+            recheck: self.recheck,
+            download_per_second: self.download_limit,
+            upload_per_second: self.upload_limit,
+            connections_max: self.connections_max,
+            peers: self.peer.clone(),
+            selection: None,
+        }
+    }
+}
+
+pub(crate) async fn get(arguments: GetArguments) -> ExitCode {
+    logging::start("warn");
+    match run_get(&arguments).await {
+        Ok(code) => code,
+        Err(reason) => out::failed(&reason),
+    }
+}
+
+async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
+    let what = source::find(&arguments.source).await?;
+    let mut options = arguments.shared.options(&arguments.out);
+    options.rules.sequential = arguments.sequential;
+    if arguments.allocate {
+        options.allocation = Allocation::Full;
+    }
+    options.selection = arguments.files.as_deref().map(selection).transpose()?;
+    if let What::Magnet(magnet) = &what {
+        let peers =
+            magnet.peers.iter().filter_map(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, *port)));
+        options.peers.extend(peers);
+        if options.selection.is_none() {
+            options.selection.clone_from(&magnet.selection);
+        }
+    }
+    options.rules.seeding_goal = SeedingGoal { share_ratio: arguments.seed_ratio, ..SeedingGoal::default() };
+    let engine = arguments.shared.start().await?;
+    let handle = engine.add(what, options).await.map_err(|error| error.to_string())?;
+    let seeds = arguments.seed_ratio.is_some();
+    let ends = |progress: &Progress| match progress.stage {
+        Stage::Done => true,
+        Stage::Seeding => !seeds,
+        _ => false,
+    };
+    let last = watch(&handle, arguments.shared.json, ends).await;
+    engine.stop().await;
+    match last.stage {
+        Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
+        Stage::Seeding | Stage::Done => {
+            if !arguments.shared.json {
+                println!(
+                    "{} is here: {} in {}",
+                    last.name,
+                    octets(last.have_octets),
+                    arguments.out.display()
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(format!(
+            "{}: stopped with {} of {} pieces; the same command goes on from here",
+            last.name, last.have_pieces, last.pieces
+        )),
+    }
+}
+
+/// Files by their numbers, e.g. `0,2-4`.
+fn selection(text: &str) -> Result<FileSelection, String> {
+    let wrong = || format!("--files {text}: write numbers and ranges, e.g. 0,2-4");
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Ok(first.trim().parse::<u32>().map_err(|_| wrong())?..=last.trim().parse().map_err(|_| wrong())?)
+    };
+    let ranges = text.split(',').map(range).collect::<Result<Vec<_>, String>>()?;
+    FileSelection::new(ranges).map_err(|error| format!("--files {text}: {error}"))
+}
+
+pub(crate) async fn seed(arguments: SeedArguments) -> ExitCode {
+    logging::start("warn");
+    match run_seed(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => out::failed(&reason),
+    }
+}
+
+async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
+    let metainfo = if let Some(file) = &arguments.torrent {
+        source::read_file(file)?
+    } else {
+        let making = Making {
+            version: arguments.version.into(),
+            piece_octets: None,
+            trackers: tiers(&arguments.tracker)?,
+            web_seeds: Vec::new(),
+            comment: None,
+            private: false,
+        };
+        let path = arguments.path.clone();
+        let mut bar = Bar::new("hashing");
+        let made = tokio::task::spawn_blocking(move || {
+            let made = source::make(&path, making, |done, total| bar.show(done, total, ""));
+            bar.clear();
+            made
+        });
+        made.await.map_err(|error| error.to_string())??
+    };
+    let whole =
+        arguments.path.canonicalize().map_err(|error| format!("{}: {error}", arguments.path.display()))?;
+    let name = whole.file_name().unwrap_or_default();
+    if name != metainfo.info.name() {
+        return Err(format!(
+            "the torrent is of {}, not of {}; rename the file or choose its torrent",
+            metainfo.info.name(),
+            name.display()
+        ));
+    }
+    let folder = whole.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut options = arguments.shared.options(&folder);
+    options.rules.super_seeding = arguments.super_seeding;
+    let magnet = metainfo.magnet();
+    let engine = arguments.shared.start().await?;
+    let addresses = engine.addresses().to_vec();
+    let handle =
+        engine.add(What::Metainfo(Arc::new(metainfo)), options).await.map_err(|error| error.to_string())?;
+    if !arguments.shared.json {
+        for address in addresses {
+            println!("peers connect to {address}");
+        }
+        println!("{magnet}");
+    }
+    let last = watch(&handle, arguments.shared.json, |_| false).await;
+    engine.stop().await;
+    match last.stage {
+        Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
+        Stage::Downloading => Err(format!(
+            "{}: {} of {} pieces are here: the files are not what the torrent says",
+            last.name, last.have_pieces, last.pieces
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Shows a torrent until it `ends`, cannot go on, or a signal comes.
+async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) -> Progress {
+    let mut changes = handle.progress();
+    let mut screen = Screen::new();
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            _ => return changes.borrow().clone(),
+        };
+    loop {
+        let now = changes.borrow_and_update().clone();
+        if json {
+            println!("{}", serde_json::to_string(&now).unwrap_or_default());
+        } else {
+            screen.draw(|| picture(&now));
+        }
+        if ends(&now) || matches!(now.stage, Stage::Paused(_)) {
+            screen.clear();
+            return now;
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    screen.clear();
+    changes.borrow().clone()
+}

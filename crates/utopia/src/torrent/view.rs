@@ -1,0 +1,206 @@
+//! What a person sees while a torrent is made or runs: a bar, rates, peers.
+
+use bittorrent_node::{Progress, Stage};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often the view changes at most.
+const FRAME: Duration = Duration::from_millis(100);
+/// Letters of the bar.
+const BAR_LETTERS: usize = 30;
+/// Peers that are shown.
+const PEERS_SHOWN_MAX: usize = 8;
+
+/// Octets as people say them, e.g. `1.5 MiB`.
+pub(super) fn octets(octets: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = octets as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let unit_name = UNITS.get(unit).unwrap_or(&"B");
+    if unit == 0 || (value.fract() < 0.05 && value < 1024.0) {
+        format!("{value:.0} {unit_name}")
+    } else {
+        format!("{value:.1} {unit_name}")
+    }
+}
+
+/// A picture on standard error that is drawn again in its place; nothing where
+/// that is no terminal.
+#[derive(Debug)]
+pub(super) struct Screen {
+    terminal: bool,
+    lines: usize,
+    drawn: Option<Instant>,
+}
+
+impl Screen {
+    pub(super) fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), lines: 0, drawn: None }
+    }
+
+    /// Draws `picture` in the place of the one before.
+    pub(super) fn draw(&mut self, picture: impl FnOnce() -> String) {
+        if !self.terminal || self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+            return;
+        }
+        let picture = picture();
+        let mut out = self.erase();
+        out.push_str(&picture);
+        self.lines = picture.matches('\n').count();
+        self.drawn = Some(Instant::now());
+        // A terminal that is gone is nobody's loss.
+        let _ = std::io::stderr().write_all(out.as_bytes());
+    }
+
+    /// Takes the picture away.
+    pub(super) fn clear(&mut self) {
+        if self.terminal && self.drawn.is_some() {
+            let out = self.erase();
+            let _ = std::io::stderr().write_all(out.as_bytes());
+            (self.lines, self.drawn) = (0, None);
+        }
+    }
+
+    fn erase(&self) -> String {
+        if self.drawn.is_none() {
+            return String::new();
+        }
+        match self.lines {
+            0 => "\r\x1b[J".to_owned(),
+            lines => format!("\x1b[{lines}A\r\x1b[J"),
+        }
+    }
+}
+
+/// A bar for work of a known length.
+#[derive(Debug)]
+pub(super) struct Bar {
+    what: &'static str,
+    screen: Screen,
+}
+
+impl Bar {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self { what, screen: Screen::new() }
+    }
+
+    pub(super) fn show(&mut self, done: u64, total: u64, note: &str) {
+        let what = self.what;
+        self.screen.draw(|| format!("{what} {} {note}", bar(done, total)));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.screen.clear();
+    }
+}
+
+fn bar(done: u64, total: u64) -> String {
+    let share = if total == 0 { 1.0 } else { done as f64 / total as f64 };
+    let filled = ((share * BAR_LETTERS as f64) as usize).min(BAR_LETTERS);
+    format!(
+        "[{}{}] {:5.1} % of {}",
+        "#".repeat(filled),
+        "-".repeat(BAR_LETTERS - filled),
+        share * 100.0,
+        octets(total)
+    )
+}
+
+/// A torrent as a few lines.
+pub(super) fn picture(progress: &Progress) -> String {
+    let mut out = format!("{}: {}\n", progress.name, stage(&progress.stage));
+    if progress.pieces > 0 {
+        let _ = writeln!(
+            out,
+            "{}  {}/{} pieces{}",
+            bar(progress.have_octets, progress.total_octets),
+            progress.have_pieces,
+            progress.pieces,
+            left(progress)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "in {}/s, out {}/s, {} out in all; {} peers, {} with all; {} addresses known",
+        octets(progress.received_per_second as u64),
+        octets(progress.sent_per_second as u64),
+        octets(progress.sent_octets),
+        progress.connections,
+        progress.seeds,
+        progress.known_peers
+    );
+    let mut peers: Vec<_> = progress.peers.iter().collect();
+    peers.sort_by(|one, other| {
+        let rate = |peer: &&bittorrent_node::PeerLine| peer.received_per_second + peer.sent_per_second;
+        rate(other).total_cmp(&rate(one))
+    });
+    for peer in peers.into_iter().take(PEERS_SHOWN_MAX) {
+        let share = f64::from(peer.have_pieces) * 100.0 / f64::from(progress.pieces.max(1));
+        let _ = writeln!(
+            out,
+            "  {:<24} {:>3.0} %  in {:>10}/s  out {:>10}/s  {}{}  {}",
+            peer.address.to_string(),
+            share,
+            octets(peer.received_per_second as u64),
+            octets(peer.sent_per_second as u64),
+            if peer.am_choking { "we choke" } else { "we serve" },
+            if peer.peer_choking { ", it chokes" } else { ", it serves" },
+            peer.client
+        );
+    }
+    for (tracker, failure) in &progress.trackers {
+        if let Some(why) = failure {
+            let _ = writeln!(out, "  tracker {tracker}: {why}");
+        }
+    }
+    out
+}
+
+fn left(progress: &Progress) -> String {
+    let rate = progress.received_per_second;
+    if progress.stage != Stage::Downloading || rate < 1.0 {
+        return String::new();
+    }
+    let seconds = (progress.left_octets as f64 / rate) as u64;
+    match seconds {
+        0..60 => format!(", {seconds} s left"),
+        60..3_600 => format!(", {} min left", seconds / 60),
+        _ => format!(", {} h left", seconds / 3_600),
+    }
+}
+
+/// What it is doing, in words.
+pub(super) fn stage(stage: &Stage) -> String {
+    match stage {
+        Stage::Metadata => "asking peers what it is".to_owned(),
+        Stage::Checking => "looking which pieces are here".to_owned(),
+        Stage::Downloading => "downloading".to_owned(),
+        Stage::Seeding => "seeding".to_owned(),
+        Stage::Done => "has seeded enough".to_owned(),
+        Stage::Paused(why) => format!("paused: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_said_as_people_do() {
+        for (number, said) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (1 << 30, "1 GiB"),
+            (1 << 50, "1024 TiB"),
+        ] {
+            assert_eq!(octets(number), said);
+        }
+    }
+}
