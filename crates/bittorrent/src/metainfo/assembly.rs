@@ -164,14 +164,15 @@ impl MetadataAssembly {
     }
 
     /// A peer has no metadata to give (`reject`) or does not answer: another is
-    /// asked for the piece.
+    /// asked for the piece. Where one peer must send all, it is not this one: it is
+    /// forgotten.
     pub fn handle_reject(&mut self, peer: PeerId, piece: u32) {
-        if let Some(place) = self.pieces.get_mut(piece as usize).filter(|place| **place == Piece::Asked(peer))
+        if self.alone == Some(Some(peer)) {
+            self.handle_gone(peer);
+        } else if let Some(place) = self.pieces.get_mut(piece as usize)
+            && *place == Piece::Asked(peer)
         {
             *place = Piece::Missing;
-        }
-        if self.alone == Some(Some(peer)) {
-            self.restart_alone();
         }
     }
 
