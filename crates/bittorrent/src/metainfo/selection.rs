@@ -72,9 +72,9 @@ impl FromStr for FileSelection {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
-        let number = |digits: &str| match digits.bytes().all(|octet| octet.is_ascii_digit()) {
-            true => digits.parse::<u32>().map_err(|_| SelectionError::Syntax),
-            false => Err(SelectionError::Syntax),
+        let number = |digits: &str| {
+            let plain = digits.bytes().all(|octet| octet.is_ascii_digit());
+            digits.parse::<u32>().ok().filter(|_| plain).ok_or(SelectionError::Syntax)
         };
         let mut ranges = Vec::new();
         for part in text.split(',') {

@@ -31,7 +31,7 @@ fn octets_depth_and_values() {
 
 #[test]
 fn lengths() {
-    let file_max = FILE_OCTETS_MAX as i64;
+    let file_max = i64::try_from(FILE_OCTETS_MAX).expect("a length");
     let large = |length: i64| {
         let mut info = single_v1();
         info.extend(entries([

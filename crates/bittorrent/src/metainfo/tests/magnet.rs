@@ -112,11 +112,9 @@ fn bounds() {
     let long = |octets: usize| format!("{V1}&dn={}", "x".repeat(octets - V1.len() - 4));
     assert!(long(MAGNET_OCTETS_MAX).parse::<Magnet>().is_ok());
     assert_eq!(refused(&long(MAGNET_OCTETS_MAX + 1)), MagnetError::TooLong);
-    let mut many = V1.to_owned();
-    for index in 0..=MAGNET_ADDRESSES_MAX {
-        many += &format!("&tr=udp://{index}.test&ws=http://{index}.test&x.pe=h{index}:1");
-    }
-    let many = magnet(&many);
+    let address = |index| format!("&tr=udp://{index}.test&ws=http://{index}.test&x.pe=h{index}:1");
+    let addresses: String = (0..=MAGNET_ADDRESSES_MAX).map(address).collect();
+    let many = magnet(&format!("{V1}{addresses}"));
     let counts = [many.trackers.len(), many.web_seeds.len(), many.peers.len()];
     assert_eq!(counts, [MAGNET_ADDRESSES_MAX; 3]);
 }
