@@ -8,7 +8,8 @@ use thiserror::Error;
 /// Ranges that one selection may consist of.
 pub const SELECTION_RANGES_MAX: usize = 4096;
 
-/// A set of files by their index in the torrent, as `0,2,4-7`.
+/// A set of files by their index in the torrent, as `0,2,4-7`. Padding files that
+/// stand in the torrent's list are counted too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileSelection {
     /// In order, neither overlapping nor touching.

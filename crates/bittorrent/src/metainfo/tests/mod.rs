@@ -1,5 +1,6 @@
 //! Tests of metainfo as a whole.
 
+mod assembly;
 mod bounds;
 mod hostile;
 mod layout;
