@@ -21,20 +21,26 @@
 //! What it finds goes as a test into the crate concerned and as a file of at
 //! most 8 KiB into the corpus.
 
+mod bencode;
 mod configuration;
 mod dns;
 mod imap;
+mod magnet;
 mod message;
+mod metainfo;
 mod resolver;
 mod sasl;
 mod smtp;
 mod stored;
 mod zone;
 
+pub use bencode::bencode;
 pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
+pub use magnet::magnet;
 pub use message::message_header;
+pub use metainfo::metainfo;
 pub use resolver::dns_upstream;
 pub use sasl::sasl;
 pub use smtp::{smtp_data, smtp_line, smtp_reply};
@@ -52,6 +58,7 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target { name: "bencode", run: bencode },
     Target { name: "configuration", run: configuration },
     Target { name: "dns_message", run: dns_message },
     Target { name: "dns_upstream", run: dns_upstream },
@@ -59,7 +66,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "smtp_line", run: smtp_line },
     Target { name: "smtp_data", run: smtp_data },
     Target { name: "smtp_reply", run: smtp_reply },
+    Target { name: "magnet", run: magnet },
     Target { name: "message_header", run: message_header },
+    Target { name: "metainfo", run: metainfo },
     Target { name: "imap_command", run: imap_command },
     Target { name: "sasl", run: sasl },
     Target { name: "stored", run: stored },

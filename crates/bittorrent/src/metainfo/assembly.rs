@@ -72,6 +72,17 @@ enum Piece {
     Here(PeerId, Box<[u8]>),
 }
 
+/// Who may send pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Senders {
+    /// All peers.
+    Everyone,
+    /// One peer, the first that is asked.
+    Anyone,
+    /// This peer alone.
+    Only(PeerId),
+}
+
 /// Gathers the info dictionary.
 #[derive(Debug)]
 pub struct MetadataAssembly {
@@ -82,8 +93,7 @@ pub struct MetadataAssembly {
     /// The length that is tried.
     length: usize,
     pieces: Vec<Piece>,
-    /// Whether one peer must send all; which, once one has been asked.
-    alone: Option<Option<PeerId>>,
+    senders: Senders,
 }
 
 impl MetadataAssembly {
@@ -95,7 +105,7 @@ impl MetadataAssembly {
     /// With another bound of its length.
     pub fn with_octets_max(hashes: InfoHashes, octets_max: usize) -> Self {
         let lengths = BTreeMap::new();
-        Self { hashes, octets_max, lengths, length: 0, pieces: Vec::new(), alone: None }
+        Self { hashes, octets_max, lengths, length: 0, pieces: Vec::new(), senders: Senders::Everyone }
     }
 
     /// A peer says in its extended handshake how long the metadata is
@@ -124,10 +134,10 @@ impl MetadataAssembly {
         if self.lengths.get(&peer) != Some(&self.length) {
             return None;
         }
-        if let Some(alone) = &mut self.alone
-            && *alone.get_or_insert(peer) != peer
-        {
-            return None;
+        match self.senders {
+            Senders::Only(only) if only != peer => return None,
+            Senders::Anyone => self.senders = Senders::Only(peer),
+            Senders::Everyone | Senders::Only(_) => {}
         }
         let index = self.pieces.iter().position(|piece| *piece == Piece::Missing)?;
         *self.pieces.get_mut(index)? = Piece::Asked(peer);
@@ -164,14 +174,15 @@ impl MetadataAssembly {
     }
 
     /// A peer has no metadata to give (`reject`) or does not answer: another is
-    /// asked for the piece.
+    /// asked for the piece. Where one peer must send all, it is not this one: it is
+    /// forgotten.
     pub fn handle_reject(&mut self, peer: PeerId, piece: u32) {
-        if let Some(place) = self.pieces.get_mut(piece as usize).filter(|place| **place == Piece::Asked(peer))
+        if self.senders == Senders::Only(peer) {
+            self.handle_gone(peer);
+        } else if let Some(place) = self.pieces.get_mut(piece as usize)
+            && *place == Piece::Asked(peer)
         {
             *place = Piece::Missing;
-        }
-        if self.alone == Some(Some(peer)) {
-            self.restart_alone();
         }
     }
 
@@ -183,7 +194,7 @@ impl MetadataAssembly {
                 *piece = Piece::Missing;
             }
         }
-        if self.alone == Some(Some(peer)) {
+        if self.senders == Senders::Only(peer) {
             self.restart_alone();
         }
         self.choose_length();
@@ -212,7 +223,7 @@ impl MetadataAssembly {
 
     /// Begins anew, with one peer for all pieces.
     fn restart_alone(&mut self) {
-        self.alone = Some(None);
+        self.senders = Senders::Anyone;
         self.pieces.fill(Piece::Missing);
     }
 
@@ -228,7 +239,9 @@ impl MetadataAssembly {
         let Some((length, _)) = most.filter(|(_, count)| **count > current) else { return };
         self.length = *length;
         self.pieces = vec![Piece::Missing; length.div_ceil(METADATA_PIECE_OCTETS)];
-        self.alone = self.alone.map(|_| None);
+        if self.senders != Senders::Everyone {
+            self.senders = Senders::Anyone;
+        }
     }
 }
 
@@ -237,136 +250,4 @@ pub fn metadata_piece(info: &[u8], piece: u32) -> Option<&[u8]> {
     let begin = (piece as usize).checked_mul(METADATA_PIECE_OCTETS)?;
     let rest = info.get(begin..).filter(|rest| !rest.is_empty())?;
     Some(rest.get(..METADATA_PIECE_OCTETS).unwrap_or(rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::hash::{InfoHashV1, InfoHashV2};
-    use super::*;
-
-    fn hashes(info: &[u8]) -> InfoHashes {
-        InfoHashes { v1: Some(InfoHashV1::of(info)), v2: Some(InfoHashV2::of(info)) }
-    }
-
-    fn metadata(octets: usize) -> Vec<u8> {
-        (0..octets).map(|at| (at / 100) as u8).collect()
-    }
-
-    /// The peer answers everything that it is asked.
-    fn serve(
-        assembly: &mut MetadataAssembly,
-        peer: PeerId,
-        data: &[u8],
-    ) -> Option<Result<AssemblyProgress, AssemblyError>> {
-        let piece = assembly.poll_request(peer)?;
-        let octets = metadata_piece(data, piece).expect("a piece that is there");
-        Some(assembly.handle_piece(peer, piece, data.len() as i64, octets))
-    }
-
-    #[test]
-    fn pieces_come_from_several_peers_in_any_order() {
-        let data = metadata(METADATA_PIECE_OCTETS * 2 + 7);
-        let mut assembly = MetadataAssembly::new(hashes(&data));
-        assert_eq!(assembly.poll_request(1), None);
-        for peer in [1, 2] {
-            assembly.handle_length(peer, data.len() as i64).expect("a length");
-        }
-        assert_eq!((assembly.poll_request(1), assembly.poll_request(2)), (Some(0), Some(1)));
-        assert_eq!(assembly.poll_request(1), Some(2));
-        assert_eq!(assembly.poll_request(2), None);
-        let piece = |index| metadata_piece(&data, index).expect("a piece");
-        let total = data.len() as i64;
-        assert_eq!(assembly.handle_piece(1, 2, total, piece(2)), Ok(AssemblyProgress::More));
-        assembly.handle_reject(1, 0);
-        assert_eq!(assembly.poll_request(2), Some(0));
-        assert_eq!(assembly.handle_piece(2, 0, total, piece(0)), Ok(AssemblyProgress::More));
-        assert_eq!(
-            assembly.handle_piece(2, 1, total, piece(1)),
-            Ok(AssemblyProgress::Complete(data.clone()))
-        );
-    }
-
-    #[test]
-    fn lies_about_the_length_are_refused() {
-        let mut assembly = MetadataAssembly::new(hashes(b"de"));
-        for length in [i64::MIN, -1, 0, METADATA_OCTETS_MAX as i64 + 1, i64::MAX] {
-            assert_eq!(assembly.handle_length(1, length), Err(AssemblyError::Length(length)));
-        }
-        assembly.handle_length(1, METADATA_OCTETS_MAX as i64).expect("the longest");
-        let contradiction = AssemblyError::Contradiction { before: METADATA_OCTETS_MAX, now: 2 };
-        assert_eq!(assembly.handle_length(1, 2), Err(contradiction));
-        assert_eq!(assembly.poll_request(1), Some(0));
-        assert_eq!(assembly.handle_piece(1, 0, 2, b"de"), Err(contradiction));
-        let short = AssemblyError::PieceLength { piece: 0, octets: 2 };
-        assert_eq!(assembly.handle_piece(1, 0, METADATA_OCTETS_MAX as i64, b"de"), Err(short));
-    }
-
-    #[test]
-    fn what_was_not_asked_is_refused() {
-        let data = metadata(METADATA_PIECE_OCTETS + 1);
-        let mut assembly = MetadataAssembly::new(hashes(&data));
-        let total = data.len() as i64;
-        for piece in [0, 1, 2, u32::MAX] {
-            assert_eq!(assembly.handle_piece(1, piece, total, b"x"), Err(AssemblyError::Unasked(piece)));
-        }
-        assert_eq!(assembly.poll_request(1), Some(0));
-        assert_eq!(assembly.handle_piece(2, 0, total, b"x"), Err(AssemblyError::Unasked(0)));
-    }
-
-    #[test]
-    fn a_liar_among_several_is_found_by_asking_one_at_a_time() {
-        let data = metadata(METADATA_PIECE_OCTETS * 3);
-        let lie: Vec<u8> = data.iter().map(|octet| !octet).collect();
-        let mut assembly = MetadataAssembly::new(hashes(&data));
-        for peer in [1, 2] {
-            assembly.handle_length(peer, data.len() as i64).expect("a length");
-        }
-        assert_eq!(serve(&mut assembly, 1, &lie), Some(Ok(AssemblyProgress::More)));
-        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::More)));
-        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Restarted)));
-        // From now on one peer sends all: the liar first.
-        assert_eq!(serve(&mut assembly, 1, &lie), Some(Ok(AssemblyProgress::More)));
-        assert_eq!(assembly.poll_request(2), None);
-        serve(&mut assembly, 1, &lie);
-        assert_eq!(serve(&mut assembly, 1, &lie), Some(Err(AssemblyError::Wrong)));
-        assert_eq!(assembly.poll_request(1), None);
-        serve(&mut assembly, 2, &data);
-        serve(&mut assembly, 2, &data);
-        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
-    }
-
-    #[test]
-    fn the_length_that_most_peers_say_is_tried() {
-        let data = metadata(METADATA_PIECE_OCTETS + 5);
-        let mut assembly = MetadataAssembly::new(hashes(&data));
-        assembly.handle_length(1, 10).expect("a length");
-        assembly.handle_length(2, data.len() as i64).expect("a length");
-        assert_eq!(assembly.poll_request(2), None);
-        assembly.handle_length(3, data.len() as i64).expect("a length");
-        assert_eq!(assembly.poll_request(1), None);
-        serve(&mut assembly, 2, &data);
-        assert_eq!(serve(&mut assembly, 3, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
-    }
-
-    #[test]
-    fn a_liar_that_is_silent_gives_way_to_the_others() {
-        let data = metadata(100);
-        let mut assembly = MetadataAssembly::new(hashes(&data));
-        assembly.handle_length(1, 10).expect("a length");
-        assembly.handle_length(2, data.len() as i64).expect("a length");
-        assert_eq!(assembly.poll_request(1), Some(0));
-        assembly.handle_gone(1);
-        assert_eq!(serve(&mut assembly, 2, &data), Some(Ok(AssemblyProgress::Complete(data.clone()))));
-    }
-
-    #[test]
-    fn peers_beyond_the_bound_are_not_remembered() {
-        let mut assembly = MetadataAssembly::new(hashes(b"de"));
-        for peer in 0..METADATA_PEERS_MAX as u64 {
-            assembly.handle_length(peer, 2).expect("room");
-        }
-        assert_eq!(assembly.handle_length(u64::MAX, 2), Err(AssemblyError::Enough));
-        assembly.handle_gone(0);
-        assert_eq!(assembly.handle_length(u64::MAX, 2), Ok(()));
-    }
 }

@@ -45,15 +45,12 @@ fn folder<'a>(
             return Err(Fault::EmptyName.into());
         }
         path.push(name);
-        match properties(node) {
-            Some(properties) => {
-                check_count(drafts.len(), limits)?;
-                drafts.push(file(properties, path, limits).map_err(|error| error.within(&place()))?);
-            }
-            None => {
-                let inner = node.dictionary().ok_or_else(|| Fault::Kind("dictionary").at(&place()))?;
-                folder(inner, path, drafts, limits).map_err(|error| error.within(&place()))?;
-            }
+        if let Some(properties) = properties(node) {
+            check_count(drafts.len(), limits)?;
+            drafts.push(file(properties, path, limits).map_err(|error| error.within(&place()))?);
+        } else {
+            let inner = node.dictionary().ok_or_else(|| Fault::Kind("dictionary").at(&place()))?;
+            folder(inner, path, drafts, limits).map_err(|error| error.within(&place()))?;
         }
         path.pop();
     }

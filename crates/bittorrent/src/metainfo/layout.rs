@@ -199,7 +199,7 @@ impl Layout {
 
     /// Octets of a block; 0 beyond the last of the piece.
     pub fn block_octets(&self, piece: u32, block: u32) -> u32 {
-        let begin = block.checked_mul(BLOCK_OCTETS).unwrap_or(u32::MAX);
+        let begin = block.saturating_mul(BLOCK_OCTETS);
         self.piece_octets(piece).saturating_sub(begin).min(BLOCK_OCTETS)
     }
 

@@ -29,6 +29,8 @@ mod path;
 mod percent;
 mod selection;
 mod symlink;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod web_seed;
 

@@ -8,7 +8,7 @@ pub(super) fn encode(octets: &[u8], out: &mut String) {
     for octet in octets {
         match octet {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(*octet))
+                out.push(char::from(*octet));
             }
             other => out.extend(['%', digit(other >> 4), digit(*other)]),
         }

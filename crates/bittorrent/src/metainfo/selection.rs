@@ -8,7 +8,8 @@ use thiserror::Error;
 /// Ranges that one selection may consist of.
 pub const SELECTION_RANGES_MAX: usize = 4096;
 
-/// A set of files by their index in the torrent, as `0,2,4-7`.
+/// A set of files by their index in the torrent, as `0,2,4-7`. Padding files that
+/// stand in the torrent's list are counted too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileSelection {
     /// In order, neither overlapping nor touching.
@@ -72,9 +73,9 @@ impl FromStr for FileSelection {
     type Err = SelectionError;
 
     fn from_str(text: &str) -> Result<Self, SelectionError> {
-        let number = |digits: &str| match digits.bytes().all(|octet| octet.is_ascii_digit()) {
-            true => digits.parse::<u32>().map_err(|_| SelectionError::Syntax),
-            false => Err(SelectionError::Syntax),
+        let number = |digits: &str| {
+            let plain = digits.bytes().all(|octet| octet.is_ascii_digit());
+            digits.parse::<u32>().ok().filter(|_| plain).ok_or(SelectionError::Syntax)
         };
         let mut ranges = Vec::new();
         for part in text.split(',') {

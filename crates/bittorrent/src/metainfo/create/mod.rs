@@ -6,6 +6,8 @@
 
 mod hashing;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use plan::{CreateError, CreateOptions, FileSpec, PIECES_AIM, piece_length_for};

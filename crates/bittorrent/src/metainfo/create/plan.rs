@@ -22,7 +22,8 @@ const PIECE_OCTETS_MAX: u32 = 256 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FileSpec {
     /// Its path below the torrent's folder. Empty for the file of a single-file
-    /// torrent, which has the torrent's name.
+    /// torrent, which has the torrent's name. A torrent for v2 alone cannot tell one
+    /// file in a folder from a single file (BEP 52): it becomes the latter.
     pub path: Vec<String>,
     /// Octets; 0 for a symlink.
     pub length: u64,

@@ -121,10 +121,24 @@ impl HashRequest {
         hashes: &'h [Hash],
     ) -> Result<&'h [Hash], ProofError> {
         self.check(shape)?;
-        let whole = Self::to_root(shape, self.base_layer, self.index, self.length);
-        if self.proof_layers < whole.proof_layers {
+        if self.base_layer + self.covered() + self.uncles() < shape.height() {
             return Err(ProofError::Short);
         }
+        self.verify_below(shape, pieces_root, hashes)
+    }
+
+    /// The same where the node is known that the proof leads to: with a known piece
+    /// layer, the leaves of a piece need no proof (`proof_layers` 0).
+    ///
+    /// # Errors
+    /// As [`HashRequest::verify`], but never [`ProofError::Short`].
+    pub fn verify_below<'h>(
+        &self,
+        shape: &TreeShape,
+        known: &Hash,
+        hashes: &'h [Hash],
+    ) -> Result<&'h [Hash], ProofError> {
+        self.check(shape)?;
         let count = ProofError::Count { expected: self.answer_length(), found: hashes.len() };
         if hashes.len() != self.answer_length() {
             return Err(count);
@@ -136,7 +150,7 @@ impl HashRequest {
             node = if index & 1 == 0 { parent(&node, uncle) } else { parent(uncle, &node) };
             index >>= 1;
         }
-        if node != *pieces_root {
+        if node != *known {
             return Err(ProofError::Wrong);
         }
         let real = shape.nodes(self.base_layer).saturating_sub(self.index.into());
@@ -176,6 +190,21 @@ mod tests {
         let answer = request.answer(&tree).expect("an answer");
         assert_eq!(answer.get(3..8), Some([padding(0); 5].as_slice()));
         assert_eq!(request.verify(&tree.shape(), &tree.root(), &answer).map(<[Hash]>::len), Ok(3));
+    }
+
+    #[test]
+    fn the_leaves_of_a_piece_need_no_proof_where_its_hash_is_known() {
+        let tree = tree(11);
+        let request = HashRequest { base_layer: 0, index: 8, length: 4, proof_layers: 0 };
+        let answer = request.answer(&tree).expect("an answer");
+        let known = tree.node(2, 2).expect("the piece's hash");
+        assert_eq!(request.verify_below(&tree.shape(), &known, &answer), Ok(&answer[..3]));
+        assert_eq!(request.verify(&tree.shape(), &tree.root(), &answer), Err(ProofError::Short));
+        assert_eq!(request.verify_below(&tree.shape(), &tree.root(), &answer), Err(ProofError::Wrong));
+        // All leaves of a small file prove themselves.
+        let small = HashRequest { base_layer: 0, index: 0, length: 16, proof_layers: 0 };
+        let answer = small.answer(&tree).expect("an answer");
+        assert_eq!(small.verify(&tree.shape(), &tree.root(), &answer).map(<[Hash]>::len), Ok(11));
     }
 
     #[test]
