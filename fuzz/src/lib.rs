@@ -21,6 +21,8 @@
 //! What it finds goes as a test into the crate concerned and as a file of at
 //! most 8 KiB into the corpus.
 
+mod bittorrent_encryption;
+mod bittorrent_wire;
 mod configuration;
 mod dns;
 mod imap;
@@ -31,6 +33,8 @@ mod smtp;
 mod stored;
 mod zone;
 
+pub use bittorrent_encryption::bittorrent_encryption;
+pub use bittorrent_wire::bittorrent_wire;
 pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
@@ -52,6 +56,8 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    Target { name: "bittorrent_encryption", run: bittorrent_encryption },
+    Target { name: "bittorrent_wire", run: bittorrent_wire },
     Target { name: "configuration", run: configuration },
     Target { name: "dns_message", run: dns_message },
     Target { name: "dns_upstream", run: dns_upstream },
