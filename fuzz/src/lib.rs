@@ -22,6 +22,8 @@
 //! most 8 KiB into the corpus.
 
 mod bencode;
+mod bittorrent_encryption;
+mod bittorrent_wire;
 mod configuration;
 mod dns;
 mod imap;
@@ -35,6 +37,8 @@ mod stored;
 mod zone;
 
 pub use bencode::bencode;
+pub use bittorrent_encryption::bittorrent_encryption;
+pub use bittorrent_wire::bittorrent_wire;
 pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
@@ -59,6 +63,8 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "bencode", run: bencode },
+    Target { name: "bittorrent_encryption", run: bittorrent_encryption },
+    Target { name: "bittorrent_wire", run: bittorrent_wire },
     Target { name: "configuration", run: configuration },
     Target { name: "dns_message", run: dns_message },
     Target { name: "dns_upstream", run: dns_upstream },

@@ -35,4 +35,4 @@ pub use key_exchange::{PUBLIC_KEY_OCTETS, PrivateKey, SharedSecret};
 pub use policy::{Attempt, Method, Methods, Opening, Policy};
 pub use rc4::Rc4;
 pub use receiver::Receiver;
-pub use served_keys::ServedKeys;
+pub use served_keys::{ServedKeys, hash_of_key};

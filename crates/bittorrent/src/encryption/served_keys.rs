@@ -36,7 +36,7 @@ impl FromIterator<[u8; 20]> for ServedKeys {
     }
 }
 
-/// HASH('req2', SKEY).
-pub(super) fn hash_of_key(info_hash: &[u8; 20]) -> [u8; 20] {
+/// HASH('req2', SKEY), which an initiator shows of a torrent's info-hash.
+pub fn hash_of_key(info_hash: &[u8; 20]) -> [u8; 20] {
     hash(&[b"req2", info_hash])
 }

@@ -3,7 +3,7 @@
 
 use super::bitfield::Bitfield;
 use super::handshake::{Feature, Handshake, Reserved};
-use super::message::{BLOCK_OCTETS, Block, Message};
+use super::message::{BLOCK_OCTETS, Block, HashRange, Message};
 use super::peer_id::PeerId;
 use super::violation::Violation;
 use std::time::{Duration, Instant};
@@ -181,11 +181,13 @@ impl Session {
                 self.check_block(block)?;
             }
             Message::Extended { .. } => self.check_negotiated(Feature::Extensions)?,
-            Message::HashRequest(range) | Message::Hashes { range, .. } | Message::HashReject(range) => {
-                if !self.settings.merkle_tree {
-                    return Err(Violation::NoMerkleTree);
-                }
-                if !range.is_valid() {
+            Message::HashRequest(range) | Message::HashReject(range) => self.check_hashes(range)?,
+            Message::Hashes { range, hashes } => {
+                self.check_hashes(range)?;
+                // Layers of proof that lie within the hashes are left out.
+                let count = (hashes.len() / 32) as u64;
+                let least = u64::from(range.length);
+                if !(least..=least + u64::from(range.proof_layers)).contains(&count) {
                     return Err(Violation::NoSuchHashes(*range));
                 }
             }
@@ -284,6 +286,13 @@ impl Session {
             Some(Geometry { pieces, .. }) if piece >= pieces => Err(Violation::NoSuchPiece { piece, pieces }),
             _ => Ok(()),
         }
+    }
+
+    fn check_hashes(&self, range: &HashRange) -> Result<(), Violation> {
+        if !self.settings.merkle_tree {
+            return Err(Violation::NoMerkleTree);
+        }
+        if range.is_valid() { Ok(()) } else { Err(Violation::NoSuchHashes(*range)) }
     }
 
     fn check_block(&self, block: &Block) -> Result<(), Violation> {

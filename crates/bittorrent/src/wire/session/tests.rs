@@ -1,7 +1,7 @@
 //! What a peer may say, and when.
 
 use super::*;
-use crate::wire::{BitfieldError, HashRange};
+use crate::wire::BitfieldError;
 
 const HANDSHAKE: Handshake =
     Handshake { reserved: Reserved([0; 8]), info_hash: [7; 20], peer_id: PeerId([1; 20]) };
@@ -84,6 +84,11 @@ fn messages_of_extensions_need_both_sides() {
     let mut v2 = session(now, &[]);
     v2.settings.merkle_tree = true;
     assert_eq!(v2.handle_message(now, &hashes), Ok(()));
+    for (count, allowed) in [(3, false), (4, true), (7, true), (8, false)] {
+        let hashes = vec![0; 32 * count];
+        let verdict = v2.handle_message(now, &Message::Hashes { range: RANGE, hashes: &hashes });
+        assert_eq!(verdict.is_ok(), allowed, "{count} hashes");
+    }
     for wrong in [
         HashRange { length: 1, ..RANGE },
         HashRange { length: 3, index: 0, ..RANGE },
