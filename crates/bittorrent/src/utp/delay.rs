@@ -12,11 +12,11 @@ const BASE_HISTORY: usize = 10;
 /// CURRENT_FILTER).
 const CURRENT_FILTER: usize = 4;
 /// How long one entry of the history gathers.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The delays of one direction, in microseconds.
 #[derive(Debug, Default)]
-pub struct DelayHistory {
+pub(super) struct DelayHistory {
     /// The least delay of each minute, the newest last.
     base: VecDeque<u32>,
     minute_began: Option<Instant>,
@@ -25,7 +25,7 @@ pub struct DelayHistory {
 
 impl DelayHistory {
     /// Takes a measurement: the receiver's clock minus the sender's.
-    pub fn add(&mut self, now: Instant, delay_microseconds: u32) {
+    pub(super) fn add(&mut self, now: Instant, delay_microseconds: u32) {
         self.current.truncate(CURRENT_FILTER - 1);
         self.current.push_front(delay_microseconds);
         let over = self.minute_began.is_none_or(|began| now.saturating_duration_since(began) >= MINUTE);
@@ -46,19 +46,19 @@ impl DelayHistory {
     }
 
     /// The least delay remembered: that of the path with empty queues.
-    pub fn base(&self) -> Option<u32> {
+    pub(super) fn base(&self) -> Option<u32> {
         least(&self.base)
     }
 
     /// How long packets wait in queues now; nothing before the first measurement.
-    pub fn queueing(&self) -> Option<Duration> {
+    pub(super) fn queueing(&self) -> Option<Duration> {
         let (base, current) = (self.base()?, least(&self.current)?);
         let above = if is_earlier(current, base) { 0 } else { current.wrapping_sub(base) };
         Some(Duration::from_micros(u64::from(above)))
     }
 
     /// Moves the whole history: the clocks drift apart.
-    pub fn shift(&mut self, microseconds: u32) {
+    pub(super) fn shift(&mut self, microseconds: u32) {
         self.base.iter_mut().for_each(|least| *least = least.wrapping_add(microseconds));
     }
 }
@@ -82,7 +82,7 @@ mod tests {
         for delay in [899, 899, 99_899, 899] {
             history.add(now, delay);
         }
-        assert_eq!(history.queueing(), Some(Duration::from_micros(1_000)));
+        assert_eq!(history.queueing(), Some(Duration::from_millis(1)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const FRAME_OCTETS: usize = 1_500;
 const NEAR_OCTETS: usize = 32;
 /// When to search again above what was found (RFC 8899 section 5.1.1:
 /// PMTU_RAISE_TIMER is 600 s).
-const RAISE_INTERVAL: Duration = Duration::from_secs(600);
+const RAISE_INTERVAL: Duration = Duration::from_mins(10);
 
 /// The largest datagram that goes into an Ethernet frame towards `peer`.
 pub fn frame_datagram_octets(peer: IpAddr) -> usize {
@@ -31,7 +31,7 @@ fn is_ipv4(address: IpAddr) -> bool {
 
 /// The search for one path.
 #[derive(Debug)]
-pub struct PathMtu {
+pub(super) struct PathMtu {
     /// The largest size that is known to pass.
     confirmed: usize,
     /// Nothing above is tried.
@@ -45,13 +45,13 @@ pub struct PathMtu {
 
 impl PathMtu {
     /// A path that may carry `limit_octets` at most.
-    pub fn new(limit_octets: usize) -> Self {
+    pub(super) fn new(limit_octets: usize) -> Self {
         let confirmed = DATAGRAM_OCTETS_BASE.min(limit_octets);
         Self { confirmed, ceiling: limit_octets, limit: limit_octets, probing: None, raise_at: None }
     }
 
     /// The path may carry so much, as is known now: searches anew.
-    pub fn set_limit(&mut self, limit_octets: usize) {
+    pub(super) fn set_limit(&mut self, limit_octets: usize) {
         if limit_octets != self.limit {
             (self.limit, self.ceiling) = (limit_octets, limit_octets);
             self.confirmed = self.confirmed.min(limit_octets).max(DATAGRAM_OCTETS_BASE.min(limit_octets));
@@ -59,12 +59,12 @@ impl PathMtu {
     }
 
     /// How large datagrams are.
-    pub fn datagram_octets(&self) -> usize {
+    pub(super) fn datagram_octets(&self) -> usize {
         self.confirmed
     }
 
     /// How large a probe shall be, if it is time for one.
-    pub fn poll_probe(&mut self, now: Instant) -> Option<usize> {
+    pub(super) fn poll_probe(&mut self, now: Instant) -> Option<usize> {
         if self.probing.is_some() {
             return None;
         }
@@ -72,7 +72,9 @@ impl PathMtu {
             self.raise_at = None;
             self.ceiling = self.limit;
         }
-        if self.ceiling < self.confirmed + NEAR_OCTETS && (self.ceiling <= self.confirmed || self.ceiling != self.limit) {
+        if self.ceiling < self.confirmed + NEAR_OCTETS
+            && (self.ceiling <= self.confirmed || self.ceiling != self.limit)
+        {
             return None;
         }
         // Most paths carry all of it; only then is a search worth its losses.
@@ -80,19 +82,19 @@ impl PathMtu {
     }
 
     /// A probe of this size is under way.
-    pub fn probe_sent(&mut self, octets: usize) {
+    pub(super) fn probe_sent(&mut self, octets: usize) {
         self.probing = Some(octets);
     }
 
     /// The probe under way arrived.
-    pub fn probe_acknowledged(&mut self) {
+    pub(super) fn probe_acknowledged(&mut self) {
         if let Some(octets) = self.probing.take() {
             self.confirmed = self.confirmed.max(octets);
         }
     }
 
     /// The probe under way was lost.
-    pub fn probe_lost(&mut self, now: Instant) {
+    pub(super) fn probe_lost(&mut self, now: Instant) {
         if let Some(octets) = self.probing.take() {
             self.ceiling = octets.saturating_sub(1).max(self.confirmed);
             self.raise_at.get_or_insert(now + RAISE_INTERVAL);
@@ -101,7 +103,7 @@ impl PathMtu {
 
     /// Packets of the confirmed size stopped to pass: begins again from below
     /// (RFC 8899 section 4.3: black hole).
-    pub fn black_hole(&mut self, now: Instant) {
+    pub(super) fn black_hole(&mut self, now: Instant) {
         if self.confirmed > DATAGRAM_OCTETS_BASE {
             self.ceiling = self.confirmed - 1;
             self.confirmed = DATAGRAM_OCTETS_BASE;

@@ -116,7 +116,8 @@ pub enum PacketError {
 /// Whether the first octet may begin a packet of uTP: where DHT and trackers
 /// share the port, theirs begin with `d` and with zeros.
 pub fn is_utp(octets: &[u8]) -> bool {
-    octets.len() >= HEADER_OCTETS && octets.first().is_some_and(|first| first & 0x0F == VERSION && first >> 4 <= 4)
+    octets.len() >= HEADER_OCTETS
+        && octets.first().is_some_and(|first| first & 0x0F == VERSION && first >> 4 <= 4)
 }
 
 impl<'a> Packet<'a> {
@@ -248,8 +249,8 @@ mod tests {
         let mut octets = Vec::new();
         header(Kind::Fin).write(Extensions::default(), &mut octets);
         let expected = [
-            0x11, 0, 0x78, 0x4C, 0x88, 0xB0, 0x2B, 0x8C, 0x75, 0x45, 0x7B, 0x51, 0, 0x10, 0, 0, 0xD5, 0x85, 0xD4,
-            0x7D,
+            0x11, 0, 0x78, 0x4C, 0x88, 0xB0, 0x2B, 0x8C, 0x75, 0x45, 0x7B, 0x51, 0, 0x10, 0, 0, 0xD5, 0x85,
+            0xD4, 0x7D,
         ];
         assert_eq!(octets, expected);
         let packet = Packet::parse(&octets).expect("a packet");
@@ -260,7 +261,8 @@ mod tests {
     #[test]
     fn selective_acks_begin_with_the_lowest_bit() {
         let mut octets = Vec::new();
-        let extensions = Extensions { selective_ack: &[0b0000_0101, 0, 0, 0x80], datagram_octets_max: Some(65_507) };
+        let extensions =
+            Extensions { selective_ack: &[0b0000_0101, 0, 0, 0x80], datagram_octets_max: Some(65_507) };
         header(Kind::State).write(extensions, &mut octets);
         let packet = Packet::parse(&octets).expect("a packet");
         let bits: Vec<_> = packet.selective_ack.expect("bits").arrived().collect();

@@ -194,7 +194,7 @@ mod tests {
                 let arrival = buffer.insert(Seq(first).plus(1 + number), payload, false);
                 prop_assert_eq!(new, matches!(arrival, Arrival::InOrder | Arrival::OutOfOrder));
                 got.extend(read_all(&mut buffer));
-                let in_order = (0..).take_while(|number| seen.contains(number)).count();
+                let in_order = (0..60).take_while(|number| seen.contains(number)).count();
                 prop_assert_eq!(buffer.ack_nr(), Seq(first).plus(in_order as u16));
                 let mut bits = Vec::new();
                 buffer.selective_ack(&mut bits);

@@ -8,11 +8,11 @@ const TIMEOUT_INITIAL: Duration = Duration::from_secs(1);
 /// The least retransmission timeout (BEP 29: 500 milliseconds).
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// The most, after however many doublings (RFC 6298 (2.5): at least 60 s).
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+pub const TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// Measured round trips.
 #[derive(Debug, Clone)]
-pub struct RoundTrip {
+pub(super) struct RoundTrip {
     smoothed: Option<Duration>,
     variance: Duration,
     least: Option<Duration>,
@@ -28,7 +28,7 @@ impl Default for RoundTrip {
 
 impl RoundTrip {
     /// Takes one measurement, of a packet that was sent once only.
-    pub fn measured(&mut self, round_trip: Duration) {
+    pub(super) fn measured(&mut self, round_trip: Duration) {
         self.doublings = 0;
         self.least = Some(self.least.map_or(round_trip, |least| least.min(round_trip)));
         let Some(smoothed) = self.smoothed else {
@@ -43,17 +43,17 @@ impl RoundTrip {
     }
 
     /// The other side answered, though nothing could be measured by it.
-    pub fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.doublings = 0;
     }
 
     /// A timeout passed without an answer: the next one is twice as long.
-    pub fn timed_out(&mut self) {
+    pub(super) fn timed_out(&mut self) {
         self.doublings = self.doublings.saturating_add(1).min(16);
     }
 
     /// How long to wait for an acknowledgement.
-    pub fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         let basic = match self.smoothed {
             Some(smoothed) => (smoothed + self.variance * 4).max(TIMEOUT_MIN),
             None => TIMEOUT_INITIAL,
@@ -62,13 +62,13 @@ impl RoundTrip {
     }
 
     /// The smoothed round trip, once there was a measurement.
-    pub fn smoothed(&self) -> Option<Duration> {
+    pub(super) fn smoothed(&self) -> Option<Duration> {
         self.smoothed
     }
 
     /// How much later than its successors a packet may be acknowledged before it
     /// counts as lost: a quarter of the shortest round trip (RFC 8985 section 6.2).
-    pub fn reordering(&self) -> Duration {
+    pub(super) fn reordering(&self) -> Duration {
         self.least.map_or(TIMEOUT_MIN, |least| (least / 4).max(Duration::from_millis(1)))
     }
 }

@@ -46,7 +46,10 @@ impl Connection {
             }
             self.connected(packet);
         }
-        self.timeouts = 0;
+        // Who has no room for more is still there.
+        if brought.packets > 0 || header.window_octets == 0 {
+            self.timeouts = 0;
+        }
         self.measure_delay(now, packet);
         let packet_octets = self.packet_octets();
         if brought.packets > 0 {

@@ -6,8 +6,9 @@ mod transmit;
 
 use super::congestion::Ledbat;
 use super::delay::DelayHistory;
+use super::endpoint::reset;
 use super::mtu::{PathMtu, frame_datagram_octets};
-use super::packet::HEADER_OCTETS;
+use super::packet::{HEADER_OCTETS, Header};
 use super::receive::ReceiveBuffer;
 use super::rtt::RoundTrip;
 use super::send::SendBuffer;
@@ -54,7 +55,7 @@ pub(super) struct Clock {
 
 impl Clock {
     /// Microseconds; wraps after 71 minutes.
-    fn microseconds(self, now: Instant) -> u32 {
+    pub(super) fn microseconds(self, now: Instant) -> u32 {
         now.saturating_duration_since(self.epoch).as_micros() as u32
     }
 }
@@ -128,7 +129,7 @@ pub(super) struct Connection {
     unacknowledged: usize,
     told_window: usize,
     timers: Timers,
-    /// Timeouts since the other side was heard last.
+    /// Timeouts since something was acknowledged last.
     timeouts: u32,
     selective_ack: Vec<u8>,
     freed_octets: usize,
@@ -191,6 +192,11 @@ impl Connection {
 
     pub(super) fn receive_id(&self) -> u16 {
         self.opening.receive_id
+    }
+
+    /// The packet that ends it at once.
+    pub(super) fn reset_header(&self) -> (Path, Header) {
+        (self.path(), reset(self.opening.send_id, self.send.next(), self.receive.ack_nr()))
     }
 
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
@@ -310,7 +316,12 @@ impl Connection {
         (!told).then_some(Happened::Closed(reason))
     }
 
-    fn close(&mut self, reason: CloseReason) {
+    fn close(&mut self, mut reason: CloseReason) {
+        // They have all of ours and sent all of theirs: that they forgot us before
+        // we heard of it is no failure.
+        if self.receive.is_finished() && self.send.lacks_fin_only() {
+            reason = CloseReason::Finished;
+        }
         if !matches!(self.state, State::Closed(_)) {
             self.state = State::Closed(reason);
             self.timers.clear();
@@ -322,8 +333,10 @@ impl Connection {
     /// what the other side sends again.
     fn check_finished(&mut self, now: Instant) {
         let both = self.send.is_finished() && self.receive.is_finished();
-        if both || (self.is_abandoned && self.send.is_finished()) {
-            self.timers.linger(now, self.round_trip.timeout() * 2);
+        // Who sends on to nobody must not keep the connection by it.
+        let unread = self.is_abandoned && self.send.is_finished() && self.timers.linger.is_none();
+        if both || unread {
+            self.timers.linger(now, self.round_trip.timeout() * 4);
         }
     }
 }

@@ -12,6 +12,9 @@ const REPEAT_MIN: Duration = Duration::from_millis(10);
 /// What the other side may delay an acknowledgement.
 const ACK_DELAY_ALLOWANCE: Duration = Duration::from_millis(100);
 
+/// After so many timeouts in a row large packets are taken for the reason.
+const BLACK_HOLE_TIMEOUTS: u32 = 3;
+
 /// When something is due.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -21,7 +24,7 @@ pub(super) struct Timers {
     pub(super) repeat: Option<Instant>,
     /// A packet is sent though the window is closed.
     pub(super) probe_window: Option<Instant>,
-    linger: Option<Instant>,
+    pub(super) linger: Option<Instant>,
     pub(super) sent_at: Instant,
     is_closed: bool,
 }
@@ -37,7 +40,7 @@ impl Timers {
     }
 
     pub(super) fn linger(&mut self, now: Instant, span: Duration) {
-        self.linger.get_or_insert(now + span);
+        self.linger = Some(now + span);
     }
 }
 
@@ -52,7 +55,9 @@ impl Connection {
             _ => None,
         };
         let timers = &self.timers;
-        let keep_alive = (self.state == State::Connected).then(|| timers.sent_at + KEEP_ALIVE);
+        // An acknowledgement that is due already will do.
+        let quiet = self.state == State::Connected && self.ack != Ack::Now;
+        let keep_alive = quiet.then(|| timers.sent_at + KEEP_ALIVE);
         let all = [ack, timers.retransmit, timers.repeat, timers.probe_window, timers.linger, keep_alive];
         all.into_iter().flatten().min()
     }
@@ -70,7 +75,9 @@ impl Connection {
             self.retransmission_timed_out(now);
         } else if due(self.timers.repeat) {
             self.timers.repeat = None;
-            self.send.repeat_last();
+            if self.send.repeat_last() {
+                self.mtu.probe_lost(now);
+            }
         }
         if due(self.timers.probe_window) {
             self.timers.probe_window = None;
@@ -91,8 +98,8 @@ impl Connection {
         if self.send.mark_all_lost() {
             self.mtu.probe_lost(now);
         }
-        // One loss may be chance; the second of the same packet is a pattern.
-        if self.timeouts == 3 {
+        // One silence may be chance, the third in a row is a pattern.
+        if self.timeouts == BLACK_HOLE_TIMEOUTS {
             self.mtu.black_hole(now);
         }
         self.congestion.timed_out(self.packet_octets());

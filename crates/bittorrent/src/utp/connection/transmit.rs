@@ -104,7 +104,7 @@ impl Connection {
         let header = self.header(now, kind, outgoing.seq_nr);
         header.write(Extensions { selective_ack: &[], datagram_octets_max }, headers);
         // The first in flight starts the clock, later ones do not put it off.
-        if self.timers.retransmit.is_none() || outgoing.transmissions > 1 || self.timers.repeat.is_some() {
+        if self.timers.retransmit.is_none() {
             self.rearm(now);
         }
         Written { payload: outgoing.payload, fragmentable: outgoing.transmissions > 1 }

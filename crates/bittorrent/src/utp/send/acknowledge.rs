@@ -15,7 +15,7 @@ impl SendBuffer {
     ///
     /// # Errors
     /// When `ack_nr` was never sent.
-    pub(super) fn acknowledge(
+    pub(in crate::utp) fn acknowledge(
         &mut self,
         now: Instant,
         ack_nr: Seq,
@@ -67,12 +67,12 @@ impl SendBuffer {
         sent.state = State::Arrived;
         sent.payload = Payload::default();
         self.unacknowledged_octets -= sent.octets;
-        self.latest_arrived = self.latest_arrived.max(Some(sent.sent_at));
+        self.latest_arrived = self.latest_arrived.max(Some(sent.at));
         brought.packets += 1;
         brought.octets += sent.octets;
         brought.probe_arrived |= sent.is_probe;
         if sent.transmissions == 1 {
-            brought.round_trip = Some(now.saturating_duration_since(sent.sent_at));
+            brought.round_trip = Some(now.saturating_duration_since(sent.at));
         }
     }
 
@@ -97,7 +97,7 @@ impl SendBuffer {
             if sent.state != State::InFlight {
                 continue;
             }
-            let overtaken = latest.saturating_duration_since(sent.sent_at);
+            let overtaken = latest.saturating_duration_since(sent.at);
             let counted = later >= LATER_ARRIVED && sent.transmissions == 1;
             let first = by_duplicates && place == 0 && sent.transmissions == 1;
             if counted || first || (later > 0 && overtaken > reordering) {
@@ -122,7 +122,7 @@ impl SendBuffer {
 
     /// Nothing was acknowledged for long: all under way counts as lost. Whether
     /// a probe was among it.
-    pub(super) fn mark_all_lost(&mut self) -> bool {
+    pub(in crate::utp) fn mark_all_lost(&mut self) -> bool {
         let mut probe = false;
         for sent in &mut self.packets {
             if sent.state == State::InFlight {
@@ -137,14 +137,16 @@ impl SendBuffer {
     }
 
     /// Sends the last packet again, so that its acknowledgement tells what else
-    /// is missing (RFC 8985 section 7).
-    pub(super) fn repeat_last(&mut self) {
+    /// is missing (RFC 8985 section 7). Whether it was a probe: it is none any more.
+    pub(in crate::utp) fn repeat_last(&mut self) -> bool {
         let mut from_last = self.packets.iter_mut().enumerate().rev();
         if let Some((place, sent)) = from_last.find(|(_, sent)| sent.state == State::InFlight) {
             sent.state = State::Lost;
             self.lost_packets += 1;
             self.in_flight_octets -= sent.octets;
             self.resend_from = self.resend_from.min(place);
+            return std::mem::take(&mut sent.is_probe);
         }
+        false
     }
 }

@@ -34,7 +34,7 @@ struct Sent {
     payload: Payload,
     octets: usize,
     carries: Carries,
-    sent_at: Instant,
+    at: Instant,
     transmissions: u8,
     state: State,
     is_probe: bool,
@@ -134,10 +134,6 @@ impl SendBuffer {
         !self.packets.is_empty()
     }
 
-    pub(super) fn has_lost(&self) -> bool {
-        self.lost_packets > 0
-    }
-
     /// Octets of the next packet to be sent again.
     pub(super) fn lost_octets(&self) -> Option<usize> {
         let mut from = self.packets.iter().skip(self.resend_from);
@@ -160,6 +156,11 @@ impl SendBuffer {
     /// Whether all, and the FIN, arrived.
     pub(super) fn is_finished(&self) -> bool {
         self.fin_sent && self.packets.is_empty()
+    }
+
+    /// Whether all arrived but perhaps the FIN.
+    pub(super) fn lacks_fin_only(&self) -> bool {
+        self.fin_sent && self.packets.iter().all(|sent| sent.carries == Carries::Fin)
     }
 
     /// Whether a packet that could have been larger is still under way: while it
@@ -226,8 +227,8 @@ impl SendBuffer {
         self.in_flight_octets += octets;
         self.unacknowledged_octets += octets;
         let outgoing = Outgoing { seq_nr, carries, payload: payload.clone(), transmissions: 1 };
-        let (sent_at, transmissions, state) = (now, 1, State::InFlight);
-        self.packets.push_back(Sent { payload, octets, carries, sent_at, transmissions, state, is_probe });
+        let (at, transmissions, state) = (now, 1, State::InFlight);
+        self.packets.push_back(Sent { payload, octets, carries, at, transmissions, state, is_probe });
         outgoing
     }
 
@@ -243,7 +244,7 @@ impl SendBuffer {
         self.lost_packets -= 1;
         self.in_flight_octets += sent.octets;
         sent.state = State::InFlight;
-        sent.sent_at = now;
+        sent.at = now;
         sent.transmissions = sent.transmissions.saturating_add(1);
         let seq_nr = oldest.plus(place as u16);
         let (carries, payload) = (sent.carries, sent.payload.clone());
