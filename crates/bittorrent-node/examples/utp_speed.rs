@@ -64,7 +64,8 @@ async fn source(address: &str, mib: &str, datagram: Option<&str>) -> io::Result<
     let measured = socket.measured(&stream).await;
     stream.shutdown().await?;
     // The end of the other side: everything arrived.
-    stream.read(&mut [0; 1]).await?;
+    let more = stream.read(&mut [0; 1]).await?;
+    assert_eq!(more, 0, "the sink sends nothing");
     report("source", octets, begin);
     println!("{measured:?}");
     drop(stream);

@@ -172,7 +172,9 @@ impl Engine {
         if !self.endpoint.is_empty() && Instant::now() < *until {
             return false;
         }
-        done.drain(..).for_each(|done| drop(done.send(())));
+        for done in done.drain(..) {
+            done.send(()).ok();
+        }
         true
     }
 
