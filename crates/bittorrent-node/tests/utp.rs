@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn bind(network: &Network, address: &str) -> UtpSocket {
     UtpSocket::bind(network, address.parse().unwrap(), UtpOptions::default(), None).unwrap()

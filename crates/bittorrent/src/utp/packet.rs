@@ -105,9 +105,6 @@ pub enum PacketError {
         /// Which one, from 0.
         number: usize,
     },
-    /// A selective ack must be a multiple of four octets and not empty.
-    #[error("a selective ack of {0} octets")]
-    SelectiveAckLength(usize),
     /// More than [`EXTENSIONS_MAX`].
     #[error("more than {EXTENSIONS_MAX} extensions")]
     TooManyExtensions,
@@ -138,12 +135,8 @@ impl<'a> Packet<'a> {
             let (&[next, length], after) = rest.split_first_chunk::<2>().ok_or(end)?;
             let (content, after) = after.split_at_checked(usize::from(length)).ok_or(end)?;
             match (extension, content) {
-                (EXTENSION_SELECTIVE_ACK, bits) => {
-                    if bits.is_empty() || bits.len() % 4 != 0 {
-                        return Err(PacketError::SelectiveAckLength(bits.len()));
-                    }
-                    packet.selective_ack = Some(SelectiveAck(bits));
-                }
+                // BEP 29 wants a multiple of four octets; libtorrent sends any number.
+                (EXTENSION_SELECTIVE_ACK, bits) => packet.selective_ack = Some(SelectiveAck(bits)),
                 (EXTENSION_DATAGRAM_OCTETS, &[high, low]) => {
                     packet.datagram_octets_max = Some(u16::from_be_bytes([high, low]));
                 }
@@ -286,10 +279,12 @@ mod tests {
         octets.truncate(HEADER_OCTETS);
         octets.extend([0, 200, 1]);
         assert_eq!(Packet::parse(&octets), Err(PacketError::ExtensionEnd { number: 0 }));
+        // libtorrent's masks are as long as they need to be.
         octets.truncate(HEADER_OCTETS);
         octets[1] = 1;
         octets.extend([0, 3, 1, 1, 1]);
-        assert_eq!(Packet::parse(&octets), Err(PacketError::SelectiveAckLength(3)));
+        let packet = Packet::parse(&octets).expect("a packet");
+        assert_eq!(packet.selective_ack.map(|ack| ack.arrived().count()), Some(24));
     }
 
     #[test]

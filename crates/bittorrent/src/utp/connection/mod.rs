@@ -20,9 +20,9 @@ use timers::Timers;
 
 /// Retransmission timeouts without any word from the other side before it
 /// counts as gone: about a minute.
-const TIMEOUTS_MAX: u32 = 7;
+const TIMEOUTS_MAX: u32 = 6;
 /// The same for an attempt to connect: 15 seconds.
-const CONNECT_TIMEOUTS_MAX: u32 = 4;
+const CONNECT_TIMEOUTS_MAX: u32 = 3;
 
 /// Whom a connection speaks with, and from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

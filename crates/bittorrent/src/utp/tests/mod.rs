@@ -106,6 +106,8 @@ struct World {
     wire: Wire,
     headers: Vec<u8>,
     datagrams: usize,
+    /// How much faster the second host's clock runs, in millionths.
+    drift_ppm: u32,
 }
 
 fn address(host: usize) -> SocketAddr {
@@ -127,6 +129,7 @@ impl World {
             wire: Wire::new(seed, [link.clone(), link]),
             headers: Vec::new(),
             datagrams: 0,
+            drift_ppm: 0,
         }
     }
 
@@ -152,6 +155,9 @@ impl World {
             let mut octets = self.headers.clone();
             transmit.payload.parts().iter().for_each(|part| octets.extend_from_slice(part));
             self.datagrams += 1;
+            if host == 1 {
+                self.bend(&mut octets);
+            }
             let crossing = Crossing::Utp(octets.into(), transmit.fragmentable);
             self.wire.send(self.now, host, crossing);
         }
@@ -197,6 +203,18 @@ impl World {
             }
         }
         true
+    }
+
+    /// Both times that the second host tells come from its own clock.
+    fn bend(&self, octets: &mut [u8]) {
+        let ahead = (self.elapsed().as_secs_f64() * f64::from(self.drift_ppm)) as u32;
+        for field in [4..8, 8..12] {
+            if let Some(field) = octets.get_mut(field)
+                && let Ok(microseconds) = <[u8; 4]>::try_from(&*field)
+            {
+                field.copy_from_slice(&u32::from_be_bytes(microseconds).wrapping_add(ahead).to_be_bytes());
+            }
+        }
     }
 
     fn stream(&self, host: usize) -> &Stream {

@@ -144,3 +144,17 @@ fn two_of_its_kind_share_and_stay_near_the_target() {
     assert!(mean(&delays) < 0.25, "{}", mean(&delays));
     assert!(world.hosts[1].streams.values().all(|stream| stream.got.len() > 3_000_000));
 }
+
+/// The other clock gains 200 ms in the end: not to be taken for a queue.
+#[test]
+fn a_clock_that_runs_faster_is_no_queue() {
+    let link = Link { rate_octets_per_second: Some(250_000), ..bottleneck() };
+    let mut world = World::new(1, link, Config::default());
+    world.drift_ppm = 2_000;
+    world.connect(octets(60_000_000));
+    run(&mut world, None, Duration::from_secs(80));
+    let before = world.stream(1).got.len();
+    run(&mut world, None, Duration::from_secs(20));
+    let rate = (world.stream(1).got.len() - before) as f64 / 20.0;
+    assert!(rate > 230_000.0, "{rate} octets a second of 250,000");
+}
