@@ -73,13 +73,14 @@ impl Credit {
         self.writer.wake();
     }
 
+    /// The connection is over; the first reason counts.
     pub(super) fn close(&self, reason: CloseReason) {
         let closed = match reason {
             CloseReason::Finished => FINISHED,
             CloseReason::Reset => RESET,
             CloseReason::TimedOut => TIMED_OUT,
         };
-        self.closed.store(closed, Ordering::Release);
+        self.closed.compare_exchange(OPEN, closed, Ordering::AcqRel, Ordering::Acquire).ok();
         self.writer.wake();
     }
 
@@ -112,6 +113,7 @@ mod tests {
         credit.piece_taken();
         assert!(credit.poll(&mut context).is_ready());
         credit.close(CloseReason::Reset);
+        credit.close(CloseReason::Finished);
         assert_eq!(credit.poll(&mut context), Poll::Ready(Err(CloseReason::Reset)));
     }
 }

@@ -4,7 +4,7 @@ use super::credit::Credit;
 use super::outgoing::{Outgoing, PACKETS_MAX};
 use super::socket::{OtherDatagram, UtpOptions};
 use super::stream::{Incoming, UtpStream, error_of};
-use bittorrent::utp::{ConnectionId, Endpoint, Event, Measured, Path, is_utp};
+use bittorrent::utp::{CloseReason, ConnectionId, Endpoint, Event, Measured, Path, is_utp};
 use bytes::Bytes;
 use net::{Arrivals, Trains};
 use rand::SeedableRng;
@@ -20,6 +20,8 @@ use tokio::time::Sleep;
 
 /// Commands taken before the socket is looked at again.
 const COMMANDS_MAX: usize = 128;
+/// Less than one part of so many is moved out of the buffer it arrived in.
+const USEFUL_SHARE: usize = 8;
 /// How long connections may take to end after the socket was given up.
 const CLOSING: Duration = Duration::from_secs(30);
 /// An endpoint without any timer looks at the clock this often.
@@ -46,6 +48,13 @@ struct Handle {
     connecting: Option<(oneshot::Sender<io::Result<UtpStream>>, UtpStream)>,
 }
 
+impl Drop for Handle {
+    /// Whoever waits for a task that is gone must not wait for ever.
+    fn drop(&mut self) {
+        self.credit.close(CloseReason::Reset);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Engine {
     trains: Arc<Trains>,
@@ -58,6 +67,8 @@ pub(super) struct Engine {
     accepted: mpsc::Sender<UtpStream>,
     others: Option<mpsc::Sender<OtherDatagram>>,
     outgoing: Outgoing,
+    /// Empty between two turns.
+    events: Vec<(ConnectionId, Event)>,
     closing: Option<(Instant, Vec<oneshot::Sender<()>>)>,
 }
 
@@ -81,6 +92,7 @@ impl Engine {
             accepted,
             others,
             outgoing: Outgoing::default(),
+            events: Vec::new(),
             closing: None,
         }
     }
@@ -120,6 +132,7 @@ impl Engine {
                 for octets in arrival.datagrams() {
                     self.handle_datagram(now, path, octets);
                 }
+                self.handle_events(now, arrival.octets.len());
             }
             // What streams did meanwhile joins the same packets.
             while commands.len() < COMMANDS_MAX
@@ -131,7 +144,7 @@ impl Engine {
                 self.handle_command(now, command);
             }
             self.endpoint.handle_timeout(now);
-            self.handle_events(now);
+            self.handle_events(now, 0);
         }
     }
 
@@ -232,9 +245,23 @@ impl Engine {
         Some((stream, Handle { credit, incoming, connecting: None }))
     }
 
-    fn handle_events(&mut self, now: Instant) {
-        while let Some((id, event)) = self.endpoint.poll_event() {
+    /// Tells streams what happened. If little of the `arrived` octets that came
+    /// together is of use, it is moved, so that it does not keep their buffer.
+    fn handle_events(&mut self, now: Instant, arrived: usize) {
+        let mut events = std::mem::take(&mut self.events);
+        events.extend(std::iter::from_fn(|| self.endpoint.poll_event()));
+        let useful = |(_, event): &(_, Event)| match event {
+            Event::Octets(octets) => octets.len(),
+            _ => 0,
+        };
+        let is_sparse = events.iter().map(useful).sum::<usize>() < arrived / USEFUL_SHARE;
+        for (id, event) in events.drain(..) {
             match event {
+                Event::Octets(octets) if is_sparse => {
+                    if let Some(handle) = self.streams.get(&id) {
+                        handle.incoming.send(Incoming::Octets(Bytes::copy_from_slice(&octets))).ok();
+                    }
+                }
                 Event::Accepted(path) => self.accept(id, path),
                 Event::Connected => self.connected(now, id),
                 Event::Octets(octets) => {
@@ -254,15 +281,16 @@ impl Engine {
                     }
                 }
                 Event::Closed(reason) => {
-                    if let Some(handle) = self.streams.remove(&id) {
+                    if let Some(mut handle) = self.streams.remove(&id) {
                         handle.credit.close(reason);
-                        if let Some((reply, _)) = handle.connecting {
+                        if let Some((reply, _)) = handle.connecting.take() {
                             reply.send(Err(error_of(reason))).ok();
                         }
                     }
                 }
             }
         }
+        self.events = events;
     }
 
     fn accept(&mut self, id: ConnectionId, path: Path) {

@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 /// What a selective ack can tell at most.
 pub const WAITING_PACKETS_MAX: u16 = 2_016;
 
+/// Payloads shorter than this are moved to memory of their own while they wait
+/// for an earlier packet: the buffer they arrived in holds many.
+const COPIED_OCTETS_MAX: usize = 16 << 10;
+
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -110,7 +114,9 @@ impl ReceiveBuffer {
             Some(free @ None) => {
                 self.waiting_packets += 1;
                 self.waiting_octets += payload.len();
-                *free = Some(payload);
+                // It may wait for long, and must not keep more than itself.
+                let is_part = payload.len() < COPIED_OCTETS_MAX;
+                *free = Some(if is_part { Bytes::copy_from_slice(&payload) } else { payload });
                 Arrival::OutOfOrder
             }
             _ => Arrival::Duplicate,
