@@ -1,5 +1,6 @@
 //! The task that owns all connections of a socket.
 
+use super::alarm::{Alarm, IDLE};
 use super::credit::Credit;
 use super::outgoing::{Outgoing, PACKETS_MAX};
 use super::socket::{OtherDatagram, UtpOptions};
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
 
 /// Commands taken before the socket is looked at again.
 const COMMANDS_MAX: usize = 128;
@@ -24,8 +24,6 @@ const COMMANDS_MAX: usize = 128;
 const USEFUL_SHARE: usize = 8;
 /// How long connections may take to end after the socket was given up.
 const CLOSING: Duration = Duration::from_secs(30);
-/// An endpoint without any timer looks at the clock this often.
-const IDLE: Duration = Duration::from_mins(10);
 
 /// What streams and their socket want of the task.
 #[derive(Debug)]
@@ -326,33 +324,5 @@ impl Engine {
         if octets > 0 {
             self.endpoint.set_path_octets_max(id, octets);
         }
-    }
-}
-
-/// A timer that is only set anew when it must ring earlier than it is set.
-struct Alarm {
-    sleep: std::pin::Pin<Box<Sleep>>,
-    rung: bool,
-}
-
-impl Alarm {
-    fn new() -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep(IDLE)), rung: false }
-    }
-
-    fn set(&mut self, at: Instant) {
-        let at = tokio::time::Instant::from_std(at);
-        if self.rung || at < self.sleep.deadline() {
-            self.sleep.as_mut().reset(at);
-            self.rung = false;
-        }
-    }
-
-    fn as_mut(&mut self) -> impl Future<Output = ()> + '_ {
-        std::future::poll_fn(|context| {
-            let polled = self.sleep.as_mut().poll(context);
-            self.rung |= polled.is_ready();
-            polled
-        })
     }
 }

@@ -6,6 +6,7 @@
 //! no lock. Octets are copied once on either side, between the caller's buffer
 //! and the one that the system reads from or writes to.
 
+mod alarm;
 mod credit;
 mod engine;
 mod outgoing;
