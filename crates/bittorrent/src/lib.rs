@@ -7,4 +7,5 @@ pub mod lsd;
 pub mod metainfo;
 pub mod torrent;
 pub mod tracker;
+pub mod utp;
 pub mod wire;

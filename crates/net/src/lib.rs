@@ -11,7 +11,9 @@
 //!   the address it was asked at.
 //! * [`batch::DatagramBatch`]: UDP for the hot path, one thread a socket, one
 //!   system call for up to 64 datagrams.
+//!   call, gathered from where they lie.
 //! * [`Doors`]: what a service listens on, changed while its connections go on.
+//! * [`Trains`]: UDP for bulk transfer, up to 64 KiB of datagrams by one system
 //! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
 //!   [`Impairment`] makes a link slow, lossy or cut.
 //! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
@@ -36,6 +38,7 @@ mod shutdown;
 mod stream;
 mod timeouts;
 pub mod tls;
+mod trains;
 
 pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
@@ -50,3 +53,4 @@ pub use prefetch::prefetch;
 pub use shutdown::{Hold, Shutdown};
 pub use stream::{Stream, TlsFacts};
 pub use timeouts::{Phase, Timeouts, within};
+pub use trains::{Arrival, Arrivals, TRAIN_DATAGRAMS_MAX, TRAIN_OCTETS_MAX, TRAIN_PARTS_MAX, Train, Trains};

@@ -1,6 +1,7 @@
 //! Addresses and control messages of recvmsg and sendmsg, for which std has no
 //! words: where a datagram was sent to (IP_PKTINFO, IPV6_RECVPKTINFO of RFC
-//! 3542 section 6.2) and where a reply leaves from.
+//! 3542 section 6.2), where a reply leaves from, and how trains of datagrams are
+//! cut and joined (UDP_SEGMENT, UDP_GRO).
 #![expect(unsafe_code, reason = "the C interface of sockets")]
 
 use libc::{c_int, c_void, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
@@ -28,18 +29,7 @@ pub(crate) fn enable_destination(socket: BorrowedFd<'_>, ipv4: bool) -> io::Resu
     } else {
         (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
     };
-    let on: c_int = 1;
-    // SAFETY: the value is an int that outlives the call, and its size is given.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const on).cast::<c_void>(),
-            mem::size_of::<c_int>() as socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_option(socket, level, name, 1)
 }
 
 /// An all-zero address with room for every family.
@@ -134,6 +124,51 @@ pub(crate) unsafe fn read_destination(header: &libc::msghdr) -> Option<IpAddr> {
     None
 }
 
+/// How large the datagrams are that were joined into one (UDP_GRO, Linux 5.0);
+/// `None` when it is a single one.
+///
+/// # Safety
+/// As for [`read_destination`].
+pub(crate) unsafe fn read_segment_octets(header: &libc::msghdr) -> Option<usize> {
+    // SAFETY: the caller vouches for the header, and the CMSG functions stay
+    // within its control length.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: not null, hence a whole cmsghdr within the control data.
+        let (level, kind) = unsafe { ((*message).cmsg_level, (*message).cmsg_type) };
+        if (level, kind) == (libc::SOL_UDP, libc::UDP_GRO) {
+            // SAFETY: level and type say that an int stands here.
+            let octets = unsafe { libc::CMSG_DATA(message).cast::<c_int>().read_unaligned() };
+            return usize::try_from(octets).ok().filter(|octets| *octets > 0);
+        }
+        // SAFETY: as for the first.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
+}
+
+/// Sets an option of a socket that is an int.
+pub(crate) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let octets = mem::size_of::<c_int>() as socklen_t;
+    // SAFETY: the value is an int that outlives the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast::<c_void>(), octets)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads an option of a socket that is an int.
+pub(crate) fn option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut octets = mem::size_of::<c_int>() as socklen_t;
+    // SAFETY: the value is an int that outlives the call, and its size is given.
+    let result = unsafe {
+        let value = (&raw mut value).cast::<c_void>();
+        libc::getsockopt(socket.as_raw_fd(), level, name, value, &raw mut octets)
+    };
+    if result == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Writes the address a datagram shall leave from; returns the control length.
 pub(crate) fn write_source(source: IpAddr, into: &mut Control) -> usize {
     match source {
@@ -154,20 +189,35 @@ pub(crate) fn write_source(source: IpAddr, into: &mut Control) -> usize {
 }
 
 fn write_control<T>(level: c_int, kind: c_int, value: T, into: &mut Control) -> usize {
+    append_control(level, kind, value, 0, into)
+}
+
+/// Appends the size of the datagrams that the system cuts what it is given into
+/// (UDP_SEGMENT, Linux 4.18) behind `used` octets; returns the control length.
+pub(crate) fn append_segment_octets(octets: u16, used: usize, into: &mut Control) -> usize {
+    append_control(libc::SOL_UDP, libc::UDP_SEGMENT, octets, used, into)
+}
+
+/// Writes a control message behind those of `used` octets; returns the length
+/// of all.
+fn append_control<T>(level: c_int, kind: c_int, value: T, used: usize, into: &mut Control) -> usize {
     let octets = mem::size_of::<T>() as u32;
     // SAFETY: CMSG_SPACE and CMSG_LEN only calculate.
     let (space, length) = unsafe { (libc::CMSG_SPACE(octets) as usize, libc::CMSG_LEN(octets) as usize) };
-    assert!(space <= CONTROL_OCTETS, "a control message has its room");
-    let message = (&raw mut *into).cast::<libc::cmsghdr>();
-    // SAFETY: `Control` is aligned for cmsghdr and, as just asserted, has room
-    // for header and value; the value is written without demanding alignment.
+    let aligned = used.is_multiple_of(mem::align_of::<libc::cmsghdr>());
+    assert!(aligned && used + space <= CONTROL_OCTETS, "a control message has its room");
+    // SAFETY: `used` lies within `Control`, as just asserted.
+    let message = unsafe { (&raw mut *into).cast::<libc::cmsghdr>().byte_add(used) };
+    // SAFETY: `Control` is aligned for cmsghdr and so is `used`; as just asserted
+    // it has room for header and value; the value is written without demanding
+    // alignment.
     unsafe {
         (*message).cmsg_len = length as _;
         (*message).cmsg_level = level;
         (*message).cmsg_type = kind;
         libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
     }
-    space
+    used + space
 }
 
 /// A datagram as recvmsg gave it.

@@ -3,7 +3,9 @@
 
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::layer::{Layer, Layers};
+use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, Trains, within};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, within};
+use event::Reporter;
 use event::{Reporter, SocketEvent};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -149,6 +151,17 @@ impl Network {
     /// Takes over a bound datagram socket that somebody else opened.
     pub fn adopt_datagrams(&self, socket: std::net::UdpSocket) -> io::Result<Datagrams> {
         Datagrams::new(socket, self.layers.clone())
+    }
+
+    /// A datagram socket for bulk bound to `address`, for which the system keeps
+    /// up to `receive_buffer_octets` while nobody receives; its own limit
+    /// (`net.core.rmem_max`) holds.
+    pub fn trains(&self, address: SocketAddr, receive_buffer_octets: usize) -> io::Result<Trains> {
+        let socket = match self.inherited.take_datagrams(address) {
+            Some(socket) => socket,
+            None => bind_datagrams(address, false)?.into(),
+        };
+        Trains::new(socket, receive_buffer_octets, self.layers.clone())
     }
 
     /// `options.sockets` datagram sockets for the hot path that share one
