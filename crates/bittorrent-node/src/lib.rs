@@ -14,6 +14,7 @@ mod progress;
 mod swarm;
 pub mod tracker;
 mod transport;
+pub mod utp;
 
 pub use engine::{Engine, EngineError, Handle, Settings, What};
 pub use http::{HttpError, fetch};

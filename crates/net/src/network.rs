@@ -4,8 +4,6 @@
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::layer::{Layer, Layers};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, Trains, within};
-use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, within};
-use event::Reporter;
 use event::{Reporter, SocketEvent};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(name(b"-LT2110-\0\x01\xff345678901").as_deref(), Some("libtorrent 2.1.1"));
         assert_eq!(name(b"-qB4A15-abcdefghijkl").as_deref(), Some("qBittorrent 4.10.1.5"));
         assert_eq!(name(b"-AZ2060-abcdefghijkl").as_deref(), Some("Vuze 2.0.6"));
-        assert_eq!(name(b"-UT0100-abcdefghijkl").as_deref(), Some("Utopia 0.1.0"));
+        assert_eq!(name(b"-UO0100-abcdefghijkl").as_deref(), Some("Utopia 0.1.0"));
         assert_eq!(name(b"-UT3550-abcdefghijkl").as_deref(), Some("µTorrent 3.5.5"));
         assert_eq!(name(b"A2-1-36-0-abcdefghij").as_deref(), Some("aria2 1.36.0"));
         assert_eq!(name(b"M4-20-8-abcdefghijkl").as_deref(), Some("Mainline 4.20.8"));

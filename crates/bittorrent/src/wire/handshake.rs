@@ -155,7 +155,7 @@ mod tests {
         Handshake {
             reserved: Reserved::of(&[Feature::Fast, Feature::Extensions, Feature::Dht]),
             info_hash: *b"abcdefghijklmnopqrst",
-            peer_id: PeerId(*b"-UT0100-123456789012"),
+            peer_id: PeerId(*b"-UO0100-123456789012"),
         }
     }
 

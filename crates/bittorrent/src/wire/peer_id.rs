@@ -3,14 +3,14 @@
 use rand_core::Rng;
 
 /// The beginning of our own ids (BEP 20): who we are, and the version 0.1.0.0.
-const OURS: &[u8; 8] = b"-UT0100-";
+const OURS: &[u8; 8] = b"-UO0100-";
 
 /// A peer's id: 20 octets that it chose (BEP 3, BEP 20).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub [u8; 20]);
 
 impl PeerId {
-    /// A new id of our own: `-UT0100-` and 12 random octets.
+    /// A new id of our own: `-UO0100-` and 12 random octets.
     pub fn generate(random: &mut impl Rng) -> Self {
         let mut id = [0; 20];
         random.fill_bytes(&mut id);
@@ -42,11 +42,11 @@ mod tests {
     fn an_id_of_ours_is_marked_and_random() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let (one, other) = (PeerId::generate(&mut random), PeerId::generate(&mut random));
-        assert!(one.is_of_our_kind() && one.0.starts_with(b"-UT0100-"));
+        assert!(one.is_of_our_kind() && one.0.starts_with(b"-UO0100-"));
         assert_ne!(one, other);
         assert_eq!(
-            format!("{:?}", PeerId(*b"-UT0100-abcdefghi\x00\xff\"")),
-            r#"PeerId(-UT0100-abcdefghi\x00\xff\")"#
+            format!("{:?}", PeerId(*b"-UO0100-abcdefghi\x00\xff\"")),
+            r#"PeerId(-UO0100-abcdefghi\x00\xff\")"#
         );
     }
 }
