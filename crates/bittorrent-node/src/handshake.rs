@@ -31,7 +31,7 @@ struct Greeted {
 
 /// Connects to a peer and serves the connection until it ends.
 pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr) {
-    let mut why = String::new();
+    let mut failure = io::Error::from(io::ErrorKind::Other);
     for attempt in swarm.context().encryption.attempts() {
         let opened = async {
             let stream = swarm.context().network.connect(address, CONNECT_PATIENCE).await?;
@@ -42,14 +42,15 @@ pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr) {
             Ok(greeted) => return serve(swarm, greeted, address, false).await,
             // Nobody is there: no other way of speaking helps.
             Err(error) if is_unreachable(&error) => {
-                why = error.to_string();
+                failure = error;
                 break;
             }
-            Err(error) => why = error.to_string(),
+            Err(error) => failure = error,
         }
     }
-    tracing::debug!(%address, why, "no peer there");
-    swarm.contact_failed(Instant::now(), address);
+    tracing::debug!(%address, %failure, "no peer there");
+    // Whoever speaks something else, or is ourselves, is not soon tried again.
+    swarm.contact_failed(Instant::now(), address, failure.kind() == io::ErrorKind::InvalidData);
 }
 
 fn is_unreachable(error: &io::Error) -> bool {
@@ -254,7 +255,7 @@ async fn serve(swarm: Rc<Swarm>, greeted: Greeted, address: SocketAddr, incoming
         Err(why) => {
             tracing::debug!(%address, why, "a peer is turned away");
             if !incoming {
-                swarm.contact_failed(now, address);
+                swarm.contact_failed(now, address, false);
             }
             return;
         }

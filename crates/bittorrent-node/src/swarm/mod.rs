@@ -28,7 +28,7 @@ use bittorrent::wire::extension::{
     ExtendedHandshake, Extension, ExtensionMessage, NamedIds, PeerIds, PexMessage, PexPeer, PexReceiver,
     PexSender,
 };
-use bittorrent::wire::{Message, PIECE_HEADER_OCTETS, PeerId, piece_header};
+use bittorrent::wire::{PIECE_HEADER_OCTETS, PeerId, piece_header};
 use contacts::Contacts;
 use outgoing::{Outgoing, Part};
 use said::Early;
@@ -254,9 +254,8 @@ impl Swarm {
         }
         if let Some(active) = &mut state.active {
             active.add_peer(now, key, &mut entry, &self.hashes);
-        } else if fast {
-            link.send(&Message::HaveNone);
         }
+        // Without the info dictionary nothing can be said of pieces yet.
         if extensions {
             let hello = self.hello(&state, link.address.ip());
             link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), &PeerIds::default());
@@ -366,8 +365,8 @@ impl Swarm {
     }
 
     /// Connecting came to nothing.
-    pub(crate) fn contact_failed(&self, now: Instant, address: SocketAddr) {
-        self.state.borrow_mut().contacts.closed(now, address, false);
+    pub(crate) fn contact_failed(&self, now: Instant, address: SocketAddr, misbehaved: bool) {
+        self.state.borrow_mut().contacts.closed(now, address, misbehaved);
         self.stir.notify_one();
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
     /// Which version of the protocol it is for
     #[arg(long, value_enum, default_value_t = Which::Hybrid)]
-    version: Which,
+    format: Which,
     /// Octets of a piece, a power of two; without it chosen by size
     #[arg(long, value_name = "OCTETS")]
     piece_octets: Option<u32>,
@@ -90,7 +90,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 fn create(arguments: &Arguments) -> Result<(String, serde_json::Value), String> {
     let making = Making {
-        version: arguments.version.into(),
+        version: arguments.format.into(),
         piece_octets: arguments.piece_octets,
         trackers: tiers(&arguments.tracker)?,
         web_seeds: arguments.web_seed.clone(),

@@ -102,14 +102,14 @@ pub(crate) struct SeedArguments {
     /// The file or folder
     path: PathBuf,
     /// Its torrent file; without it a torrent is made
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tracker", "version"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tracker", "format"])]
     torrent: Option<PathBuf>,
     /// A tracker for the torrent that is made
     #[arg(long, value_name = "URL")]
     tracker: Vec<String>,
     /// Which version of the protocol the torrent that is made is for
     #[arg(long, value_enum, default_value_t = Which::Hybrid)]
-    version: Which,
+    format: Which,
     /// Show pieces one by one, so that each is sent once (BEP 16)
     #[arg(long)]
     super_seeding: bool,
@@ -246,7 +246,7 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
         source::read_file(file)?
     } else {
         let making = Making {
-            version: arguments.version.into(),
+            version: arguments.format.into(),
             piece_octets: None,
             trackers: tiers(&arguments.tracker)?,
             web_seeds: Vec::new(),
