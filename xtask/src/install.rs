@@ -5,8 +5,8 @@ use crate::{cargo, run};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A program the tests use, or a Perl module (`Net::SSLeay`) that one of them
-/// needs, and the Debian package that brings it.
+/// A program the tests use, or a module of Perl (`Net::SSLeay`) or of Debian's
+/// Python (`python3:libtorrent`), and the Debian package that brings it.
 const PEERS: &[(&str, &str)] = &[
     ("dig", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
@@ -23,15 +23,23 @@ const PEERS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("tshark", "tshark"),
     ("chromium", "chromium"),
+    ("aria2c", "aria2"),
+    ("python3:libtorrent", "python3-libtorrent"),
 ];
 
-/// Whether a program is on the path or in a folder for servers, or a Perl module
-/// can be loaded.
+/// Whether a program is on the path or in a folder for servers, or a module can
+/// be loaded.
 pub(crate) fn has(program: &str) -> bool {
     if program.contains("::") {
         let mut perl = Command::new("perl");
         perl.args(["-M".to_owned() + program, "-e".to_owned(), "1".to_owned()]);
         return perl.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    }
+    if let Some(module) = program.strip_prefix("python3:") {
+        // Debian's own: another Python on the path does not see its packages.
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c".to_owned(), format!("import {module}")]);
+        return python.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

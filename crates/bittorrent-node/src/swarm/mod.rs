@@ -400,6 +400,10 @@ impl Swarm {
         let content = self.content()?;
         let block =
             bittorrent::wire::Block { piece: octets.piece, begin: octets.begin, length: octets.octets };
+        // Behind the end of a short piece come zeros.
+        let layout = content.info().layout();
+        let there = layout.piece_octets(octets.piece).saturating_sub(octets.begin).min(octets.octets);
+        let from_files = from_files && there == octets.octets;
         let mut out =
             Vec::with_capacity(PIECE_HEADER_OCTETS + if from_files { 0 } else { octets.octets as usize });
         out.extend_from_slice(&piece_header(&block));
@@ -418,7 +422,7 @@ impl Swarm {
         }
         let header = out.len();
         out.resize(header + octets.octets as usize, 0);
-        let place = out.get_mut(header..)?;
+        let place = out.get_mut(header..header + there as usize)?;
         match content.read(octets.piece, octets.begin, place) {
             Ok(true) => Some(Outgoing::block(out, Vec::new(), octets)),
             Ok(false) => None,

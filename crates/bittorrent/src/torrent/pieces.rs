@@ -123,6 +123,15 @@ impl PieceLengths {
     pub fn contains(&self, piece: u32, begin: u32, octets: u32) -> bool {
         octets > 0 && begin.checked_add(octets).is_some_and(|end| end <= self.octets(piece))
     }
+
+    /// Whether a peer may ask for these octets: those that a piece has, and behind
+    /// them, up to the usual length of a piece, zeros. libtorrent 2.0 asks for
+    /// whole blocks of a piece of v2 that its file cuts short.
+    pub fn may_be_asked(&self, piece: u32, begin: u32, octets: u32) -> bool {
+        let padded = begin < self.octets(piece)
+            && begin.checked_add(octets).is_some_and(|end| end <= self.piece_octets);
+        octets > 0 && padded || self.contains(piece, begin, octets)
+    }
 }
 
 #[cfg(test)]
@@ -179,5 +188,17 @@ mod tests {
         assert!(lengths.contains(0, 7, 32_761));
         assert!(!lengths.contains(0, 8, 32_761) && !lengths.contains(0, u32::MAX, 2));
         assert!(!lengths.contains(0, 0, 0));
+    }
+
+    #[test]
+    fn zeros_behind_a_short_piece_may_be_asked_for() {
+        let lengths = PieceLengths::uniform(50_000, 32_768).expect("a torrent");
+        assert!(lengths.may_be_asked(1, 16_384, 16_384), "848 octets and zeros");
+        assert!(!lengths.contains(1, 16_384, 16_384));
+        for (piece, begin, octets) in
+            [(1, 17_232, 1), (1, 16_384, 16_385), (2, 0, 1), (0, 32_768, 1), (0, 0, 0)]
+        {
+            assert!(!lengths.may_be_asked(piece, begin, octets), "{piece} {begin} {octets}");
+        }
     }
 }

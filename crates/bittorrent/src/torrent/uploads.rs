@@ -56,7 +56,7 @@ impl UploadQueue {
 
     pub(crate) fn push(&mut self, lengths: &PieceLengths, upload: Upload) -> Result<(), Refusal> {
         let Upload { piece, begin, octets } = upload;
-        if octets > REQUEST_OCTETS_MAX || !lengths.contains(piece, begin, octets) {
+        if octets > REQUEST_OCTETS_MAX || !lengths.may_be_asked(piece, begin, octets) {
             return Err(Refusal::Senseless);
         }
         if self.waiting.contains(&upload) {

@@ -1,0 +1,117 @@
+//! libtorrent as a foreign peer, through its Python bindings.
+
+use crate::{Peer, skip};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Debian's Python, which sees Debian's bindings.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Arguments: seed or get, torrent file or magnet link, folder, listen address,
+/// peer address or -, and what is encrypted (plain, rc4). Gets until all is here,
+/// or seeds until it is ended; prints `ready` when it listens.
+const CLIENT: &str = r#"
+import sys, time, libtorrent as lt
+mode, what, folder, listen, peer, encryption = sys.argv[1:7]
+policy = {"plain": lt.enc_policy.disabled, "rc4": lt.enc_policy.forced}[encryption]
+session = lt.session({
+    "listen_interfaces": listen, "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
+    "enable_natpmp": False, "enable_outgoing_utp": False, "enable_incoming_utp": False,
+    "allow_multiple_connections_per_ip": True, "out_enc_policy": int(policy), "in_enc_policy": int(policy),
+    "allowed_enc_level": int(lt.enc_level.rc4), "alert_mask": 0})
+if what.startswith("magnet:"):
+    parameters = lt.parse_magnet_uri(what)
+else:
+    parameters = lt.add_torrent_params()
+    parameters.ti = lt.torrent_info(what)
+parameters.save_path = folder
+parameters.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+torrent = session.add_torrent(parameters)
+while mode == "seed" and not torrent.status().is_seeding:
+    time.sleep(0.02)
+print("ready", flush=True)
+if peer != "-":
+    host, port = peer.rsplit(":", 1)
+    torrent.connect_peer((host, int(port)))
+while mode == "seed" or not torrent.status().is_seeding:
+    time.sleep(0.02)
+# The last haves are said before it goes.
+time.sleep(0.2)
+"#;
+
+/// What libtorrent finds in torrent files: a line each with name, octets, pieces
+/// and info-hashes.
+const READER: &str = r#"
+import sys, libtorrent as lt
+for file in sys.argv[1:]:
+    info = lt.torrent_info(file)
+    hashes = info.info_hashes()
+    v1 = str(hashes.v1) if hashes.has_v1() else "-"
+    v2 = str(hashes.v2) if hashes.has_v2() else "-"
+    print(info.name(), info.total_size(), info.num_pieces(), v1, v2)
+"#;
+
+/// Whether it is here; otherwise the test is skipped.
+///
+/// # Panics
+/// When it is missing and required.
+pub fn is_here() -> bool {
+    let mut python = Command::new(PYTHON);
+    python.args(["-c", "import libtorrent"]).stderr(Stdio::null());
+    let here = python.status().is_ok_and(|status| status.success());
+    if !here {
+        assert!(
+            std::env::var_os("UTOPIA_PEERS").is_none_or(|value| value != "required"),
+            "python3-libtorrent is not installed, and UTOPIA_PEERS=required asks for it"
+        );
+        skip("python3-libtorrent is not installed");
+    }
+    here
+}
+
+fn client(
+    mode: &str,
+    what: &str,
+    folder: &Path,
+    listen: SocketAddr,
+    peer: Option<SocketAddr>,
+    encryption: &str,
+) -> Command {
+    let mut command = Command::new(PYTHON);
+    command.args(["-c", CLIENT, mode, what]).arg(folder).arg(listen.to_string());
+    command.arg(peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string())).arg(encryption);
+    command
+}
+
+/// Seeds what lies whole in `folder`, until the test ends.
+///
+/// # Panics
+/// When it does not start.
+pub fn seed(torrent: &Path, folder: &Path, listen: SocketAddr, encryption: &str) -> Peer {
+    use std::io::{BufRead, BufReader};
+    let torrent = torrent.to_str().expect("a name");
+    let mut command = client("seed", torrent, folder, listen, None, encryption);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("python runs");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n", "libtorrent seeds");
+    Peer(child)
+}
+
+/// Gets a torrent from `peer` to its end.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encryption: &str) -> Output {
+    client("get", what, folder, listen, Some(peer), encryption).output().expect("python runs")
+}
+
+/// What it finds in torrent files.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn read(files: &[&Path]) -> Output {
+    Command::new(PYTHON).args(["-c", READER]).args(files).output().expect("python runs")
+}

@@ -1,0 +1,435 @@
+//! `utopia torrent` with foreign peers: libtorrent and aria2, as seed
+//! and as leecher; trackers, magnet links, kills and bad peers.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tests::utopia::{command, own_address, run, said, told};
+use tests::{libtorrent, peer};
+
+/// An address of this test alone, with a port that is free now.
+fn address() -> SocketAddr {
+    let listener = TcpListener::bind(SocketAddr::new(own_address(), 0)).expect("a port");
+    listener.local_addr().expect("its address")
+}
+
+/// Octets that do not repeat, so that a block in a wrong place shows.
+fn octets(count: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut octets = Vec::with_capacity(count + 8);
+    while octets.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        octets.extend_from_slice(&state.to_le_bytes());
+    }
+    octets.truncate(count);
+    octets
+}
+
+/// A place for one test: what is given away, and torrents of it.
+struct Place {
+    folder: tempfile::TempDir,
+    name: &'static str,
+}
+
+impl Place {
+    /// One file.
+    fn with_file(count: usize) -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder"), name: "film.bin" };
+        fs::create_dir(place.path("source")).expect("a folder");
+        fs::write(place.path("source/film.bin"), octets(count, 7)).expect("written");
+        place
+    }
+
+    /// A folder with files of odd lengths, an empty one among them.
+    fn with_folder() -> Self {
+        let place = Self { folder: tempfile::tempdir().expect("a folder"), name: "album" };
+        fs::create_dir_all(place.path("source/album/deep/er")).expect("a folder");
+        for (name, count) in
+            [("one", 70_000), ("deep/two", 1), ("deep/er/three", 200_001), ("deep/empty", 0), ("zzz", 16_384)]
+        {
+            let file = place.path("source/album").join(name);
+            fs::write(file, octets(count, count as u64 + 1)).expect("written");
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn source(&self) -> PathBuf {
+        self.path("source").join(self.name)
+    }
+
+    /// Makes a torrent of it; gives the file and the magnet link.
+    fn torrent(&self, format: &str, trackers: &[String]) -> (PathBuf, String) {
+        let file = self.path(&format!("{format}.torrent"));
+        let mut create =
+            command(&["torrent", "create", "--json", "--format", format, "--piece-octets", "65536"]);
+        create.arg(self.source()).arg("--out").arg(&file);
+        for tracker in trackers {
+            create.args(["--tracker", tracker]);
+        }
+        let made: Value = serde_json::from_str(&told(create.output().expect("utopia runs"))).expect("JSON");
+        (file, made["magnet"].as_str().expect("a link").to_owned())
+    }
+
+    /// Whether `folder` holds the same as the source.
+    #[track_caller]
+    fn compare(&self, folder: &Path) {
+        let mut left = vec![PathBuf::from(self.name)];
+        while let Some(name) = left.pop() {
+            let (ours, theirs) = (self.path("source").join(&name), folder.join(&name));
+            if ours.is_dir() {
+                left.extend(
+                    fs::read_dir(&ours)
+                        .expect("a folder")
+                        .map(|entry| name.join(entry.expect("an entry").file_name())),
+                );
+            } else {
+                let same = fs::read(&ours).expect("a file") == fs::read(&theirs).unwrap_or_default();
+                assert!(same && theirs.is_file(), "{} differs", theirs.display());
+            }
+        }
+    }
+}
+
+/// A program of ours that runs until the test ends.
+struct Running(Child);
+
+impl Running {
+    /// Runs it; ready after so many lines on its standard output.
+    fn start(mut command: Command, lines: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("utopia runs");
+        let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));
+        for _ in 0..lines {
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("a line");
+            assert!(!line.is_empty(), "it ended");
+        }
+        // It goes on printing; nobody reads.
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        Self(child)
+    }
+
+    fn stop(mut self) {
+        let killed = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(killed.expect("kill runs").success());
+        let status = self.0.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Seeds a torrent by our program.
+fn seed(place: &Place, torrent: &Path, listen: SocketAddr, more: &[&str]) -> Running {
+    let mut seed = command(&["torrent", "seed"]);
+    seed.arg(place.source()).arg("--torrent").arg(torrent).args(["--listen", &listen.to_string()]);
+    seed.arg("--data").arg(place.path("seed-data")).args(more);
+    Running::start(seed, 2)
+}
+
+/// Gets a torrent by our program.
+fn getting(place: &Place, what: &str, out: &Path, more: &[&str]) -> Command {
+    let mut get = command(&["torrent", "get", what, "--listen", &address().to_string()]);
+    get.arg("--out").arg(out).arg("--data").arg(place.path("get-data")).args(more);
+    get
+}
+
+#[track_caller]
+fn get(place: &Place, what: &str, out: &Path, more: &[&str]) {
+    told(getting(place, what, out, more).output().expect("utopia runs"));
+    place.compare(out);
+}
+
+const FORMATS: [&str; 3] = ["v1", "v2", "hybrid"];
+
+#[test]
+fn libtorrent_reads_what_we_create() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    for place in [Place::with_file(1_000_000), Place::with_folder()] {
+        for format in FORMATS {
+            let (file, _) = place.torrent(format, &[]);
+            let theirs = told(libtorrent::read(&[&file]));
+            let ours: Value = serde_json::from_str(&told(run(&[
+                "torrent",
+                "info",
+                "--json",
+                file.to_str().expect("a name"),
+            ])))
+            .expect("JSON");
+            let hash = |key: &str| ours[key].as_str().unwrap_or("-").to_owned();
+            let fields: Vec<&str> = theirs.split_whitespace().collect();
+            assert_eq!(fields[0], ours["name"].as_str().expect("a name"));
+            assert_eq!(fields[2], ours["pieces"].to_string());
+            assert_eq!(fields[3..], [hash("info_hash"), hash("info_hash_v2")], "{format}");
+        }
+    }
+}
+
+#[test]
+fn we_get_what_libtorrent_seeds_and_it_gets_what_we_seed() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    for place in [Place::with_file(3_000_000), Place::with_folder()] {
+        for (number, format) in FORMATS.into_iter().enumerate() {
+            let encryption = if number == 0 { "rc4" } else { "plain" };
+            let (file, _) = place.torrent(format, &[]);
+            let at = address();
+            let theirs = libtorrent::seed(&file, &place.path("source"), at, encryption);
+            let out = place.path(&format!("ours-{format}"));
+            get(&place, file.to_str().expect("a name"), &out, &["--peer", &at.to_string()]);
+            drop(theirs);
+
+            let at = address();
+            let ours = seed(&place, &file, at, &[]);
+            let out = place.path(&format!("theirs-{format}"));
+            told(libtorrent::get(file.to_str().expect("a name"), &out, address(), at, encryption));
+            place.compare(&out);
+            ours.stop();
+        }
+    }
+}
+
+#[test]
+fn a_magnet_link_is_enough() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    let place = Place::with_folder();
+    for format in ["v1", "hybrid"] {
+        let (file, magnet) = place.torrent(format, &[]);
+        let at = address();
+        let theirs = libtorrent::seed(&file, &place.path("source"), at, "plain");
+        get(&place, &magnet, &place.path(&format!("ours-{format}")), &["--peer", &at.to_string()]);
+        drop(theirs);
+
+        let at = address();
+        let ours = seed(&place, &file, at, &[]);
+        let out = place.path(&format!("theirs-{format}"));
+        told(libtorrent::get(&magnet, &out, address(), at, "plain"));
+        place.compare(&out);
+        ours.stop();
+    }
+}
+
+#[test]
+fn peers_find_each_other_through_our_tracker() {
+    let Some(aria2) = peer("aria2c") else { return };
+    let place = Place::with_file(3_000_000);
+    let (udp, http) = (address(), address());
+    let track = command(&["torrent", "track", "--udp", &udp.to_string(), "--http", &http.to_string()]);
+    let tracker = Running::start(track, 2);
+    let trackers = [format!("udp://{udp}"), format!("http://{http}/announce")];
+    let (file, magnet) = place.torrent("v1", &trackers);
+    let at = address();
+    let ours = seed(&place, &file, at, &[]);
+
+    // Ours by file and by link.
+    get(&place, file.to_str().expect("a name"), &place.path("by-file"), &[]);
+    get(&place, &magnet, &place.path("by-link"), &["--encryption", "required"]);
+
+    // aria2, which asks over UDP and HTTP, gets it from us.
+    let out = place.path("aria2");
+    let listen = address();
+    let mut aria = Command::new(aria2);
+    aria.args([
+        "--seed-time=0",
+        "--enable-dht=false",
+        "--enable-peer-exchange=false",
+        "--bt-enable-lpd=false",
+    ]);
+    aria.args(["--console-log-level=warn", "--summary-interval=0", "--bt-tracker-interval=1"]);
+    aria.arg(format!("--listen-port={}", listen.port())).arg("--dir").arg(&out).arg(&file);
+    told(aria.output().expect("aria2 runs"));
+    place.compare(&out);
+
+    ours.stop();
+    tracker.stop();
+}
+
+#[test]
+fn a_download_that_is_killed_goes_on_and_a_clean_stop_is_believed() {
+    let place = Place::with_file(20_000_000);
+    let (file, _) = place.torrent("v1", &[]);
+    let at = address();
+    let ours = seed(&place, &file, at, &["--upload-limit", "8000000"]);
+    let out = place.path("out");
+    let file = file.to_str().expect("a name");
+    for kill in ["-KILL", "-KILL", "-TERM"] {
+        let mut get = getting(&place, file, &out, &["--json", "--peer", &at.to_string()]);
+        let mut child = get.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("utopia runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut begun = None;
+        for line in lines {
+            let progress: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+            if progress["stage"] != "downloading" {
+                continue;
+            }
+            let have = progress["have_pieces"].as_u64().expect("a number");
+            // Two more pieces than it began with.
+            if have > *begun.get_or_insert(have) + 1 {
+                break;
+            }
+        }
+        assert!(Command::new("kill").args([kill, &child.id().to_string()]).status().expect("kill").success());
+        child.wait().expect("it ends");
+    }
+    let last =
+        told(getting(&place, file, &out, &["--json", "--peer", &at.to_string()]).output().expect("runs"));
+    place.compare(&out);
+    let first = last.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let first = first.into_iter().find(|progress| progress["stage"] == "downloading").expect("it began");
+    let had = first["have_octets"].as_u64().expect("a number");
+    let received = last.lines().last().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let received = received.expect("a line")["received_octets"].as_u64().expect("a number");
+    assert!(had > 0, "what was here is used");
+    assert!(received <= 20_000_000 - had + 65_536, "{received} octets for what {had} left");
+    ours.stop();
+}
+
+#[test]
+fn only_the_files_that_are_wanted_come() {
+    let place = Place::with_folder();
+    let (file, _) = place.torrent("v2", &[]);
+    let at = address();
+    let ours = seed(&place, &file, at, &[]);
+    let info: Value =
+        serde_json::from_str(&told(run(&["torrent", "info", "--json", file.to_str().expect("a name")])))
+            .expect("JSON");
+    let files = info["files"].as_array().expect("files");
+    let wanted = files.iter().position(|file| file["path"] == "one").expect("the file");
+    let out = place.path("out");
+    let more = ["--peer", &at.to_string(), "--files", &wanted.to_string()];
+    told(getting(&place, file.to_str().expect("a name"), &out, &more).output().expect("utopia runs"));
+    assert_eq!(
+        fs::read(out.join("album/one")).expect("a file"),
+        fs::read(place.source().join("one")).expect("a file")
+    );
+    assert!(!out.join("album/deep/er/three").exists());
+    ours.stop();
+}
+
+#[test]
+fn bad_peers_do_not_stop_a_download() {
+    let place = Place::with_file(2_000_000);
+    let (file, _) = place.torrent("v1", &[]);
+    let info: Value =
+        serde_json::from_str(&told(run(&["torrent", "info", "--json", file.to_str().expect("a name")])))
+            .expect("JSON");
+    let hash = info["info_hash"].as_str().expect("a hash");
+    let hash: Vec<u8> =
+        (0..20).map(|at| u8::from_str_radix(&hash[2 * at..2 * at + 2], 16).expect("hex")).collect();
+    // One that speaks no BitTorrent, one that says nothing, one that lies about
+    // what it has and sends rubbish, one that sends a huge length.
+    let bad = |speak: fn(TcpStream, Vec<u8>)| {
+        let listener = TcpListener::bind(SocketAddr::new(own_address(), 0)).expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let hash = hash.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let hash = hash.clone();
+                std::thread::spawn(move || speak(stream, hash));
+            }
+        });
+        at
+    };
+    fn greet(stream: &mut TcpStream, hash: &[u8]) {
+        let mut theirs = [0; 68];
+        let _ = stream.read_exact(&mut theirs);
+        let mut ours = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\x04".to_vec();
+        ours.extend_from_slice(hash);
+        ours.extend_from_slice(b"-XX0001-badbadbadbad");
+        let _ = stream.write_all(&ours);
+    }
+    let peers = [
+        bad(|mut stream, _| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"))),
+        bad(|stream, _| {
+            std::thread::sleep(Duration::from_mins(2));
+            drop(stream);
+        }),
+        bad(|mut stream, hash| {
+            greet(&mut stream, &hash);
+            // Have all, unchoke; then every request is answered with zeros.
+            let _ = stream.write_all(b"\0\0\0\x01\x0e\0\0\0\x01\x01");
+            let mut length = [0; 4];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut body = vec![0; u32::from_be_bytes(length) as usize];
+                if stream.read_exact(&mut body).is_err() {
+                    return;
+                }
+                if body.first() == Some(&6) {
+                    let octets = u32::from_be_bytes(body[9..13].try_into().expect("four octets"));
+                    let mut reply = (9 + octets).to_be_bytes().to_vec();
+                    reply.push(7);
+                    reply.extend_from_slice(&body[1..9]);
+                    reply.resize(reply.len() + octets as usize, 0);
+                    if stream.write_all(&reply).is_err() {
+                        return;
+                    }
+                }
+            }
+        }),
+        bad(|mut stream, hash| {
+            greet(&mut stream, &hash);
+            let _ = stream.write_all(&vec![0xff; 100_000]);
+        }),
+    ];
+    let at = address();
+    let ours = seed(&place, &file, at, &["--upload-limit", "1000000"]);
+    let mut more = vec!["--peer".to_owned(), at.to_string()];
+    for peer in peers {
+        more.extend(["--peer".to_owned(), peer.to_string()]);
+    }
+    more.push("--json".to_owned());
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let out = place.path("out");
+    let output = getting(&place, file.to_str().expect("a name"), &out, &more).output().expect("utopia runs");
+    let shown = told(output);
+    place.compare(&out);
+    let last: Value = serde_json::from_str(shown.lines().last().expect("a line")).expect("JSON");
+    assert!(last["bad_pieces"].as_u64().expect("a number") > 0, "the liar was asked");
+    let peers = last["peers"].as_array().expect("peers");
+    assert!(peers.iter().all(|peer| peer["client"] != "-XX0001-badbadbadbad"), "{peers:?}");
+    ours.stop();
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let garbage = folder.path().join("garbage.torrent");
+    fs::write(&garbage, b"d4:infode").expect("written");
+    for (arguments, expected) in [
+        (vec!["torrent", "info", "none.torrent"], "none.torrent: there is no such file"),
+        (vec!["torrent", "info", garbage.to_str().expect("a name")], "garbage.torrent: "),
+        (vec!["torrent", "info", "magnet:?dn=x"], "a magnet link without an info-hash"),
+        (vec!["torrent", "create", "/nowhere/at/all"], "/nowhere/at/all: "),
+        (
+            vec!["torrent", "create", "/etc/hostname", "--tracker", "ftp://x"],
+            "--tracker ftp://x: a tracker's URL begins",
+        ),
+        (vec!["torrent", "get", "http://127.0.0.1:1/x.torrent"], "127.0.0.1: "),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let line = said(&output);
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(line.starts_with("utopia: ") && line.contains(expected), "{line}");
+    }
+    assert_eq!(run(&["torrent", "track"]).status.code(), Some(2));
+}
