@@ -121,7 +121,7 @@ impl Client {
             event: Event::None,
             ip: 0,
             key: 0,
-            num_want: PEERS_TOLD as i32,
+            num_want: PEERS_TOLD.cast_signed(),
             port: 0,
             options: Options::default(),
         })
