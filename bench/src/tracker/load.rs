@@ -62,6 +62,11 @@ impl Load {
         Self { peers, torrents }
     }
 
+    /// Info-hash and port of each peer.
+    pub(super) fn announces(&self) -> impl Iterator<Item = ([u8; 20], u16)> {
+        self.peers.iter().map(|(torrent, port)| (info_hash(*torrent), *port))
+    }
+
     /// All info-hashes.
     pub(super) fn info_hashes(&self) -> impl Iterator<Item = [u8; 20]> {
         (0..self.torrents).map(info_hash)

@@ -17,17 +17,21 @@ use std::thread;
 /// Octets of a reply with all the peers it may have.
 const REPLY_OCTETS: usize = 20 + 6 * PEERS_TOLD as usize;
 
-/// Our tracker, of this process.
-pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<SocketAddr> {
+/// Our tracker, of this process: where it listens over UDP and over HTTP.
+pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<[SocketAddr; 2]> {
     let config = Config {
         udp_listen: vec![([127, 0, 0, 1], 0).into()],
+        http_listen: vec![([127, 0, 0, 1], 0).into()],
         threads: 1,
         peers_max: PEERS_TOLD,
         ..Config::default()
     };
     let tracker = Tracker::start(&config, Network::new(), event::Reporter::silent(), shutdown.clone())
         .map_err(io::Error::other)?;
-    tracker.udp_addrs().first().copied().ok_or_else(|| io::Error::other("the tracker does not listen"))
+    match (tracker.udp_addrs(), tracker.http_addrs()) {
+        ([udp], [http]) => Ok([*udp, *http]),
+        _ => Err(io::Error::other("the tracker does not listen")),
+    }
 }
 
 /// The same socket code, and nothing else: each datagram is answered with as
