@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// The world over HTTP: small, because a round is short.
 const TORRENTS: u32 = 1_000;
 const PEERS: u32 = 20_000;
+/// Connections open at once.
+const CONNECTIONS: usize = 32;
 /// Octets of a response with all its peers, and more.
 const RESPONSE_OCTETS_MAX: usize = 4_096;
 
@@ -40,19 +42,19 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
     }
     let requests: Vec<String> = load.announces().map(|(info_hash, port)| request(info_hash, port)).collect();
     for (_, server) in &servers {
-        for request in &requests {
-            announce(server.address, request)?;
+        for requests in requests.chunks(CONNECTIONS) {
+            announce(server.address, requests)?;
         }
     }
-    let mut next = requests.iter().cycle();
+    let mut next = requests.chunks_exact(CONNECTIONS).cycle();
     let mut efficiencies: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     for _ in 0..ROUNDS {
         for (name, server) in &servers {
             let (start, cpu_start, mut answered) = (Instant::now(), server.cpu_seconds(), 0.0);
             while start.elapsed() < ROUND {
-                if let Some(request) = next.next() {
-                    announce(server.address, request)?;
-                    answered += 1.0;
+                if let Some(requests) = next.next() {
+                    announce(server.address, requests)?;
+                    answered += requests.len() as f64;
                 }
             }
             efficiencies.entry(name).or_default().push(answered / (server.cpu_seconds() - cpu_start));
@@ -85,16 +87,23 @@ fn request(info_hash: [u8; 20], port: u16) -> String {
     format!("GET {} HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n", announce.url("/announce"))
 }
 
-/// One connection, one announce, its reply to the end.
-fn announce(tracker: SocketAddr, request: &str) -> io::Result<()> {
-    let mut stream = TcpStream::connect(tracker)?;
-    stream.write_all(request.as_bytes())?;
-    let mut response = Vec::with_capacity(RESPONSE_OCTETS_MAX);
-    stream.take(RESPONSE_OCTETS_MAX as u64).read_to_end(&mut response)?;
-    if response.windows(10).any(|text| text == b"8:interval") {
-        Ok(())
-    } else {
-        let text = String::from_utf8_lossy(&response);
-        Err(io::Error::other(format!("the tracker at {tracker} says: {text}")))
+/// A connection for each of the requests, all at once, and the replies to their
+/// ends.
+fn announce(tracker: SocketAddr, requests: &[String]) -> io::Result<()> {
+    let mut streams = Vec::with_capacity(requests.len());
+    for request in requests {
+        let mut stream = TcpStream::connect(tracker)?;
+        stream.write_all(request.as_bytes())?;
+        streams.push(stream);
     }
+    let mut response = Vec::with_capacity(RESPONSE_OCTETS_MAX);
+    for stream in streams {
+        response.clear();
+        stream.take(RESPONSE_OCTETS_MAX as u64).read_to_end(&mut response)?;
+        if !response.windows(10).any(|text| text == b"8:interval") {
+            let text = String::from_utf8_lossy(&response);
+            return Err(io::Error::other(format!("the tracker at {tracker} says: {text}")));
+        }
+    }
+    Ok(())
 }
