@@ -9,7 +9,7 @@ use net::batch::{BatchOptions, DatagramBatch};
 use net::{Network, Shutdown};
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -130,9 +130,14 @@ fn installed(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A port that nobody has, over UDP and TCP.
+/// A port that nobody has, over UDP and TCP. Below those that the system gives
+/// to clients: connections that have just ended would hold them for a while.
 fn free_port() -> io::Result<u16> {
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+    let free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    (20_000..30_000).find(free).ok_or_else(|| io::Error::other("no port is free"))
 }
 
 impl Drop for Foreign {
