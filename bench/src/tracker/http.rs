@@ -32,9 +32,9 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
     let shutdown = Shutdown::new();
     let [_, ours] = runtime.block_on(start_ours(&shutdown))?;
     let load = Load::new(TORRENTS, PEERS);
-    let opentracker = Foreign::opentracker(folder.path(), &load)?;
+    let mut opentracker = Foreign::opentracker(folder.path(), &load)?;
     let mut servers = vec![("ours", Measured { address: ours, threads: threads_named("tracker-http")? })];
-    if let Some(server) = &opentracker {
+    if let Some(server) = &mut opentracker {
         servers.push(("opentracker", server.measured()?));
     }
     for thread in servers.iter().flat_map(|(_, server)| &server.threads) {

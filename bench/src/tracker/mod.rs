@@ -56,7 +56,7 @@ fn compare(world: &World, json: bool) -> io::Result<()> {
     let [ours, _] = runtime.block_on(start_ours(&shutdown))?;
     let echo = start_echo(&shutdown)?;
     let load = Load::new(world.torrents, world.peers);
-    let foreign = [
+    let mut foreign = [
         ("opentracker", Foreign::opentracker(folder.path(), &load)?),
         ("aquatic", Foreign::aquatic(folder.path())?),
     ];
@@ -64,7 +64,7 @@ fn compare(world: &World, json: bool) -> io::Result<()> {
         ("ours", Measured { address: ours, threads: threads_named("tracker-udp")? }),
         ("echo", Measured { address: echo, threads: threads_named("echo")? }),
     ];
-    for (name, server) in &foreign {
+    for (name, server) in &mut foreign {
         if let Some(server) = server {
             servers.push((*name, server.measured()?));
         }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 /// Octets of a reply with all the peers it may have.
@@ -116,10 +117,13 @@ impl Foreign {
     }
 
     /// All threads of the processes it consists of.
-    pub(super) fn measured(&self) -> io::Result<Measured> {
+    pub(super) fn measured(&mut self) -> io::Result<Measured> {
         // Once it answers, its threads are there.
         let measured = Measured::of_process(self.address, self.child.id())?;
         super::load::Client::new(&measured)?;
+        if let Some(status) = self.child.try_wait()? {
+            return Err(io::Error::other(format!("the tracker at {} ended: {status}", self.address)));
+        }
         Measured::of_process(self.address, self.child.id())
     }
 }
@@ -130,14 +134,19 @@ fn installed(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A port that nobody has, over UDP and TCP. Below those that the system gives
-/// to clients: connections that have just ended would hold them for a while.
+/// A port that nobody has, over UDP and TCP, and that was not given before: who
+/// got it may not have it yet. Below those that the system gives to clients:
+/// connections that have just ended would hold them for a while.
 fn free_port() -> io::Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
     let free = |port: &u16| {
         let address = ("127.0.0.1", *port);
         UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
     };
-    (20_000..30_000).find(free).ok_or_else(|| io::Error::other("no port is free"))
+    std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        .take_while(|port| *port < 30_000)
+        .find(free)
+        .ok_or_else(|| io::Error::other("no port is free"))
 }
 
 impl Drop for Foreign {
