@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A server and the threads that answer in it, as folders of /proc.
 pub(crate) struct Measured {
@@ -38,16 +39,23 @@ impl Measured {
     }
 }
 
-/// The threads of this process with this name.
+/// The threads of this process with this name, of which there must be one: a
+/// thread takes its name only when it begins to run.
 pub(crate) fn threads_named(name: &str) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc/self/task")? {
-        let thread = entry?.path();
-        if std::fs::read_to_string(thread.join("comm"))?.trim() == name {
-            found.push(thread);
+    for _ in 0..100 {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc/self/task")? {
+            let thread = entry?.path();
+            if std::fs::read_to_string(thread.join("comm"))?.trim() == name {
+                found.push(thread);
+            }
         }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(found)
+    Err(io::Error::other(format!("no thread is named {name}")))
 }
 
 /// Keeps a thread on one processor, so that the load runs on the other.

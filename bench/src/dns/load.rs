@@ -5,8 +5,6 @@ use net::Network;
 use net::batch::BatchOptions;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long each server is measured, in each round.

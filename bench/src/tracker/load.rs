@@ -62,6 +62,11 @@ impl Load {
         Self { peers, torrents }
     }
 
+    /// Info-hash and port of each peer.
+    pub(super) fn announces(&self) -> impl Iterator<Item = ([u8; 20], u16)> {
+        self.peers.iter().map(|(torrent, port)| (info_hash(*torrent), *port))
+    }
+
     /// All info-hashes.
     pub(super) fn info_hashes(&self) -> impl Iterator<Item = [u8; 20]> {
         (0..self.torrents).map(info_hash)
@@ -121,7 +126,7 @@ impl Client {
             event: Event::None,
             ip: 0,
             key: 0,
-            num_want: PEERS_TOLD as i32,
+            num_want: PEERS_TOLD.cast_signed(),
             port: 0,
             options: Options::default(),
         })

@@ -1,10 +1,12 @@
 //! Announces over UDP: ours, a bare echo of the same shape, opentracker and
-//! aquatic, on the same load in the same run.
+//! aquatic, on the same load in the same run. Announces over HTTP: ours and
+//! opentracker, a connection for each, as clients do.
 //!
 //! Each server answers on one thread that is kept on one processor, the load
 //! comes from another. What counts is the processor time the server took: it is
 //! hardly disturbed by what else the machine does. The rate beside it is.
 
+mod http;
 mod load;
 mod servers;
 
@@ -44,17 +46,17 @@ pub(crate) fn run(json: bool) -> io::Result<()> {
     for world in &WORLDS {
         compare(world, json)?;
     }
-    Ok(())
+    http::compare(json)
 }
 
 fn compare(world: &World, json: bool) -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let shutdown = Shutdown::new();
-    let ours = runtime.block_on(start_ours(&shutdown))?;
+    let [ours, _] = runtime.block_on(start_ours(&shutdown))?;
     let echo = start_echo(&shutdown)?;
     let load = Load::new(world.torrents, world.peers);
-    let foreign = [
+    let mut foreign = [
         ("opentracker", Foreign::opentracker(folder.path(), &load)?),
         ("aquatic", Foreign::aquatic(folder.path())?),
     ];
@@ -62,7 +64,7 @@ fn compare(world: &World, json: bool) -> io::Result<()> {
         ("ours", Measured { address: ours, threads: threads_named("tracker-udp")? }),
         ("echo", Measured { address: echo, threads: threads_named("echo")? }),
     ];
-    for (name, server) in &foreign {
+    for (name, server) in &mut foreign {
         if let Some(server) = server {
             servers.push((*name, server.measured()?));
         }

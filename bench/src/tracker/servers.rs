@@ -9,25 +9,30 @@ use net::batch::{BatchOptions, DatagramBatch};
 use net::{Network, Shutdown};
 use std::fmt::Write as _;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 /// Octets of a reply with all the peers it may have.
 const REPLY_OCTETS: usize = 20 + 6 * PEERS_TOLD as usize;
 
-/// Our tracker, of this process.
-pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<SocketAddr> {
+/// Our tracker, of this process: where it listens over UDP and over HTTP.
+pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<[SocketAddr; 2]> {
     let config = Config {
         udp_listen: vec![([127, 0, 0, 1], 0).into()],
+        http_listen: vec![([127, 0, 0, 1], 0).into()],
         threads: 1,
         peers_max: PEERS_TOLD,
         ..Config::default()
     };
     let tracker = Tracker::start(&config, Network::new(), event::Reporter::silent(), shutdown.clone())
         .map_err(io::Error::other)?;
-    tracker.udp_addrs().first().copied().ok_or_else(|| io::Error::other("the tracker does not listen"))
+    match (tracker.udp_addrs(), tracker.http_addrs()) {
+        ([udp], [http]) => Ok([*udp, *http]),
+        _ => Err(io::Error::other("the tracker does not listen")),
+    }
 }
 
 /// The same socket code, and nothing else: each datagram is answered with as
@@ -112,10 +117,13 @@ impl Foreign {
     }
 
     /// All threads of the processes it consists of.
-    pub(super) fn measured(&self) -> io::Result<Measured> {
+    pub(super) fn measured(&mut self) -> io::Result<Measured> {
         // Once it answers, its threads are there.
         let measured = Measured::of_process(self.address, self.child.id())?;
         super::load::Client::new(&measured)?;
+        if let Some(status) = self.child.try_wait()? {
+            return Err(io::Error::other(format!("the tracker at {} ended: {status}", self.address)));
+        }
         Measured::of_process(self.address, self.child.id())
     }
 }
@@ -126,9 +134,19 @@ fn installed(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A port that nobody has, over UDP and TCP.
+/// A port that nobody has, over UDP and TCP, and that was not given before: who
+/// got it may not have it yet. Below those that the system gives to clients:
+/// connections that have just ended would hold them for a while.
 fn free_port() -> io::Result<u16> {
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let free = |port: &u16| {
+        let address = ("127.0.0.1", *port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
+    std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed))
+        .take_while(|port| *port < 30_000)
+        .find(free)
+        .ok_or_else(|| io::Error::other("no port is free"))
 }
 
 impl Drop for Foreign {

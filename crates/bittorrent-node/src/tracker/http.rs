@@ -104,7 +104,8 @@ async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
             output.clear();
         }
         if !keep_alive {
-            return end(stream).await;
+            // Nothing is unread: closing resets nothing.
+            return if input.is_empty() { Ok(()) } else { end(stream).await };
         }
         if more {
             continue;

@@ -34,8 +34,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_PARTS: usize = 45;
 /// How long connection ids are given under one secret.
 const SECRET_LIFETIME: Duration = Duration::from_mins(30);
-/// Shards for each thread, so that two seldom want the same.
-const SHARDS_PER_THREAD: usize = 4;
+/// Shards for each thread where there are several, so that two seldom want the
+/// same. More would leave fewer announces of a batch to each, whose memory can be
+/// fetched at the same time.
+const SHARDS_PER_THREAD: usize = 2;
 /// Said of torrents that the access list does not permit.
 const NOT_SERVED: &str = "this torrent is not served here";
 
@@ -119,7 +121,7 @@ impl Tracker {
             listeners.push(listener);
         }
         let started = Instant::now();
-        let shards = (threads * SHARDS_PER_THREAD).next_power_of_two();
+        let shards = if threads == 1 { 1 } else { threads * SHARDS_PER_THREAD };
         let shared = Arc::new(Shared {
             store: Store::new(shards, config.limits(shards), started),
             access: ArcSwap::from_pointee(access),

@@ -211,8 +211,10 @@ fn who_cannot_read_at_an_address_cannot_announce_for_it() {
         assert!(error.contains("connection id"), "{error}");
     }
     let hashes = info_hash(1);
-    let reply = other.ask(&Request::Scrape(Scrape::new(12345, 78, &hashes)).write()).expect("an answer");
+    let scrape = Request::Scrape(Scrape::new(12345, 78, &hashes)).write();
+    let reply = other.ask(&scrape).expect("an answer");
     assert!(matches!(Reply::read(&reply), Ok((78, Reply::Error { .. }))));
+    assert!(reply.len() < scrape.len());
     // Another port of the same address will do: some translators change it.
     let moved = Client { connection_id: client.connection_id, ..Client::at("127.0.0.1:0", tracker) };
     assert!(moved.announce(moved.request(1, 1, Event::Started, 1)).is_ok());

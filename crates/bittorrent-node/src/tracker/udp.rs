@@ -198,8 +198,9 @@ fn read<S: Served>(
     }
 }
 
-/// Said to who has not the id of a connection; shorter than what was received.
-const WRONG_CONNECTION: &str = "connection id unknown or expired";
+/// Said to who has not the id of a connection; with its head of 8 octets shorter
+/// than any announce or scrape, so that nobody gains by a forged address.
+const WRONG_CONNECTION: &str = "connection id expired";
 
 /// Takes the announces of one shard.
 #[expect(clippy::too_many_arguments, reason = "one loop's state, split for reading")]

@@ -1,0 +1,109 @@
+//! Announces over HTTP, a connection for each.
+
+use super::load::Load;
+use super::servers::{Foreign, start_ours};
+use super::{PEERS_TOLD, ROUND, ROUNDS};
+use crate::row::{Figure, Row};
+use crate::threads::{Measured, pin, threads_named};
+use bittorrent::tracker::Event;
+use bittorrent::tracker::http::Announce;
+use net::Shutdown;
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The world over HTTP: small, because a round is short.
+const TORRENTS: u32 = 1_000;
+const PEERS: u32 = 20_000;
+/// Connections open at once.
+const CONNECTIONS: usize = 32;
+/// Octets of a response with all its peers, and more.
+const RESPONSE_OCTETS_MAX: usize = 4_096;
+
+/// Runs the comparison and prints its rows.
+pub(super) fn compare(json: bool) -> io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("tracker-http")
+        .enable_all()
+        .build()?;
+    let shutdown = Shutdown::new();
+    let [_, ours] = runtime.block_on(start_ours(&shutdown))?;
+    let load = Load::new(TORRENTS, PEERS);
+    let mut opentracker = Foreign::opentracker(folder.path(), &load)?;
+    let mut servers = vec![("ours", Measured { address: ours, threads: threads_named("tracker-http")? })];
+    if let Some(server) = &mut opentracker {
+        servers.push(("opentracker", server.measured()?));
+    }
+    for thread in servers.iter().flat_map(|(_, server)| &server.threads) {
+        pin(thread, "0");
+    }
+    let requests: Vec<String> = load.announces().map(|(info_hash, port)| request(info_hash, port)).collect();
+    for (_, server) in &servers {
+        for requests in requests.chunks(CONNECTIONS) {
+            announce(server.address, requests)?;
+        }
+    }
+    let mut next = requests.chunks_exact(CONNECTIONS).cycle();
+    let mut efficiencies: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        for (name, server) in &servers {
+            let (start, cpu_start, mut answered) = (Instant::now(), server.cpu_seconds(), 0.0);
+            while start.elapsed() < ROUND {
+                if let Some(requests) = next.next() {
+                    announce(server.address, requests)?;
+                    answered += requests.len() as f64;
+                }
+            }
+            efficiencies.entry(name).or_default().push(answered / (server.cpu_seconds() - cpu_start));
+        }
+    }
+    let mut peers: BTreeMap<_, _> =
+        efficiencies.into_iter().map(|(name, rounds)| (name, Figure::median(rounds))).collect();
+    let ours = peers.remove("ours").unwrap_or_default();
+    let what = "Tracker, HTTP, a connection each, by processor time";
+    Row::more_is_better(what, "announces/CPU s", ours, peers, &[]).print(json);
+    runtime.block_on(shutdown.finish(Duration::from_secs(5)));
+    Ok(())
+}
+
+fn request(info_hash: [u8; 20], port: u16) -> String {
+    let announce = Announce {
+        info_hash,
+        peer_id: *b"-UT0100-benchbenchbe",
+        port,
+        uploaded: 0,
+        downloaded: 0,
+        left: Some(u64::from(!port.is_multiple_of(4))),
+        event: Event::None,
+        num_want: Some(PEERS_TOLD.cast_signed()),
+        compact: Some(true),
+        no_peer_id: true,
+        key: None,
+        tracker_id: None,
+    };
+    format!("GET {} HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n", announce.url("/announce"))
+}
+
+/// A connection for each of the requests, all at once, and the replies to their
+/// ends.
+fn announce(tracker: SocketAddr, requests: &[String]) -> io::Result<()> {
+    let mut streams = Vec::with_capacity(requests.len());
+    for request in requests {
+        let mut stream = TcpStream::connect(tracker)?;
+        stream.write_all(request.as_bytes())?;
+        streams.push(stream);
+    }
+    let mut response = Vec::with_capacity(RESPONSE_OCTETS_MAX);
+    for stream in streams {
+        response.clear();
+        stream.take(RESPONSE_OCTETS_MAX as u64).read_to_end(&mut response)?;
+        if !response.windows(10).any(|text| text == b"8:interval") {
+            let text = String::from_utf8_lossy(&response);
+            return Err(io::Error::other(format!("the tracker at {tracker} says: {text}")));
+        }
+    }
+    Ok(())
+}
