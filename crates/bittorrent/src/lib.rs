@@ -2,3 +2,4 @@
 //! choker. Bytes, time and randomness come in as arguments, actions go out.
 
 pub mod bencode;
+pub mod dht;
