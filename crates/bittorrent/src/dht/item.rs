@@ -2,7 +2,7 @@
 //! under a key (BEP 44).
 
 use super::id::Id;
-use super::krpc::{ErrorReply, PutSignature, code};
+use super::krpc::{ErrorReply, PutSignature, Response, code};
 use crate::bencode::{self, DecodeError, KeyOrder, Limits};
 use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -280,6 +280,18 @@ impl Item {
         match self {
             Item::Immutable(_) => None,
             Item::Mutable(item) => Some(item.sequence),
+        }
+    }
+}
+
+impl Response {
+    /// Puts an item in (BEP 44, "get message").
+    pub(super) fn hold(&mut self, item: &Item) {
+        self.value = Some(item.value().octets().to_vec());
+        if let Item::Mutable(item) = item {
+            self.key = Some(item.key.0);
+            self.sequence = Some(item.sequence);
+            self.signature = Some(item.signature);
         }
     }
 }

@@ -11,7 +11,7 @@ use thiserror::Error;
 pub const ITEMS_MAX: usize = 2_000;
 
 /// How long an item is kept after it was last put (BEP 44, "Expiration").
-pub const ITEM_LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+pub const ITEM_LIFETIME: Duration = Duration::from_hours(2);
 
 /// Why an item was not stored (BEP 44, "Errors").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -173,8 +173,9 @@ mod tests {
     fn a_full_store_keeps_what_is_near() {
         let now = Instant::now();
         let mut store = ItemStore::new();
-        let mut items: Vec<Item> =
-            (0..ITEMS_MAX as i64 + 1).map(|number| Item::Immutable(value(number))).collect();
+        let mut items: Vec<Item> = (0..=ITEMS_MAX)
+            .map(|number| Item::Immutable(value(i64::try_from(number).expect("small"))))
+            .collect();
         items.sort_by_key(|item| OWN.distance(&item.target()));
         let (nearest, farthest) = (items.remove(0), items[ITEMS_MAX - 1].clone());
         for item in items.iter().take(ITEMS_MAX) {

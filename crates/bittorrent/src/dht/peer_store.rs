@@ -29,10 +29,13 @@ pub const TORRENTS_OF_ADDRESS_MAX: usize = 200;
 
 /// How long a peer is remembered after it was announced: programs announce
 /// about every 15 to 30 minutes.
-pub const PEER_LIFETIME: Duration = Duration::from_secs(45 * 60);
+pub const PEER_LIFETIME: Duration = Duration::from_mins(45);
 
 /// How long a sample of torrents stays the same (BEP 51).
-pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(60);
+pub const SAMPLE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How often a full store looks for what is old: it walks through all.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Info-hashes in a sample: 400 octets.
 pub const SAMPLE_MAX: usize = 20;
@@ -46,6 +49,7 @@ pub struct PeerStore {
     peers: usize,
     sample: Vec<Id>,
     sampled: Option<Instant>,
+    expired: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -100,6 +104,7 @@ impl PeerStore {
             peers: 0,
             sample: Vec::new(),
             sampled: None,
+            expired: None,
         }
     }
 
@@ -168,7 +173,10 @@ impl PeerStore {
         if !is_full(self) {
             return true;
         }
-        self.expire(now);
+        let lately = |at: Instant| now.saturating_duration_since(at) < EXPIRE_INTERVAL;
+        if !self.expired.is_some_and(lately) {
+            self.expire(now);
+        }
         while is_full(self) {
             let farthest = self.torrents.keys().max_by_key(|torrent| own.distance(torrent)).copied();
             match farthest {
@@ -211,6 +219,7 @@ impl PeerStore {
 
     /// Forgets peers that were not announced for [`PEER_LIFETIME`].
     pub fn expire(&mut self, now: Instant) {
+        self.expired = Some(now);
         let mut torrents = std::mem::take(&mut self.torrents);
         for torrent in torrents.values_mut() {
             for family in Family::BOTH {

@@ -123,7 +123,7 @@ mod tests {
             answered += allowed(&mut limits, start + Duration::from_millis(millis), [192, 0, 2, 1], 1);
         }
         assert_eq!(answered, 100);
-        assert_eq!(allowed(&mut limits, start + Duration::from_secs(3_600), [192, 0, 2, 1], 1_000), 20);
+        assert_eq!(allowed(&mut limits, start + Duration::from_hours(1), [192, 0, 2, 1], 1_000), 20);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long a secret gives tokens; they are taken as long again.
-pub const ROTATION: Duration = Duration::from_secs(5 * 60);
+pub const ROTATION: Duration = Duration::from_mins(5);
 
 /// Octets of our tokens.
 pub const TOKEN_OCTETS: usize = 8;

@@ -13,8 +13,8 @@ pub(super) const TRANSACTIONS_MAX: usize = 2_048;
 /// When a reply counts as slow: somebody else is asked meanwhile.
 pub(super) const SLOW_AFTER: Duration = Duration::from_secs(1);
 
-/// When a query is given up.
-pub(super) const LOST_AFTER: Duration = Duration::from_secs(5);
+/// How much later a query is given up.
+pub(super) const LOST_AFTER_SLOW: Duration = Duration::from_secs(4);
 
 /// A query that waits for its reply.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +114,7 @@ impl<P: Copy> Transactions<P> {
             self.open.remove(&name);
             return Some(Late::Lost(transaction));
         }
-        (open.slow, open.next) = (true, at + (LOST_AFTER - SLOW_AFTER));
+        (open.slow, open.next) = (true, at + LOST_AFTER_SLOW);
         self.timers.insert((open.next, name));
         Some(Late::Slow(transaction))
     }
@@ -144,8 +144,10 @@ mod tests {
         assert!(matches!(transactions.late(slow), Some(Late::Slow(_))));
         assert!(transactions.late(slow).is_none());
         assert_eq!(transactions.end(&name, to(2).to).map(|ended| ended.purpose), Some(2));
-        assert!(matches!(transactions.late(start + LOST_AFTER), Some(Late::Lost(lost)) if lost.purpose == 1));
-        assert!(transactions.late(start + LOST_AFTER * 9).is_none());
+        assert!(
+            matches!(transactions.late(slow + LOST_AFTER_SLOW), Some(Late::Lost(lost)) if lost.purpose == 1)
+        );
+        assert!(transactions.late(slow + LOST_AFTER_SLOW * 9).is_none());
         assert_eq!((transactions.open.len(), transactions.next_timeout()), (0, None));
     }
 

@@ -117,7 +117,7 @@ impl Response {
         if let Some(samples) = &self.samples {
             entries.push((
                 "samples",
-                samples.info_hashes.iter().map(Id::octets).flatten().copied().collect::<Vec<u8>>().into(),
+                Item::from(samples.info_hashes.iter().flat_map(Id::octets).copied().collect::<Vec<u8>>()),
             ));
             entries.push(("num", i64::from(samples.count).into()));
             entries.push(("interval", i64::from(samples.interval_seconds).into()));

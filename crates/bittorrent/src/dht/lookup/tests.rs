@@ -48,6 +48,8 @@ fn run(lookup: &mut Lookup, nodes: &[Contact], dead: &HashSet<Id>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     #[test]
     fn the_nearest_living_nodes_are_found(seed: u64, dead_percent in 0u32..60) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -68,8 +68,8 @@ impl<R: CryptoRng> Node<R> {
         }
     }
 
-    fn token(&mut self, now: Instant, from: SocketAddr, target: &Id) -> Option<Vec<u8>> {
-        Some(self.tokens.give(now, &from.ip(), target, &mut self.rng))
+    fn token(&mut self, now: Instant, from: SocketAddr, target: &Id) -> Vec<u8> {
+        self.tokens.give(now, &from.ip(), target, &mut self.rng)
     }
 
     fn check_token(
@@ -88,13 +88,14 @@ impl<R: CryptoRng> Node<R> {
 
     fn answer_get_peers(&mut self, now: Instant, from: SocketAddr, get: GetPeers) -> Response {
         let family = Family::of(&from);
-        let mut response = self.nodes(now, &get.info_hash, get.want.families(family));
+        let sums = self.peers.filters(&get.info_hash).filter(|_| get.scrape);
+        // BEP 33: beside the filters there is room for one family's nodes only.
+        let want = if sums.is_some() { Want::default() } else { get.want };
+        let mut response = self.nodes(now, &get.info_hash, want.families(family));
         if self.peers.has_room(&get.info_hash, family) {
-            response.token = self.token(now, from, &get.info_hash);
+            response.token = Some(self.token(now, from, &get.info_hash));
         }
-        if get.scrape
-            && let Some(sums) = self.peers.filters(&get.info_hash)
-        {
+        if let Some(sums) = sums {
             response.seeds = Some(sums.seeds.into_octets());
             response.peers = Some(sums.peers.into_octets());
         }
@@ -129,17 +130,12 @@ impl<R: CryptoRng> Node<R> {
         want: Want,
     ) -> Response {
         let mut response = self.nodes(now, target, want.families(Family::of(&from)));
-        response.token = self.token(now, from, target);
+        response.token = Some(self.token(now, from, target));
         match self.items.get(now, target) {
-            Some(Item::Immutable(value)) => response.value = Some(value.octets().to_vec()),
-            Some(Item::Mutable(item)) => {
+            Some(Item::Mutable(item)) if newer_than.is_some_and(|than| item.sequence() <= than) => {
                 response.sequence = Some(item.sequence());
-                if newer_than.is_none_or(|than| item.sequence() > than) {
-                    response.key = Some(item.key().0);
-                    response.signature = Some(*item.signature());
-                    response.value = Some(item.value().octets().to_vec());
-                }
             }
+            Some(item) => response.hold(item),
             None => {}
         }
         response

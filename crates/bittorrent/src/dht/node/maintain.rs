@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_secs(5);
 
 /// How often what is old is forgotten.
-pub(super) const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
+pub(super) const EXPIRE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often an item is put again (BEP 44, "Expiration").
-pub const REPUBLISH_INTERVAL: Duration = Duration::from_secs(60 * 60);
+pub const REPUBLISH_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Items that are put again and again.
 pub const KEPT_MAX: usize = 1_000;

@@ -188,7 +188,12 @@ impl<R: CryptoRng> Node<R> {
             refused: 0,
         };
         self.operations.insert(id, operation);
+        self.look_here(now, id, &target);
         for family in Family::BOTH {
+            if !self.operations.contains_key(&id) {
+                // It was here.
+                return Ok(id);
+            }
             if let Some(search) = self.begin_search(now, family, target, Some(id)) {
                 if let Some(operation) = self.operations.get_mut(&id) {
                     operation.open += 1;
@@ -199,6 +204,19 @@ impl<R: CryptoRng> Node<R> {
         // The one that kept it open until both had begun.
         self.end_part(id, 0);
         Ok(id)
+    }
+
+    /// What others stored with us: in a small network nobody else may have it.
+    fn look_here(&mut self, now: Instant, id: OperationId, target: &Id) {
+        let mut here = Response::default();
+        for family in Family::BOTH {
+            let peers = self.peers.pick(now, target, family, false, PEERS_FOUND_MAX, &mut self.rng);
+            here.values.extend(peers);
+        }
+        if let Some(item) = self.items.get(now, target) {
+            here.hold(item);
+        }
+        self.handle_content(id, &here);
     }
 
     /// Takes what a node sent in reply to an operation's search.

@@ -21,15 +21,14 @@ pub(super) const PINGS_MAX: usize = 8;
 
 /// After a start without success, the next is tried this much later, then
 /// twice as late, up to the second.
-pub(super) const BOOTSTRAP_DELAYS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
+pub(super) const BOOTSTRAP_DELAYS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(15));
 
 /// How long an id is kept at least.
-pub(super) const REKEY_INTERVAL: Duration = Duration::from_secs(600);
+pub(super) const REKEY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// One family's table and what belongs to it.
 #[derive(Debug)]
 pub(super) struct Side {
-    pub(super) family: Family,
     pub(super) table: Table,
     pub(super) votes: Votes,
     /// Nodes known before the start, to begin with.
@@ -66,7 +65,6 @@ impl Side {
         known.retain(|contact| is_usable(&contact.address) && Family::of(&contact.address) == family);
         let entrances = config.routers.iter().filter(|router| Family::of(router) == family).copied();
         Self {
-            family,
             table: Table::new(now, own),
             votes: Votes::default(),
             known,

@@ -42,7 +42,7 @@ impl Entry {
         self.contact.address
     }
 
-    pub(super) fn responded(&mut self, now: Instant) {
+    fn responded(&mut self, now: Instant) {
         (self.responded, self.failures) = (now, 0);
     }
 
@@ -97,9 +97,21 @@ impl Bucket {
         self.live.iter_mut().chain(&mut self.spare).find(|entry| entry.contact.id == *id)
     }
 
-    pub(super) fn remove(&mut self, id: &Id) {
-        self.live.retain(|entry| entry.contact.id != *id);
-        self.spare.retain(|entry| entry.contact.id != *id);
+    /// The node of this id, or who claims to be it, has replied. `None` if it
+    /// is to be taken as new.
+    pub(super) fn responded(&mut self, now: Instant, contact: &Contact) -> Option<Offered> {
+        let entry = self.find_mut(&contact.id)?;
+        if entry.contact.address == contact.address {
+            entry.responded(now);
+            self.changed = now;
+            return Some(Offered::Known);
+        }
+        // Somebody else claims its id: believed once the owner is gone.
+        if entry.standing(now) != Standing::Bad {
+            return Some(Offered::Refused);
+        }
+        self.live.retain(|entry| entry.contact.id != contact.id);
+        None
     }
 
     pub(super) fn remove_address(&mut self, address: &SocketAddr) {

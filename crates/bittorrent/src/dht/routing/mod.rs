@@ -28,7 +28,7 @@ pub const NETWORK_NODES_MAX: usize = 2;
 
 /// How long a node counts as good after it was heard of, and a bucket as fresh
 /// after it changed.
-pub const FRESH: Duration = Duration::from_secs(15 * 60);
+pub const FRESH: Duration = Duration::from_mins(15);
 
 /// Failures in a row that make a node bad.
 pub const FAILURES_MAX: u8 = 2;
@@ -121,19 +121,9 @@ impl Table {
         if contact.id == self.own {
             return Offered::Refused;
         }
-        if let Some(bucket) = self.bucket_mut(&contact.id) {
-            if let Some(entry) = bucket.find_mut(&contact.id) {
-                if entry.address() == contact.address {
-                    entry.responded(now);
-                    bucket.changed = now;
-                    return Offered::Known;
-                }
-                // Somebody else claims its id: believed once it is gone.
-                if entry.standing(now) != Standing::Bad {
-                    return Offered::Refused;
-                }
-                bucket.remove(&contact.id);
-            }
+        let bucket = self.bucket_mut(&contact.id);
+        if let Some(offered) = bucket.and_then(|bucket| bucket.responded(now, &contact)) {
+            return offered;
         }
         self.forget_address(&contact.address);
         let ip = contact.address.ip();
@@ -221,8 +211,12 @@ impl Table {
             Standing::Bad => false,
         };
         let mut contacts: Vec<Contact> = self.entries().filter(fits).map(Entry::contact).collect();
-        contacts.sort_unstable_by_key(|contact| target.distance(&contact.id));
-        contacts.truncate(count);
+        let distance = |contact: &Contact| target.distance(&contact.id);
+        if contacts.len() > count {
+            contacts.select_nth_unstable_by_key(count, distance);
+            contacts.truncate(count);
+        }
+        contacts.sort_unstable_by_key(distance);
         contacts
     }
 
