@@ -186,10 +186,18 @@ impl ErrorReply {
     fn read(message: &Dictionary<'_>) -> Self {
         let list = message.list(b"e").unwrap_or_default();
         let text = list.get(1).and_then(Value::bytes).unwrap_or_default();
-        let text = text.get(..ERROR_TEXT_OCTETS_MAX).unwrap_or(text);
         Self {
             code: list.first().and_then(Value::integer).unwrap_or(code::GENERIC),
-            text: String::from_utf8_lossy(text).into_owned(),
+            text: readable(text, ERROR_TEXT_OCTETS_MAX),
         }
     }
+}
+
+/// At most `octets_max` octets of a text: whole characters, what is no UTF-8
+/// replaced.
+pub(super) fn readable(octets: &[u8], octets_max: usize) -> String {
+    let octets = octets.get(..octets_max).unwrap_or(octets);
+    let mut text = String::from_utf8_lossy(octets).into_owned();
+    text.truncate(text.floor_char_boundary(octets_max));
+    text
 }

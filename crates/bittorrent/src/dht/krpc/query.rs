@@ -1,7 +1,7 @@
 //! Queries and their arguments.
 
 use super::args;
-use super::message::{ErrorReply, code};
+use super::message::{ErrorReply, code, readable};
 use super::octets_of;
 use crate::bencode::{Dictionary, Item, Value};
 use crate::dht::contact::Family;
@@ -192,9 +192,8 @@ impl Method {
             b"put" => Method::Put(Box::new(PutArgs::read(args)?)),
             b"sample_infohashes" => Method::SampleInfohashes { target: args::id(args, "target")?, want },
             other => {
-                let name = other.get(..NAME_OCTETS_MAX).unwrap_or(other);
                 let target = args::id(args, "target").or_else(|_| args::id(args, "info_hash")).ok();
-                Method::Other { name: String::from_utf8_lossy(name).into_owned(), target, want }
+                Method::Other { name: readable(other, NAME_OCTETS_MAX), target, want }
             }
         })
     }

@@ -205,6 +205,27 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_read_is_written_and_read_the_same(
+        seed in 0usize..4,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let seeds = [
+            "d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz1234564:wantl2:n42:n6ee1:q9:find_node1:t2:aa1:v4:ABCD1:y1:qe",
+            "d1:ad2:id20:abcdefghij01234567899:info_hash20:mnopqrstuvwxyz1234564:porti6881e5:token8:aoeusnthe1:q13:announce_peer1:t2:aa1:y1:qe",
+            "d2:ip6:abcdef1:rd2:id20:abcdefghij01234567895:nodes26:abcdefghij0123456789abcdef5:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re",
+            "d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee",
+        ];
+        let mut octets = seeds[seed].as_bytes().to_vec();
+        for (place, octet) in changes {
+            let place = place.index(octets.len());
+            octets[place] = octet;
+        }
+        if let Ok(message) = Message::read(&octets) {
+            prop_assert_eq!(Message::read(&message.encode()).expect("written by us"), message);
+        }
+    }
+
+    #[test]
     fn no_octets_make_the_reader_panic(octets in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = Message::read(&octets);
     }

@@ -43,6 +43,9 @@ pub const TRANSMITS_MAX: usize = 4_096;
 /// operation always is.
 pub const EVENTS_MAX: usize = 4_096;
 
+/// Well-known nodes.
+pub const ROUTERS_MAX: usize = 32;
+
 /// What a query of ours is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -215,6 +218,25 @@ impl<R: CryptoRng> Node<R> {
             side.add_known(address);
         }
         self.send_pings(now, family);
+    }
+
+    /// A well-known node to begin at, as in [`Config::routers`]: whose address
+    /// was found only now. More than [`ROUTERS_MAX`] are passed over.
+    pub fn add_router(&mut self, now: Instant, address: SocketAddr) {
+        if !is_usable(&address)
+            || self.config.routers.contains(&address)
+            || self.config.routers.len() >= ROUTERS_MAX
+        {
+            return;
+        }
+        self.config.routers.push(address);
+        if let Some(side) = self.side_mut(Family::of(&address)) {
+            side.add_entrance(address);
+            if !side.ready {
+                side.bootstrap_at = now;
+            }
+            self.maintain_at = now;
+        }
     }
 
     /// How it is doing in a family; `None` if it takes no part there.

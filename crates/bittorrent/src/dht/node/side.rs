@@ -82,6 +82,11 @@ impl Side {
     /// A node to begin with, which may get into the table.
     pub(super) fn add_known(&mut self, address: SocketAddr) {
         self.verify(Ask { address, id: None });
+        self.add_entrance(address);
+    }
+
+    /// An address to begin searches at while few nodes are known.
+    pub(super) fn add_entrance(&mut self, address: SocketAddr) {
         if self.entrances.len() < ENTRANCES_MAX && !self.entrances.contains(&address) {
             self.entrances.push(address);
         }

@@ -1,0 +1,4 @@
+//! The BitTorrent node: bytes between sockets, storage and the rules of
+//! bittorrent.
+
+pub mod dht;
