@@ -63,9 +63,17 @@ impl<R: CryptoRng> Node<R> {
             return;
         }
         let Some(side) = self.side_mut(family) else { return };
-        if let Offered::Waits(Some(doubtful)) = side.table.responded(now, contact) {
-            side.verify(Ask { address: doubtful.address, id: Some(doubtful.id) });
-            self.send_pings(now, family);
+        match side.table.responded(now, contact) {
+            Offered::Waits(Some(doubtful)) => {
+                side.verify(Ask { address: doubtful.address, id: Some(doubtful.id) });
+                self.send_pings(now, family);
+            }
+            // BEP 5: with the first node, those closest to us are looked for.
+            Offered::Added if side.table.len() == 1 => {
+                side.bootstrap_at = now;
+                self.maintain_at = now;
+            }
+            Offered::Added | Offered::Known | Offered::Waits(None) | Offered::Refused => {}
         }
     }
 
