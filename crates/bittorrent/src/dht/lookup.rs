@@ -34,6 +34,8 @@ const SEEN_MAX: usize = 4_096;
 #[derive(Debug, Clone)]
 pub struct Lookup {
     target: Id,
+    /// Others name us, too.
+    own: Id,
     /// In order of distance.
     candidates: Vec<Candidate>,
     /// Nodes whose id is not known.
@@ -75,10 +77,11 @@ pub struct Ask {
 }
 
 impl Lookup {
-    /// A search that knows nobody yet.
-    pub fn new(target: Id) -> Self {
+    /// A search by the node `own` that knows nobody yet.
+    pub fn new(target: Id, own: Id) -> Self {
         Self {
             target,
+            own,
             candidates: Vec::new(),
             entrances: VecDeque::new(),
             seen: HashSet::new(),
@@ -112,7 +115,12 @@ impl Lookup {
         let at = self.position(&contact.id);
         let far = at >= CANDIDATES_MAX;
         let known = self.candidates.get(at).is_some_and(|candidate| candidate.contact.id == contact.id);
-        if far || known || !self.has_share(&contact) || !self.remember(contact.address) {
+        if far
+            || known
+            || contact.id == self.own
+            || !self.has_share(&contact)
+            || !self.remember(contact.address)
+        {
             return;
         }
         self.insert(at, contact, State::New, None);

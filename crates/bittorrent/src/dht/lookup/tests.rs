@@ -6,6 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::net::Ipv4Addr;
 
+const OWN: Id = Id::new([0xfe; 20]);
+
 fn node(id: Id, number: u32) -> Contact {
     Contact { id, address: SocketAddr::new(Ipv4Addr::from((20 << 24) + (number << 8)).into(), 1) }
 }
@@ -57,7 +59,7 @@ proptest! {
         let mut dead: HashSet<Id> = nodes.iter().map(|node| node.id).collect();
         dead.retain(|id| u32::from(id.octets()[19]) * 100 < dead_percent * 256);
         let living: Vec<Contact> = nodes.iter().filter(|node| !dead.contains(&node.id)).copied().collect();
-        let mut lookup = Lookup::new(Id::random(&mut rng));
+        let mut lookup = Lookup::new(Id::random(&mut rng), OWN);
         lookup.add_entrance(living[0].address);
         // Everybody names living nodes here; who does not is in the next test.
         run(&mut lookup, &living, &dead);
@@ -72,7 +74,7 @@ fn dead_nodes_are_passed_over() {
     let nodes = nodes(100, 5);
     let target = Id::new([0x55; 20]);
     let dead: HashSet<Id> = closest(&nodes, &target).iter().take(5).map(|node| node.id).collect();
-    let mut lookup = Lookup::new(target);
+    let mut lookup = Lookup::new(target, OWN);
     for node in &nodes {
         lookup.add(*node);
     }
@@ -86,7 +88,7 @@ fn dead_nodes_are_passed_over() {
 fn who_makes_up_ever_nearer_nodes_is_given_up() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let target = Id::new([0x55; 20]);
-    let mut lookup = Lookup::new(target);
+    let mut lookup = Lookup::new(target, OWN);
     lookup.add_entrance(node(target, 0).address);
     let mut number = 0;
     while let Some(ask) = lookup.next_ask() {
@@ -110,7 +112,7 @@ fn who_makes_up_ever_nearer_nodes_is_given_up() {
 fn one_network_cannot_fill_a_search() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let target = Id::new([0x55; 20]);
-    let mut lookup = Lookup::new(target);
+    let mut lookup = Lookup::new(target, OWN);
     for host in 0..=255 {
         let id = target.random_sharing(60, true, &mut rng);
         lookup.add(Contact { id, address: SocketAddr::from(([9, 9, 9, host], 1)) });
@@ -129,7 +131,7 @@ fn one_network_cannot_fill_a_search() {
 #[test]
 fn slow_nodes_make_room_for_others_and_are_waited_for_if_near() {
     let target = Id::new([0; 20]);
-    let mut lookup = Lookup::new(target);
+    let mut lookup = Lookup::new(target, OWN);
     let nodes: Vec<Contact> = (1..=20).map(|number| node(Id::new([number; 20]), number.into())).collect();
     for node in &nodes {
         lookup.add(*node);
@@ -152,10 +154,11 @@ fn slow_nodes_make_room_for_others_and_are_waited_for_if_near() {
 #[test]
 fn who_is_another_than_named_or_unfit_does_not_count() {
     let target = Id::new([0; 20]);
-    let mut lookup = Lookup::new(target);
+    let mut lookup = Lookup::new(target, OWN);
     let (one, two) = (node(Id::new([1; 20]), 1), node(Id::new([2; 20]), 2));
     lookup.add(one);
     lookup.add(two);
+    lookup.add(node(OWN, 3));
     let ask = lookup.next_ask().expect("one");
     lookup.replied(ask, Contact { id: Id::new([9; 20]), ..one }, Some(vec![1]), true, false);
     let ask = lookup.next_ask().expect("two");

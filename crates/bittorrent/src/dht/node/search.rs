@@ -49,7 +49,7 @@ impl<R: CryptoRng> Node<R> {
         operation: Option<OperationId>,
     ) -> Option<SearchId> {
         let side = self.side(family)?;
-        let mut lookup = Lookup::new(target);
+        let mut lookup = Lookup::new(target, side.table.own());
         for contact in side.table.closest(now, &target, 2 * K, true) {
             lookup.add(contact);
         }
