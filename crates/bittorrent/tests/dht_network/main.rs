@@ -259,6 +259,40 @@ fn a_search_for_peers_estimates_the_swarm() {
 }
 
 #[test]
+fn after_an_outage_the_network_is_found_again() {
+    let mut network = Network::new(seed());
+    network.grow(80);
+    let cut = network.anyone();
+    network.loss_percent = 100;
+    network.run(Duration::from_hours(1));
+    let good = |network: &Network| network.node(cut).status(network.now, Family::V4).expect("a node").good;
+    assert_eq!(good(&network), 0);
+    network.loss_percent = 0;
+    network.run(Duration::from_mins(10));
+    assert!(good(&network) >= 16, "{} good nodes", good(&network));
+    let info_hash = Id::random(&mut network.rng);
+    assert_eq!(announce(&mut network, cut, info_hash), 8);
+    let searcher = network.anyone();
+    assert_eq!(lookup(&mut network, searcher, info_hash).len(), 1);
+}
+
+#[test]
+fn a_quiet_network_stays_together() {
+    let mut network = Network::new(seed());
+    network.grow(100);
+    network.run(Duration::from_mins(5));
+    let before = network.datagrams;
+    network.run(Duration::from_hours(1));
+    let each = (network.datagrams - before) / 100 / 60;
+    println!("{each} datagrams a minute for each node without anything to do");
+    assert!(each < 60, "{each} datagrams a minute");
+    for at in network.honest.clone() {
+        let status = network.node(at).status(network.now, Family::V4).expect("a node");
+        assert!(status.good * 10 >= status.nodes * 9, "{status:?}");
+    }
+}
+
+#[test]
 fn a_flood_changes_nothing_for_others() {
     let mut network = Network::new(seed());
     network.grow(60);

@@ -9,7 +9,8 @@ use crate::dht::contact::Family;
 use crate::dht::id::Id;
 use crate::dht::item::Item;
 use crate::dht::krpc::Method;
-use crate::dht::routing::K;
+use crate::dht::lookup::Ask;
+use crate::dht::routing::{FRESH, K, Standing};
 use crate::dht::transaction::Transaction;
 use rand_core::CryptoRng;
 use std::time::{Duration, Instant};
@@ -64,6 +65,11 @@ impl<R: CryptoRng> Node<R> {
         self.maintain_at = now + TICK;
         for family in Family::BOTH {
             self.search_own(now, family);
+            if let Some(side) = self.side_mut(family)
+                && let Some(doubtful) = side.table.most_doubtful(now)
+            {
+                side.verify(Ask { address: doubtful.address, id: Some(doubtful.id) });
+            }
             self.send_pings(now, family);
         }
         self.republish(now);
@@ -104,10 +110,10 @@ impl<R: CryptoRng> Node<R> {
     pub(super) fn end_own_search(&mut self, now: Instant, family: Family) {
         let Some(side) = self.side_mut(family) else { return };
         side.searching = false;
-        let nodes = side.table.len();
+        let nodes = side.table.count(now, Standing::Good);
         if nodes >= K {
             // Enough are known: only the table's own refreshing goes on.
-            (side.bootstrap_at, side.bootstrap_delay) = (now + BOOTSTRAP_DELAYS.1, BOOTSTRAP_DELAYS.0);
+            (side.bootstrap_at, side.bootstrap_delay) = (now + FRESH, BOOTSTRAP_DELAYS.0);
         }
         if nodes > 0 && !side.ready {
             side.ready = true;

@@ -50,10 +50,13 @@ impl<R: CryptoRng> Node<R> {
     ) -> Option<SearchId> {
         let side = self.side(family)?;
         let mut lookup = Lookup::new(target, side.table.own());
-        for contact in side.table.closest(now, &target, 2 * K, true) {
-            lookup.add(contact);
+        let nearest = side.table.closest(now, &target, 2 * K, true);
+        for contact in &nearest {
+            lookup.add(*contact);
         }
-        if side.table.len() < K {
+        if nearest.len() < K {
+            // After an outage of our own, those who seem gone may be there.
+            side.table.contacts().iter().for_each(|contact| lookup.add(*contact));
             side.known.iter().for_each(|contact| lookup.add(*contact));
             side.entrances.iter().for_each(|address| lookup.add_entrance(*address));
         }

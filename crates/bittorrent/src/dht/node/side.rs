@@ -21,7 +21,7 @@ pub(super) const PINGS_MAX: usize = 8;
 
 /// After a start without success, the next is tried this much later, then
 /// twice as late, up to the second.
-pub(super) const BOOTSTRAP_DELAYS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(15));
+pub(super) const BOOTSTRAP_DELAYS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
 
 /// How long an id is kept at least.
 pub(super) const REKEY_INTERVAL: Duration = Duration::from_mins(10);

@@ -50,7 +50,7 @@ impl Entry {
         self.queried = Some(now);
     }
 
-    fn seen(&self) -> Instant {
+    pub(super) fn seen(&self) -> Instant {
         self.queried.map_or(self.responded, |queried| queried.max(self.responded))
     }
 

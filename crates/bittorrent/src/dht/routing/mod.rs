@@ -220,6 +220,13 @@ impl Table {
         contacts
     }
 
+    /// The questionable node that was not heard of for longest: it is to be
+    /// pinged, so that it becomes good or bad.
+    pub fn most_doubtful(&self, now: Instant) -> Option<Contact> {
+        let doubtful = self.entries().filter(|entry| entry.standing(now) == Standing::Questionable);
+        doubtful.min_by_key(|entry| entry.seen()).map(Entry::contact)
+    }
+
     /// When the next bucket is to be refreshed.
     pub fn next_refresh(&self) -> Option<Instant> {
         self.buckets.iter().map(|bucket| bucket.changed + FRESH).min()
