@@ -148,7 +148,8 @@ pub enum Outcome {
         /// Nodes that did not.
         refused: usize,
         /// The newest sequence number found, where it is not less than ours
-        /// and not of the same item: another has written meanwhile.
+        /// and not of the same item: another has written meanwhile, and ours
+        /// is stored nowhere.
         newer: Option<i64>,
     },
 }

@@ -5,7 +5,7 @@ use super::config::{Busy, Event};
 use super::operation::Task;
 use super::side::BOOTSTRAP_DELAYS;
 use super::{Node, Purpose};
-use crate::dht::contact::Family;
+use crate::dht::contact::{Contact, Family};
 use crate::dht::id::Id;
 use crate::dht::item::Item;
 use crate::dht::krpc::Method;
@@ -65,10 +65,11 @@ impl<R: CryptoRng> Node<R> {
         self.maintain_at = now + TICK;
         for family in Family::BOTH {
             self.search_own(now, family);
-            if let Some(side) = self.side_mut(family)
-                && let Some(doubtful) = side.table.most_doubtful(now)
-            {
-                side.verify(Ask { address: doubtful.address, id: Some(doubtful.id) });
+            if let Some(side) = self.side_mut(family) {
+                side.recover(now);
+                if let Some(Contact { id, address }) = side.table.most_doubtful(now) {
+                    side.verify(Ask { address, id: Some(id) });
+                }
             }
             self.send_pings(now, family);
         }

@@ -88,8 +88,9 @@ impl Operation {
             Task::Peers { info_hash, announce, .. } => announce.map(|Announce { port, seed }| {
                 Method::AnnouncePeer { info_hash: *info_hash, port, token, seed }
             }),
-            Task::Get { .. } => None,
-            Task::Put { item, cas, .. } => {
+            // Where another has written meanwhile, nobody shall hold ours.
+            Task::Get { .. } | Task::Put { newer: Some(_), .. } => None,
+            Task::Put { item, cas, newer: None } => {
                 let signature = match item {
                     Item::Immutable(_) => None,
                     Item::Mutable(item) => Some(PutSignature {

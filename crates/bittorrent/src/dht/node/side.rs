@@ -43,6 +43,8 @@ pub(super) struct Side {
     /// Whether a search of our own is under way.
     pub(super) searching: bool,
     pub(super) ready: bool,
+    /// Whether nobody was good for a while.
+    pub(super) lost: bool,
     rekeyed: Option<Instant>,
 }
 
@@ -75,6 +77,7 @@ impl Side {
             bootstrap_delay: BOOTSTRAP_DELAYS.0,
             searching: false,
             ready: false,
+            lost: false,
             rekeyed: None,
         }
     }
@@ -97,6 +100,17 @@ impl Side {
         let waits = self.waiting.iter().any(|waiting| waiting.address == ask.address);
         if !waits && self.waiting.len() < PINGS_WAITING_MAX {
             self.waiting.push_back(ask);
+        }
+    }
+
+    /// Lets all nodes be pinged once somebody is there again after nobody was:
+    /// the fault was not theirs.
+    pub(super) fn recover(&mut self, now: Instant) {
+        let nobody = self.table.count(now, Standing::Good) == 0;
+        if std::mem::replace(&mut self.lost, nobody) && !nobody {
+            for Contact { id, address } in self.table.contacts() {
+                self.verify(Ask { address, id: Some(id) });
+            }
         }
     }
 
