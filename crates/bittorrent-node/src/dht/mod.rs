@@ -10,9 +10,9 @@ mod finding;
 mod wire;
 
 use bittorrent::dht::source_limit::SourceLimit;
-use bittorrent::dht::{Busy, ItemError, MutableItem, TorrentPointer, Value};
+use bittorrent::dht::{Busy, ItemError, MutableItem, TorrentPointer};
 pub use bittorrent::dht::{
-    Id, Item, Outcome, PeersFound, PeersWanted, PublicKey, SecretKey, TorrentKey, Wanted,
+    Id, Item, Outcome, PeersFound, PeersWanted, PublicKey, SecretKey, TorrentKey, Value, Wanted,
 };
 pub use engine::NodeStatus;
 use engine::{Command, Engine};
