@@ -27,6 +27,11 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 pub use wire::{FarEnd, WAITING_MAX, Wire, Wires, wire};
 
+/// Nodes of the public network that are there for beginners, for
+/// [`Options::routers`].
+pub const PUBLIC_ROUTERS: [&str; 3] =
+    ["router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401"];
+
 /// Wishes that wait for the task.
 const COMMANDS_MAX: usize = 256;
 

@@ -39,8 +39,8 @@ use std::time::Instant;
 /// Datagrams that wait to be sent; what is beyond is lost, as on any wire.
 pub const TRANSMITS_MAX: usize = 4_096;
 
-/// Events that wait to be fetched. Peers beyond are not told; the end of an
-/// operation always is.
+/// Events that wait to be fetched. What is beyond is not told, except the end
+/// of an operation; none begins while so many wait.
 pub const EVENTS_MAX: usize = 4_096;
 
 /// Well-known nodes.
@@ -301,7 +301,7 @@ impl<R: CryptoRng> Node<R> {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.events.len() < EVENTS_MAX || !matches!(event, Event::Peers { .. }) {
+        if self.events.len() < EVENTS_MAX || matches!(event, Event::Finished { .. }) {
             self.events.push_back(event);
         }
     }

@@ -3,7 +3,7 @@
 
 pub(super) use super::config::OperationId;
 use super::config::{Busy, Event, Outcome, PeersFound, Wanted};
-use super::{Family, Node};
+use super::{EVENTS_MAX, Family, Node};
 use crate::dht::bloom::{Filter, FilterSums};
 use crate::dht::id::Id;
 use crate::dht::item::{Item, MutableItem, Value};
@@ -173,7 +173,7 @@ impl<R: CryptoRng> Node<R> {
     }
 
     fn begin_as(&mut self, now: Instant, task: Task, quiet: bool) -> Result<OperationId, Busy> {
-        if self.operations.len() >= OPERATIONS_MAX {
+        if self.operations.len() >= OPERATIONS_MAX || self.events.len() >= EVENTS_MAX {
             return Err(Busy { operations_max: OPERATIONS_MAX });
         }
         let id = OperationId(self.fresh_number());

@@ -356,7 +356,7 @@ fn what_is_under_way_is_bounded() {
 
 #[test]
 fn events_nobody_fetches_are_bounded_but_for_the_ends() {
-    let (mut node, _) = node();
+    let (mut node, now) = node();
     let operation = OperationId(1);
     for _ in 0..EVENTS_MAX + 100 {
         node.tell(Event::Peers { operation, peers: vec![at(1)] });
@@ -364,6 +364,7 @@ fn events_nobody_fetches_are_bounded_but_for_the_ends() {
     assert_eq!(node.events.len(), EVENTS_MAX);
     node.tell(Event::Finished { operation, outcome: Outcome::Item(None) });
     assert_eq!(node.events.len(), EVENTS_MAX + 1);
+    assert!(node.get_item(now, Wanted::Immutable(ASKER)).is_err(), "first what is there is to be fetched");
 }
 
 #[test]
