@@ -2,7 +2,7 @@
 //! and what was found come out.
 
 use super::wire::{Wire, Wires};
-use super::{DhtError, Finding, LookUp, Options};
+use super::{DhtError, Finding, Options};
 use bittorrent::dht::{
     Busy, Event, Family, Id, Item, Node, OperationId, Outcome, PeersWanted, SAVED_OCTETS_MAX, Saved, Status,
     Wanted,
@@ -20,10 +20,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often the table is saved.
 const SAVE_INTERVAL: Duration = Duration::from_mins(10);
-
-/// The first and the longest pause before names that were not found are looked
-/// up again.
-const LOOK_UP_PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(15));
 
 /// What somebody wants of the hash table.
 #[derive(Debug)]
@@ -325,42 +321,4 @@ async fn arrival(wire: &mut Option<Wire>) -> (SocketAddr, Bytes) {
         *wire = None;
     }
     std::future::pending().await
-}
-
-/// Looks up the names of well-known nodes until each was found once.
-pub(super) async fn find_routers(
-    mut names: Vec<String>,
-    look_up: LookUp,
-    commands: mpsc::WeakSender<Command>,
-    shutdown: Shutdown,
-) {
-    let mut pause = LOOK_UP_PAUSES.0;
-    loop {
-        let mut left = Vec::new();
-        for name in names {
-            let found = look_up(name.clone()).await.unwrap_or_else(|error| {
-                tracing::debug!(%error, name, "looking up a node of the hash table");
-                Vec::new()
-            });
-            if found.is_empty() {
-                left.push(name);
-            }
-            for address in found {
-                // Not held while waiting: the task ends with the last handle.
-                let Some(commands) = commands.upgrade() else { return };
-                if commands.send(Command::AddRouter { address }).await.is_err() {
-                    return;
-                }
-            }
-        }
-        if left.is_empty() {
-            return;
-        }
-        names = left;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shutdown.requested() => return,
-        }
-        pause = (pause * 2).min(LOOK_UP_PAUSES.1);
-    }
 }

@@ -7,6 +7,7 @@
 
 mod engine;
 mod finding;
+mod routers;
 mod wire;
 
 use bittorrent::dht::source_limit::SourceLimit;
@@ -105,7 +106,7 @@ impl Dht {
         shutdown.spawn(engine.run(shutdown.clone()));
         if !options.routers.is_empty() {
             let weak = commands.downgrade();
-            tokio::spawn(engine::find_routers(options.routers, look_up, weak, shutdown.clone()));
+            tokio::spawn(routers::find_routers(options.routers, look_up, weak, shutdown.clone()));
         }
         Self { commands, ready: is_ready }
     }

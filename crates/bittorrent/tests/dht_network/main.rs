@@ -115,7 +115,7 @@ fn with_loss_dead_and_hostile_nodes_nearly_all_is_found() {
 fn items_are_found_after_a_third_of_the_nodes_left() {
     let mut network = Network::new(seed());
     network.loss_percent = 3;
-    network.grow(400);
+    network.grow(200);
     let secret = SecretKey::from_seed(&[5; 32]);
     let mut targets = Vec::new();
     for number in 0..20_i64 {
@@ -267,10 +267,10 @@ fn a_search_for_peers_estimates_the_swarm() {
 #[test]
 fn after_an_outage_the_network_is_found_again() {
     let mut network = Network::new(seed());
-    network.grow(80);
+    network.grow(60);
     let cut = network.anyone();
     network.loss_percent = 100;
-    network.run(Duration::from_hours(1));
+    network.run(Duration::from_mins(30));
     let good = |network: &Network| network.node(cut).status(network.now, Family::V4).expect("a node").good;
     assert_eq!(good(&network), 0);
     network.loss_percent = 0;
