@@ -6,6 +6,7 @@
 
 mod announce;
 mod content;
+pub mod dht;
 mod engine;
 mod handshake;
 mod http;

@@ -2,6 +2,7 @@
 //! choker. Bytes, time and randomness come in as arguments, actions go out.
 
 pub mod bencode;
+pub mod dht;
 pub mod encryption;
 pub mod lsd;
 pub mod metainfo;
