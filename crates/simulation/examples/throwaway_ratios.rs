@@ -15,7 +15,11 @@ fn main() {
         ("8; 16x2", 8.0, vec![2.0; 16]),
         ("2; 8x2", 2.0, vec![2.0; 8]),
     ];
+    let only = std::env::var("ONLY").ok();
     for (name, us, ups) in cases {
+        if only.as_ref().is_some_and(|o| !name.starts_with(o.as_str())) {
+            continue;
+        }
         for seed in 0..seeds {
             let mut hosts = vec![HostPlan::seed(mb(us))];
             hosts.extend(ups.iter().map(|u| HostPlan::leecher(mb(*u))));

@@ -2,7 +2,7 @@
 
 use super::ban::BlockDigest;
 use super::output::BlockUse;
-use super::peer::PeerKey;
+use super::peer::{HINTS_MAX, PeerKey};
 use super::picker::{Asker, Priority, Twice};
 use super::pieces::BlockId;
 use super::requests::Answer;
@@ -10,9 +10,11 @@ use super::{Event, Octets, Send, Torrent};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Begun pieces beside one for each peer that serves us, before begun ones are
-/// finished first: whole pieces can be shared, parts cannot.
-const PARTIALS_SPARE: usize = 2;
+/// Begun pieces for each peer that serves us, and a few more, before begun ones
+/// are finished first: whole pieces can be shared, parts cannot. Fewer would have
+/// a seed asked for pieces that others have begun to send.
+const PARTIALS_PER_PEER: usize = 3;
+const PARTIALS_SPARE: usize = 4;
 
 impl Torrent {
     /// A block came. Only a [`BlockUse::Wanted`] one is written.
@@ -75,6 +77,10 @@ impl Torrent {
         if peer.peer_choking && peer.allowed.is_empty() {
             return;
         }
+        if peer.refused.len() >= HINTS_MAX && !peer.peer_choking {
+            // It turns down everything: it is asked again when that is forgotten.
+            return;
+        }
         let depth = peer.pipeline.depth(now, &self.settings, peer.facts.requests_max);
         let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room > 0) else { return };
         let epoch = self.picker.epoch();
@@ -92,7 +98,7 @@ impl Torrent {
             refused: &peer.refused,
             alone: peer.suspect,
             random: self.picker.have().count() < self.settings.random_first_pieces,
-            partials_max: self.serving_us + PARTIALS_SPARE,
+            partials_max: PARTIALS_PER_PEER * self.serving_us + PARTIALS_SPARE,
         };
         self.picked.clear();
         let current = self.picker.pick(&asker, room, &mut self.dice, &mut self.picked);

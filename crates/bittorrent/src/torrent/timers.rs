@@ -1,6 +1,6 @@
 //! What happens by itself: rounds of the choker, requests that are given up.
 
-use super::choker::Candidate;
+use super::choker::{Candidate, Choker};
 use super::{Event, Torrent};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ impl Torrent {
         }
         if now >= self.choker.next_round() && !self.paused {
             self.choke_round(now);
+        } else if self.finished.is_some() {
+            // What a seed sends grows, and so do its slots.
+            self.fill_slots(now);
         }
         self.check_goal(now);
         self.settle(now);
@@ -93,13 +96,13 @@ impl Torrent {
 
     /// Gives vacant slots away between rounds, so that the uplink is not idle.
     pub(super) fn fill_slots(&mut self, now: Instant) {
-        let sent = self.sent_rate.octets_per_second(now);
+        let (seeding, sent) = (self.finished.is_some(), self.sent_rate.octets_per_second(now));
         let busy = self.peers.iter().filter(|(_, peer)| !peer.am_choking && peer.peer_interested).count();
-        if self.paused || !self.choker.has_vacancy(busy, sent, &self.settings) {
+        if self.paused || busy >= Choker::slots(seeding, sent, &self.settings) {
             return;
         }
         let candidates = self.candidates(now);
-        for slot in self.choker.fill(sent, candidates, &self.settings, &mut self.dice) {
+        for slot in self.choker.fill(seeding, sent, candidates, &self.settings, &mut self.dice) {
             self.set_choking(now, slot, false);
         }
     }

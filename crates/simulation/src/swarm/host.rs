@@ -40,7 +40,12 @@ impl Host {
     pub(super) fn new(now: Instant, plan: &Plan, host: HostPlan, lengths: PieceLengths, seed: u64) -> Self {
         let mut settings = plan.settings.clone();
         if !host.sends() {
-            settings = Settings { slots: Slots::Fixed(0), optimistic_slots: 0, ..settings };
+            settings = Settings {
+                slots: Slots::Fixed(0),
+                seed_slots: Slots::Fixed(0),
+                optimistic_slots: 0,
+                ..settings
+            };
         }
         let have = if host.is_seed { PieceSet::full(plan.pieces) } else { PieceSet::empty(plan.pieces) };
         let rng = ChaCha12Rng::seed_from_u64(seed);

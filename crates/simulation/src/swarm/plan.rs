@@ -118,7 +118,7 @@ impl Plan {
         hosts.extend(clients.into_iter().map(|client| client.behaving(Behaviour::FreeRider)));
         let mut plan = Self::new(seed, pieces, hosts);
         plan.neighbours = plan.hosts.len();
-        plan.settings.slots = bittorrent::torrent::Slots::Fixed(slots);
+        plan.settings.seed_slots = bittorrent::torrent::Slots::Fixed(slots);
         // One copy each, to each client: none spares another.
         plan.settings.spread_first = false;
         plan
