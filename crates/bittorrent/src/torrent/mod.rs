@@ -22,6 +22,7 @@ pub mod bandwidth;
 mod choker;
 mod dice;
 mod download;
+mod endgame;
 mod output;
 mod peer;
 mod picker;

@@ -71,6 +71,8 @@ pub(crate) struct Peer {
     pub(crate) current: Option<u32>,
     /// The picker's epoch at which nothing was found for it.
     pub(crate) nothing_at: Option<u64>,
+    /// When it may be looked again what it can take over from others.
+    pub(crate) next_look: Instant,
     /// It took part in a bad piece.
     pub(crate) suspect: bool,
     pub(crate) faults: u32,
@@ -107,6 +109,7 @@ impl Peer {
             refused_until: now,
             current: None,
             nothing_at: None,
+            next_look: now,
             suspect: false,
             faults: 0,
             turned_down: 0,

@@ -5,7 +5,7 @@
 //! more. To ask for much more would bind blocks to a slow peer.
 
 use super::pieces::{BLOCK_OCTETS, BlockId};
-use super::rate::Rate;
+use super::rate::{RATE_WINDOW, Rate};
 use super::settings::Settings;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,6 +17,27 @@ const ROUND_TRIP_ASSUMED: Duration = Duration::from_millis(100);
 /// Longer times are no round trip but a queue.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(3);
 
+/// Octets a second that are assumed of a peer that has sent nothing.
+const RATE_LEAST: f64 = 2_000.0;
+/// How much later a peer is expected to answer that did not answer in time.
+const SLOW_PENALTY: Duration = Duration::from_secs(60);
+
+/// How quickly a peer is expected to answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlook {
+    /// Seconds for each block before and including the one looked at.
+    block_seconds: f64,
+    /// Seconds on top.
+    seconds: f64,
+}
+
+impl Outlook {
+    /// In how many seconds the block at a place in the pipeline is here.
+    pub(crate) fn arrival(&self, at: usize) -> f64 {
+        (at + 1) as f64 * self.block_seconds + self.seconds
+    }
+}
+
 /// The requests on their way to one peer, and how quickly it answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Pipeline {
@@ -27,6 +48,10 @@ pub(crate) struct Pipeline {
     round_trip: Option<Duration>,
     /// When a block came last, or the first request went out after a pause.
     progress: Instant,
+    /// When the first request went out after a pause, and the rate before it: a
+    /// peer that had nothing to do has not become slow.
+    resumed: Instant,
+    rate_before: f64,
     /// Requests that were given up: their blocks may still come.
     late: u32,
     /// No block came in time: it is asked for one at a time.
@@ -53,6 +78,8 @@ impl Pipeline {
             rate: Rate::new(now),
             round_trip,
             progress: now,
+            resumed: now,
+            rate_before: 0.0,
             late: 0,
             slow: false,
             snubs: false,
@@ -71,25 +98,38 @@ impl Pipeline {
             return 1;
         }
         let span = self.round_trip.unwrap_or(ROUND_TRIP_ASSUMED) + settings.request_queue_span;
-        let octets = self.rate.octets_per_second(now) * span.as_secs_f64();
+        let octets = self.pace(now) * span.as_secs_f64();
         let blocks = (octets / f64::from(BLOCK_OCTETS)).ceil() as u32;
         let most = settings.requests_max.min(peer_max).max(1);
         (blocks + 1).clamp(settings.requests_min.min(most), most) as usize
     }
 
-    /// In how many seconds `more` blocks would be here beyond those asked for.
-    pub(crate) fn wait(&self, now: Instant, more: usize) -> f64 {
-        let blocks = self.waiting.len() + more;
-        // A peer that has sent nothing yet is taken for a slow one.
-        let rate = self.rate.octets_per_second(now).max(1_000.0);
-        let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_ASSUMED).as_secs_f64();
-        let silent = if self.slow { 60.0 } else { 0.0 };
-        blocks as f64 * f64::from(BLOCK_OCTETS) / rate + round_trip + silent
+    /// Octets a second that it sends, or sent before it had nothing to do.
+    fn pace(&self, now: Instant) -> f64 {
+        let rate = self.rate.octets_per_second(now);
+        let resumes = self.waiting.is_empty() || now.saturating_duration_since(self.resumed) < RATE_WINDOW;
+        if resumes { rate.max(self.rate_before) } else { rate }
+    }
+
+    /// How quickly it answers, to be compared with others.
+    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+        let silent = if self.slow || self.snubs { SLOW_PENALTY } else { Duration::ZERO };
+        let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_ASSUMED);
+        Outlook {
+            // A peer that has sent nothing yet is taken for a slow one.
+            block_seconds: f64::from(BLOCK_OCTETS) / self.pace(now).max(RATE_LEAST),
+            seconds: (round_trip + silent).as_secs_f64(),
+        }
+    }
+
+    /// The requests that were sent last, latest first, with their places.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = (usize, BlockId)> {
+        self.waiting.iter().enumerate().rev().map(|(at, (id, _))| (at, *id))
     }
 
     pub(crate) fn ask(&mut self, now: Instant, id: BlockId) {
         if self.waiting.is_empty() {
-            self.progress = now;
+            (self.progress, self.resumed) = (now, now);
         }
         self.waiting.push_back((id, now));
     }
@@ -112,6 +152,9 @@ impl Pipeline {
 
     fn note_progress(&mut self, now: Instant, octets: u32) {
         self.rate.add(now, octets);
+        if self.waiting.is_empty() {
+            self.rate_before = self.pace(now);
+        }
         self.progress = now;
         self.slow = false;
         self.snubs = false;

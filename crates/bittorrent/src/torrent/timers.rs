@@ -44,6 +44,11 @@ impl Torrent {
                 peer.nothing_at = None;
                 self.to_fill.push(slot);
             }
+            let idle = peer.am_interested && !peer.peer_choking && peer.pipeline.len() == 0;
+            if idle {
+                // Somebody else may have become slow.
+                self.to_fill.push(slot);
+            }
             if !given_up.is_empty() {
                 // It may have them all the same, one at a time.
                 self.to_fill.push(slot);

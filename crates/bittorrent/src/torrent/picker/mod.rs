@@ -12,7 +12,6 @@ mod partial;
 mod pick;
 
 pub use deadline::DEADLINES_MAX;
-pub(crate) use endgame::Twice;
 pub use partial::COPIES_MAX;
 pub(crate) use partial::Receipt;
 pub(crate) use pick::Asker;
@@ -385,9 +384,9 @@ impl Picker {
         self.deadlines.clear_all();
     }
 
-    /// Whether pieces with a deadline may be asked for twice.
-    pub(crate) fn urgent(&self) -> Option<Twice> {
-        (!self.deadlines.is_empty()).then_some(Twice::Deadlines)
+    /// Whether any piece has a deadline.
+    pub(crate) fn has_deadlines(&self) -> bool {
+        !self.deadlines.is_empty()
     }
 
     /// What can be asked for has changed otherwise: the endgame began.
