@@ -13,6 +13,10 @@ const CHOICE_MAX: usize = 64;
 /// at least once: who asks for the same again and again gets it in the end.
 const TURNED_DOWN_MAX: usize = 64;
 
+/// Octets a seed hands to the service ahead for all peers together, at least,
+/// while it spreads pieces that nobody has.
+const SPREAD_AHEAD_OCTETS: u64 = 64 * 1024;
+
 impl From<Octets> for Upload {
     fn from(Octets { piece, begin, octets }: Octets) -> Self {
         Self { piece, begin, octets }
@@ -99,7 +103,7 @@ impl Torrent {
             }
             self.serving.push_back(slot);
             if peer.uploads.has_room(now, &self.settings)
-                && let Some(upload) = peer.uploads.hand(0)
+                && let Some(upload) = peer.uploads.hand(now, 0)
             {
                 return Some((peer.key, Send::Serve(upload.into())));
             }
@@ -111,8 +115,17 @@ impl Torrent {
     fn next_to_spread(&mut self, now: Instant) -> Option<(PeerKey, Send)> {
         self.turn_down();
         let spread = self.spread.as_mut()?;
-        let mut best: Option<(Urgency, usize, usize)> = None;
+        let mut best: Option<((Urgency, u64), usize, usize)> = None;
         let mut empty = false;
+        // Little is handed over ahead in all, or what is to go out piece by piece
+        // would be mixed again in the sockets. Who does not take what it asked for
+        // holds up nobody.
+        let moving = self.serving.iter().filter_map(|slot| self.peers.get(*slot));
+        let ahead: u64 = moving.map(|peer| peer.uploads.handed_and_moving(now)).sum();
+        let twentieth = (self.sent_rate.octets_per_second(now) / 20.0) as u64;
+        if ahead >= twentieth.max(SPREAD_AHEAD_OCTETS) {
+            return self.sends.pop_front();
+        }
         for (turn, slot) in self.serving.iter().enumerate() {
             let Some(peer) = self.peers.get(*slot) else { continue };
             empty |= peer.uploads.is_empty();
@@ -120,18 +133,18 @@ impl Torrent {
                 continue;
             }
             let requests = peer.uploads.iter().take(CHOICE_MAX).enumerate();
-            let urgent = requests.map(|(at, upload)| (spread.urgency(*slot, upload.piece), at)).min();
-            if let Some((urgency, at)) = urgent
-                && best.is_none_or(|(least, ..)| urgency < least)
+            let urgent = requests.map(|(at, upload)| (spread.rank(*slot, upload.piece), at)).min();
+            if let Some((rank, at)) = urgent
+                && best.is_none_or(|(least, ..)| rank < least)
             {
-                best = Some((urgency, turn, at));
+                best = Some((rank, turn, at));
             }
         }
         let chosen = best.and_then(|(_, turn, at)| {
             let slot = self.serving.remove(turn)?;
             self.serving.push_back(slot);
             let peer = self.peers.get_mut(slot)?;
-            let upload = peer.uploads.hand(at)?;
+            let upload = peer.uploads.hand(now, at)?;
             spread.give(now, slot, upload.piece);
             peer.turned_down = 0;
             Some((peer.key, Send::Serve(upload.into())))

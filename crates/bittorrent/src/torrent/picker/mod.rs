@@ -55,6 +55,8 @@ pub(crate) struct Picker {
     fresh: PieceSet,
     order: Order,
     partials: Vec<Partial>,
+    /// Begun pieces with free blocks: few, most are asked for at once.
+    open: Vec<u32>,
     /// Where in `partials` each piece is.
     begun: Box<[u32]>,
     /// Free blocks of begun pieces that are wanted.
@@ -80,6 +82,7 @@ impl Picker {
             missing,
             order: Order::empty(count),
             partials: Vec::new(),
+            open: Vec::new(),
             begun: vec![NOT_BEGUN; count as usize].into(),
             free_blocks: 0,
             deadlines: Deadlines::default(),
@@ -200,6 +203,32 @@ impl Picker {
         self.partials.get_mut(*self.begun.get(piece as usize)? as usize)
     }
 
+    /// Takes note of whether a begun piece has free blocks.
+    fn note_open(&mut self, piece: u32) {
+        let count = self.open.len();
+        let Some(partial) = self.partial_mut(piece) else { return };
+        match (partial.open_at, partial.free() > 0) {
+            (None, true) => {
+                partial.open_at = Some(count);
+                self.open.push(piece);
+            }
+            (Some(at), false) => {
+                partial.open_at = None;
+                self.close(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        self.open.swap_remove(at);
+        if let Some(moved) = self.open.get(at).copied()
+            && let Some(partial) = self.partial_mut(moved)
+        {
+            partial.open_at = Some(at);
+        }
+    }
+
     fn begin(&mut self, piece: u32, owner: Option<u32>) {
         self.from_fresh(piece);
         let partial = Partial::new(piece, self.lengths.blocks(piece), owner);
@@ -208,12 +237,16 @@ impl Picker {
         }
         self.begun[piece as usize] = self.partials.len() as u32;
         self.partials.push(partial);
+        self.note_open(piece);
     }
 
     fn forget(&mut self, piece: u32) -> Option<Partial> {
         let at = *self.begun.get(piece as usize)?;
         if at == NOT_BEGUN {
             return None;
+        }
+        if let Some(open_at) = self.partial(piece).and_then(|partial| partial.open_at) {
+            self.close(open_at);
         }
         let partial = self.partials.swap_remove(at as usize);
         self.begun[piece as usize] = NOT_BEGUN;
@@ -247,6 +280,7 @@ impl Picker {
         if wanted {
             self.free_blocks -= u64::from(taken);
         }
+        self.note_open(id.piece);
         Some(receipt)
     }
 
@@ -261,8 +295,8 @@ impl Picker {
         if wanted {
             self.free_blocks += 1;
         }
-        let Some(partial) = self.partial_mut(id.piece) else { return };
-        if partial.is_untouched() {
+        self.note_open(id.piece);
+        if self.partial(id.piece).is_some_and(Partial::is_untouched) {
             self.forget(id.piece);
             self.to_fresh(id.piece);
         }
@@ -322,6 +356,7 @@ impl Picker {
             self.free_blocks += 1;
         }
         self.epoch += 1;
+        self.note_open(id.piece);
         if untouched {
             self.fail(id.piece);
         }

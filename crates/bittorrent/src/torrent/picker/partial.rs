@@ -42,6 +42,8 @@ pub(super) struct Partial {
     lowest_free: u32,
     /// The only peer (slot) that is asked: it is suspected of sending bad blocks.
     pub(super) owner: Option<u32>,
+    /// Where it stands in the picker's list of pieces with free blocks.
+    pub(super) open_at: Option<usize>,
 }
 
 /// What came of a block that arrived.
@@ -63,7 +65,7 @@ impl Receipt {
 impl Partial {
     pub(super) fn new(piece: u32, blocks: u32, owner: Option<u32>) -> Self {
         let blocks: Box<[Block]> = vec![FREE; blocks as usize].into();
-        Self { piece, free: blocks.len() as u32, blocks, received: 0, lowest_free: 0, owner }
+        Self { piece, free: blocks.len() as u32, blocks, received: 0, lowest_free: 0, owner, open_at: None }
     }
 
     pub(super) fn free(&self) -> u32 {

@@ -65,6 +65,7 @@ impl Picker {
             partial.take_free(asker.slot, left, out);
             let taken = out.len() - before;
             self.free_blocks -= taken as u64;
+            self.note_open(piece);
             if taken == 0 {
                 break;
             }
@@ -113,16 +114,12 @@ impl Picker {
 
     /// The rarest begun piece, and its bucket.
     fn best_begun(&self, asker: &Asker<'_>, dice: &mut Dice) -> Option<(usize, u32)> {
-        let count = self.partials.len();
-        let start = dice.below(count);
+        let (before, after) = self.open.split_at(dice.below(self.open.len()));
         let mut best: Option<(usize, u32)> = None;
-        for partial in self.partials[start..].iter().chain(&self.partials[..start]) {
-            let piece = partial.piece;
-            if may_join(asker, partial)
-                && let Some(bucket) = self.bucket(piece)
+        for piece in after.iter().chain(before).copied() {
+            if let Some(bucket) = self.bucket(piece)
                 && best.is_none_or(|(least, _)| bucket < least)
-                && self.missing.contains(piece)
-                && asker.may_take(piece)
+                && self.goes_on(asker, piece)
             {
                 best = Some((bucket, piece));
             }
@@ -181,8 +178,7 @@ impl Picker {
 
     /// The first missing piece, begun or not.
     fn first_of_all(&self, asker: &Asker<'_>) -> Option<u32> {
-        let begun = self.partials.iter().map(|partial| partial.piece);
-        let begun = begun.filter(|piece| self.goes_on(asker, *piece)).min();
+        let begun = self.open.iter().copied().filter(|piece| self.goes_on(asker, *piece)).min();
         let new = match asker.holds {
             Holdings::None => None,
             Holdings::All => self.fresh.iter().find(|piece| asker.may_take(*piece)),
