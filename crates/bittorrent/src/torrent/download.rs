@@ -312,7 +312,7 @@ pub(super) fn asker<'peer>(
         suggested: &peer.suggested,
         refused: &peer.refused,
         alone: peer.suspect,
-        random: picker.have().count() < settings.random_first_pieces,
+        random: picker.have().count() as usize + picker.partials() < settings.random_first_pieces as usize,
         partials_max: PARTIALS_PER_PEER * serving_us + PARTIALS_SPARE,
     }
 }
