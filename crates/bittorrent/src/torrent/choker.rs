@@ -166,6 +166,15 @@ impl Choker {
         given
     }
 
+    /// Between rounds, when a peer that kept its unchoke came to want something
+    /// and there are too many now: who has to go (BEP 3: the downloader with the
+    /// worst upload rate).
+    pub(crate) fn worst(&self, candidates: &[Candidate]) -> Option<u32> {
+        let served = candidates.iter().filter(|it| it.interested && it.unchoked.is_some());
+        let regular = served.filter(|it| !self.optimistic.contains(&it.slot));
+        regular.min_by_key(|it| (it.octets, Reverse(it.unchoked), it.slot)).map(|it| it.slot)
+    }
+
     /// How many peers may be unchoked, the optimistic ones included.
     pub(crate) fn slots(seeding: bool, sent_per_second: f64, settings: &Settings) -> usize {
         let slots = if seeding { settings.seed_slots } else { settings.slots };

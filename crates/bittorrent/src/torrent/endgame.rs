@@ -11,8 +11,9 @@ use super::download::asker;
 use std::time::{Duration, Instant};
 
 /// How much sooner a block must be here for it to be asked of another: what is
-/// expected of peers is uncertain.
+/// expected of peers is uncertain, and what is being sent cannot be called back.
 const SOONER: f64 = 1.25;
+const SOONER_SECONDS: f64 = 0.1;
 /// Requests at the front of a pipeline that are about to be answered: to withdraw
 /// them would be too late.
 const SOON_ANSWERED: usize = 2;
@@ -42,7 +43,7 @@ impl Torrent {
             .filter(|(other, it)| *other != slot && it.pipeline.len() > 0)
             .map(|(other, it)| (it.pipeline.outlook(now), other, it))
             .map(|(outlook, other, it)| (outlook.arrival(it.pipeline.len() - 1), outlook, other, it))
-            .filter(|(last, ..)| *last > SOONER * own.arrival(before))
+            .filter(|(last, ..)| *last > SOONER * own.arrival(before) + SOONER_SECONDS)
             .collect();
         slow.sort_by(|one, next| next.0.total_cmp(&one.0).then(one.2.cmp(&next.2)));
         'slow: for (_, outlook, other, it) in slow.into_iter().take(SLOW_MAX) {
@@ -50,7 +51,7 @@ impl Torrent {
                 if self.picked.len() >= room {
                     break 'slow;
                 }
-                if outlook.arrival(at) <= SOONER * own.arrival(before + self.picked.len()) {
+                if outlook.arrival(at) <= SOONER * own.arrival(before + self.picked.len()) + SOONER_SECONDS {
                     break;
                 }
                 if !self.picker.may_share(&asker, id) {

@@ -61,6 +61,8 @@ pub(crate) struct Peer {
     /// Octets since the choker's last round.
     pub(crate) round_in: u64,
     pub(crate) round_out: u64,
+    /// Octets in and out of the round before.
+    pub(crate) last_round: (u64, u64),
     pub(crate) total_in: u64,
     pub(crate) total_out: u64,
     pub(crate) allowed: Vec<u32>,
@@ -101,6 +103,7 @@ impl Peer {
             uploads: UploadQueue::new(now),
             round_in: 0,
             round_out: 0,
+            last_round: (0, 0),
             total_in: 0,
             total_out: 0,
             allowed: Vec::new(),

@@ -149,6 +149,20 @@ fn slots_by_rate_follow_what_is_sent() {
 }
 
 #[test]
+fn the_worst_goes_when_a_better_one_comes_to_want_something() {
+    let (now, settings) = (Instant::now(), Settings::default());
+    let mut candidates: Vec<Candidate> = (0..6).map(|slot| peer(slot, 10 * u64::from(slot), now)).collect();
+    let mut choker = Choker::new(now);
+    let unchoked = choker.round(now, false, 0.0, candidates.clone(), &settings, &mut dice(1));
+    apply(&mut candidates, &unchoked, now);
+    // The slowest of the four, not the optimistic unchoke that is slower still.
+    assert_eq!(choker.worst(&candidates), Some(2));
+    candidates[2].interested = false;
+    assert_eq!(choker.worst(&candidates), Some(3));
+    assert_eq!(choker.worst(&[]), None);
+}
+
+#[test]
 fn vacant_slots_are_filled_between_rounds_and_nobody_loses_one() {
     let (now, settings) = (Instant::now(), Settings::default());
     let mut choker = Choker::new(now);

@@ -31,6 +31,8 @@ fn what_a_choke_or_a_leave_ends_is_asked_of_others() {
     let (one, two) = (rig.requests_to(1), rig.requests_to(2));
     assert_eq!((&one[..], &two[..]), (&[octets(0, 0)][..], &[octets(0, 1)][..]));
     rig.torrent.handle_choke(rig.now, PeerKey(1));
+    assert!(rig.torrent.peers(rig.now).all(|peer| peer.requests == 1), "it will be rejected or served");
+    rig.torrent.handle_reject(rig.now, PeerKey(1), one[0]);
     rig.good_block(2, two[0]);
     assert_eq!(rig.requests_to(2), one);
     rig.torrent.remove_peer(rig.now, PeerKey(2));
