@@ -83,14 +83,14 @@ fn leech(n: u32, pieces: u32, piece_octets: u32, partial: bool) {
         start.elapsed()
     );
 }
-fn seed(n: u32, pieces: u32, piece_octets: u32) {
+fn seed(n: u32, pieces: u32, piece_octets: u32, spread: bool) {
     let lengths = PieceLengths::uniform(u64::from(pieces) * u64::from(piece_octets), piece_octets).unwrap();
     let mut now = Instant::now();
     let mut t = Torrent::new(
         now,
         lengths.clone(),
         &PieceSet::full(pieces),
-        Settings { seed_slots: Slots::Fixed(n), ..Default::default() },
+        Settings { seed_slots: Slots::Fixed(n), spread_first: spread, ..Default::default() },
         ChaCha12Rng::seed_from_u64(1),
     );
     for k in 0..n {
@@ -102,58 +102,58 @@ fn seed(n: u32, pieces: u32, piece_octets: u32) {
     while t.poll_send(now).is_some() {}
     let mut spent = Duration::ZERO;
     let mut blocks = 0u64;
-    let per = piece_octets / BLOCK_OCTETS;
-    let mut next: Vec<u64> = (0..n).map(|k| u64::from(k) * 1000).collect();
-    let mut serve = Vec::new();
+    let mut rejects = 0u64;
+    let per = u64::from(piece_octets / BLOCK_OCTETS);
+    // peer k downloads pieces k, k+n, k+2n, ... then others
+    let mut next: Vec<u64> = vec![0; n as usize];
+    let req = |next: &mut Vec<u64>, k: u32| {
+        let b = next[k as usize];
+        next[k as usize] += 1;
+        let p = ((b / per) * u64::from(n) + u64::from(k)) as u32 % pieces;
+        Octets { piece: p, begin: (b % per) as u32 * BLOCK_OCTETS, octets: BLOCK_OCTETS }
+    };
     for k in 0..n {
         for _ in 0..100 {
-            let b = next[k as usize];
-            next[k as usize] += 1;
-            let p = (b / u64::from(per)) as u32 % pieces;
-            t.handle_request(
-                now,
-                PeerKey(k),
-                Octets { piece: p, begin: (b % u64::from(per)) as u32 * BLOCK_OCTETS, octets: BLOCK_OCTETS },
-            );
+            let o = req(&mut next, k);
+            t.handle_request(now, PeerKey(k), o);
         }
     }
-    while blocks < 500_000 {
+    let mut serve = Vec::new();
+    let mut stall = 0;
+    while blocks < 200_000 && stall < 1000 {
         let s = Instant::now();
         while let Some((k, send)) = t.poll_send(now) {
             match send {
                 Send::Serve(o) => serve.push((k, o)),
-                Send::Reject(_) => {
-                    next[k.0 as usize] += 16;
-                }
+                Send::Reject(_) => rejects += 1,
                 _ => {}
             }
         }
         spent += s.elapsed();
+        if serve.is_empty() {
+            stall += 1;
+            now += Duration::from_millis(10);
+            t.handle_timeout(now);
+        }
         for (k, o) in serve.drain(..) {
-            now += Duration::from_nanos(22_000);
-            let b = next[k.0 as usize];
-            next[k.0 as usize] += 1;
-            let p = (b / u64::from(per)) as u32 % pieces;
+            now += Duration::from_micros(22);
+            let next = req(&mut next, k.0);
             let s = Instant::now();
             t.handle_block_sent(now, k, o, true);
-            t.handle_request(
-                now,
-                k,
-                Octets { piece: p, begin: (b % u64::from(per)) as u32 * BLOCK_OCTETS, octets: BLOCK_OCTETS },
-            );
+            t.handle_request(now, k, next);
             if t.poll_timeout().is_some_and(|at| at <= now) {
                 t.handle_timeout(now);
             }
             spent += s.elapsed();
             blocks += 1;
-            if b % u64::from(per) == 0 {
-                t.handle_have(now, k, (p + pieces - 1) % pieces);
+            if o.begin / BLOCK_OCTETS == per as u32 - 1 {
+                t.handle_have(now, k, o.piece);
             }
         }
     }
     println!(
-        "seed peers {n} pieces {pieces}: {} ns per block served (request, serve, sent)",
-        spent.as_nanos() as u64 / blocks
+        "seed peers {n} pieces {pieces} spread {spread}: {blocks} blocks, {} ns per block served (request, serve, sent), rejects {rejects} stall {stall}",
+        spent.as_nanos() as u64 / blocks.max(1)
     );
 }
 fn main() {
@@ -163,7 +163,8 @@ fn main() {
     leech(50, 100_000, 65536, true);
     leech(50, 1024, 4 << 20, true);
     leech(1000, 4096, 262144, true);
-    seed(1, 4096, 262144);
-    seed(50, 4096, 262144);
-    seed(50, 100_000, 65536);
+    for spread in [false, true] {
+        seed(1, 20_000, 262144, spread);
+        seed(50, 100_000, 262144, spread);
+    }
 }

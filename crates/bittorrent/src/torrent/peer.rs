@@ -41,6 +41,7 @@ impl Default for PeerFacts {
 
 /// One peer.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "choking and interest have two sides")]
 pub(crate) struct Peer {
     pub(crate) key: PeerKey,
     pub(crate) facts: PeerFacts,

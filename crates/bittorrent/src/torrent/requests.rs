@@ -20,7 +20,7 @@ const ROUND_TRIP_MAX: Duration = Duration::from_secs(3);
 /// Octets a second that are assumed of a peer that has sent nothing.
 const RATE_LEAST: f64 = 2_000.0;
 /// How much later a peer is expected to answer that did not answer in time.
-const SLOW_PENALTY: Duration = Duration::from_secs(60);
+const SLOW_PENALTY: Duration = Duration::from_mins(1);
 
 /// How quickly a peer is expected to answer.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// For how long a piece is another peer's, without a copy being announced.
-pub const GIVEN_SPAN: Duration = Duration::from_secs(60);
+pub const GIVEN_SPAN: Duration = Duration::from_mins(1);
 
 /// How urgent it is to serve a piece. Less is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,7 +153,7 @@ mod tests {
         assert!(!spread.has_novel() && !spread.is_over());
         spread.take_back(1);
         assert_eq!(spread.urgency(2, 1), Urgency::Novel);
-        spread.expire(now + GIVEN_SPAN - Duration::from_secs(1));
+        spread.expire(now + GIVEN_SPAN / 2);
         assert_eq!(spread.urgency(1, 2), Urgency::Given);
         spread.expire(now + GIVEN_SPAN);
         assert_eq!(spread.urgency(1, 2), Urgency::Novel);

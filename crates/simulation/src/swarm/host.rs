@@ -69,7 +69,7 @@ impl Host {
             return false;
         }
         self.wrong_sent += 1;
-        self.wrong_sent % 2 == 0
+        self.wrong_sent.is_multiple_of(2)
     }
 
     pub(super) fn write(&mut self, octets: Octets, wrong: bool) {

@@ -106,7 +106,7 @@ impl Plan {
             hosts,
             settings: Settings::default(),
             seeds_leave: false,
-            span_max: Duration::from_secs(24 * 3_600),
+            span_max: Duration::from_hours(24),
         }
     }
 

@@ -80,7 +80,7 @@ fn the_same_seed_gives_the_same_run_and_another_another() {
 #[test]
 #[ignore = "a couple of minutes, in release only"]
 fn ten_thousand_peers() {
-    let mut plan = plan(1, 64, 20.0, &[1.0; 10_000]);
+    let mut plan = plan(1, 64, 20.0, &vec![1.0; 10_000]);
     plan.neighbours = 20;
     let started = Instant::now();
     let outcome = run(&plan);
@@ -98,5 +98,5 @@ fn ten_thousand_peers() {
         outcome.digest,
     );
     assert!(outcome.fairness() > 0.9);
-    assert!(started.elapsed() < Duration::from_secs(300));
+    assert!(started.elapsed() < Duration::from_mins(5));
 }

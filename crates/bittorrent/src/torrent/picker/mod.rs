@@ -178,7 +178,7 @@ impl Picker {
         }
     }
 
-    fn to_fresh(&mut self, piece: u32) {
+    fn renew(&mut self, piece: u32) {
         if let Some(bucket) = self.bucket(piece)
             && self.missing.contains(piece)
             && self.fresh.insert(piece)
@@ -187,7 +187,7 @@ impl Picker {
         }
     }
 
-    fn from_fresh(&mut self, piece: u32) {
+    fn take_fresh(&mut self, piece: u32) {
         if self.fresh.remove(piece)
             && let Some(bucket) = self.bucket(piece)
         {
@@ -230,7 +230,7 @@ impl Picker {
     }
 
     fn begin(&mut self, piece: u32, owner: Option<u32>) {
-        self.from_fresh(piece);
+        self.take_fresh(piece);
         let partial = Partial::new(piece, self.lengths.blocks(piece), owner);
         if self.missing.contains(piece) {
             self.free_blocks += u64::from(partial.free());
@@ -298,7 +298,7 @@ impl Picker {
         self.note_open(id.piece);
         if self.partial(id.piece).is_some_and(Partial::is_untouched) {
             self.forget(id.piece);
-            self.to_fresh(id.piece);
+            self.renew(id.piece);
         }
     }
 
@@ -323,7 +323,7 @@ impl Picker {
     /// The piece was checked and is good. Whether it was wanted and missing.
     pub(crate) fn pass(&mut self, piece: u32) -> bool {
         self.forget(piece);
-        self.from_fresh(piece);
+        self.take_fresh(piece);
         self.deadlines.clear(piece);
         self.have.insert(piece);
         self.missing.remove(piece)
@@ -332,7 +332,7 @@ impl Picker {
     /// The piece is begun anew: it was checked and is bad, or was not written.
     pub(crate) fn fail(&mut self, piece: u32) {
         self.forget(piece);
-        self.to_fresh(piece);
+        self.renew(piece);
         self.epoch += 1;
     }
 

@@ -129,7 +129,7 @@ impl Picker {
 
     /// The rarest piece that is not begun, ties broken at random.
     fn rarest(&self, asker: &Asker<'_>, dice: &mut Dice) -> Option<(usize, u32)> {
-        if let Some(set) = self.sparse(asker) {
+        if let Some(set) = sparse(asker) {
             return self.rarest_of_few(asker, set, dice);
         }
         for (bucket, pieces) in self.order.buckets() {
@@ -139,13 +139,6 @@ impl Picker {
             }
         }
         None
-    }
-
-    fn sparse<'peer>(&self, asker: &Asker<'peer>) -> Option<&'peer PieceSet> {
-        match asker.holds {
-            Holdings::Some(set) if asker.interesting < SPARSE_MAX => Some(set),
-            _ => None,
-        }
     }
 
     fn rarest_of_few(&self, asker: &Asker<'_>, set: &PieceSet, dice: &mut Dice) -> Option<(usize, u32)> {
@@ -185,6 +178,14 @@ impl Picker {
             Holdings::Some(set) => self.fresh.common(set).find(|piece| asker.may_take(*piece)),
         };
         begun.into_iter().chain(new).min()
+    }
+}
+
+/// What a peer holds, if that is little.
+fn sparse<'peer>(asker: &Asker<'peer>) -> Option<&'peer PieceSet> {
+    match asker.holds {
+        Holdings::Some(set) if asker.interesting < SPARSE_MAX => Some(set),
+        _ => None,
     }
 }
 

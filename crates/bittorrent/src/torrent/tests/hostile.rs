@@ -115,7 +115,11 @@ fn act(rig: &mut Rig, what: u8, key: u32, piece: u32, block: u32, asked: &mut Ve
     let (now, peer, octets) = (rig.now, PeerKey(key), octets(piece, block));
     let torrent = &mut rig.torrent;
     match what {
-        0 => drop(torrent.add_peer(now, peer, PeerFacts { fast: key % 2 == 0, ..PeerFacts::default() })),
+        0 => drop(torrent.add_peer(
+            now,
+            peer,
+            PeerFacts { fast: key.is_multiple_of(2), ..PeerFacts::default() },
+        )),
         1 => torrent.remove_peer(now, peer),
         2 => torrent.handle_have(now, peer, piece),
         3 => torrent.handle_have_all(now, peer),
@@ -129,7 +133,7 @@ fn act(rig: &mut Rig, what: u8, key: u32, piece: u32, block: u32, asked: &mut Ve
         12 => torrent.handle_allowed_fast(now, peer, piece),
         13 => drop(torrent.handle_block(now, peer, octets)),
         14 => {
-            torrent.set_priorities(now, [(piece, if block == 0 { Priority::Skip } else { Priority::High })])
+            torrent.set_priorities(now, [(piece, if block == 0 { Priority::Skip } else { Priority::High })]);
         }
         15 => drop(torrent.set_deadline(now, piece, (block == 0).then_some(now))),
         16 => torrent.handle_piece_lost(now, piece),
