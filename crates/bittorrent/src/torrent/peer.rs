@@ -81,6 +81,8 @@ pub(crate) struct Peer {
     pub(crate) faults: u32,
     /// Requests of it that were turned down since it was served last.
     pub(crate) turned_down: usize,
+    /// The piece for which another was proposed to it last.
+    pub(crate) proposed_for: Option<u32>,
     /// It is in the round of those who are served.
     pub(crate) is_queued: bool,
     /// The service was told to disconnect it.
@@ -117,6 +119,7 @@ impl Peer {
             suspect: false,
             faults: 0,
             turned_down: 0,
+            proposed_for: None,
             is_queued: false,
             is_dismissed: false,
             facts,

@@ -129,7 +129,10 @@ impl Pipeline {
 
     pub(crate) fn ask(&mut self, now: Instant, id: BlockId) {
         if self.waiting.is_empty() {
-            (self.progress, self.resumed) = (now, now);
+            self.resumed = now;
+            if !self.slow {
+                self.progress = now;
+            }
         }
         self.waiting.push_back((id, now));
     }
@@ -191,13 +194,12 @@ impl Pipeline {
     /// Looks whether the peer answers in time; gives what is no longer waited
     /// for, and whether it begins to snub us.
     pub(crate) fn check(&mut self, now: Instant, settings: &Settings) -> (Vec<BlockId>, bool) {
-        if self.waiting.is_empty() {
-            return (Vec::new(), false);
-        }
+        let Some((_, oldest)) = self.waiting.front().copied() else { return (Vec::new(), false) };
         let silent = now.saturating_duration_since(self.progress);
         let snubs = silent >= settings.snub_after && !self.snubs;
         self.snubs |= snubs;
-        if silent < settings.request_timeout || self.slow {
+        let waited = now.saturating_duration_since(oldest).min(silent);
+        if waited < settings.request_timeout {
             return (Vec::new(), snubs);
         }
         self.slow = true;
@@ -252,12 +254,16 @@ mod tests {
         assert_eq!(pipeline.depth(at(20), &settings, 500), 1);
         // What was given up is still taken, once.
         pipeline.ask(at(20), id(2));
-        assert_eq!(pipeline.check(at(79), &settings), (vec![], false));
-        assert_eq!(pipeline.check(at(80), &settings), (vec![], true));
-        assert_eq!(pipeline.check(at(90), &settings), (vec![], false), "told once");
+        assert_eq!(pipeline.check(at(39), &settings), (vec![], false));
+        assert_eq!(pipeline.check(at(40), &settings), (vec![id(2)], false), "it may not keep that either");
+        pipeline.ask(at(50), id(3));
+        assert_eq!(pipeline.check(at(59), &settings), (vec![], false));
+        assert_eq!(pipeline.check(at(60), &settings), (vec![], true));
+        assert_eq!(pipeline.check(at(69), &settings), (vec![], false), "told once");
         assert_eq!(pipeline.answer(at(91), id(0), 16_384), Answer::Late);
         assert_eq!(pipeline.answer(at(91), id(1), 16_384), Answer::Late);
-        assert_eq!(pipeline.answer(at(91), id(1), 16_384), Answer::Unasked);
+        assert_eq!(pipeline.answer(at(91), id(2), 16_384), Answer::Late);
+        assert_eq!(pipeline.answer(at(91), id(2), 16_384), Answer::Unasked);
         assert!(!pipeline.snubs && pipeline.depth(at(91), &settings, 500) >= 4);
     }
 

@@ -8,8 +8,10 @@
 //! those who have it. Unlike super-seeding (BEP 16) nothing is hidden: peers
 //! choose among all novel pieces, rarest first as ever, and the uplink stays full.
 
+use super::peer::KeyHasher;
 use super::piece_set::PieceSet;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 /// For how long a piece is another peer's, without a copy being announced.
@@ -32,7 +34,7 @@ pub(crate) struct Spread {
     /// Pieces nobody has or is given.
     novel: PieceSet,
     /// Pieces that are being given to a peer.
-    given: BTreeMap<u32, Given>,
+    given: HashMap<u32, Given, BuildHasherDefault<KeyHasher>>,
     gifts: u64,
 }
 
@@ -52,7 +54,7 @@ impl Spread {
         for piece in have.iter().filter(|piece| copies(*piece) == 0) {
             novel.insert(piece);
         }
-        Self { novel, given: BTreeMap::new(), gifts: 0 }
+        Self { novel, given: HashMap::default(), gifts: 0 }
     }
 
     /// Whether pieces are left that nobody has or is given.

@@ -36,6 +36,10 @@ impl Torrent {
         let Some(slot) = self.peers.slot(key) else { return };
         let have = self.picker.have().contains(octets.piece);
         let shown = self.super_seeding.as_ref().is_none_or(|seed| seed.may_ask(slot, octets.piece));
+        let open = self.peers.get(slot).is_some_and(|peer| !peer.am_choking && !peer.is_dismissed);
+        if have && open && self.turns_down(slot, octets) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let allowed =
             !peer.am_choking || (peer.facts.fast && peer.facts.allowed_fast.contains(&octets.piece));
@@ -132,8 +136,17 @@ impl Torrent {
             if !peer.uploads.has_room(now, &self.settings) {
                 continue;
             }
-            let requests = peer.uploads.iter().take(CHOICE_MAX).enumerate();
-            let urgent = requests.map(|(at, upload)| (spread.rank(*slot, upload.piece), at)).min();
+            let mut urgent: Option<((Urgency, u64), usize)> = None;
+            for (at, upload) in peer.uploads.iter().take(CHOICE_MAX).enumerate() {
+                let rank = spread.rank(*slot, upload.piece);
+                if urgent.is_none_or(|(least, _)| rank < least) {
+                    urgent = Some((rank, at));
+                }
+                // Pieces are mostly asked for in the order in which they are begun.
+                if rank.0 == Urgency::Novel {
+                    break;
+                }
+            }
             if let Some((rank, at)) = urgent
                 && best.is_none_or(|(least, ..)| rank < least)
             {
@@ -160,26 +173,43 @@ impl Torrent {
         chosen.or_else(|| self.sends.pop_front())
     }
 
-    /// While pieces are left that nobody has, turns down requests for others, and
-    /// proposes a novel piece instead.
-    fn turn_down(&mut self) {
-        let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return };
-        for slot in &self.serving {
-            let Some(peer) = self.peers.get_mut(*slot) else { continue };
-            if !peer.facts.fast || peer.turned_down >= TURNED_DOWN_MAX {
-                continue;
-            }
-            let taken = peer.uploads.take_if(|upload| spread.urgency(*slot, upload.piece) != Urgency::Novel);
-            peer.turned_down += taken.len();
-            if taken.is_empty() {
-                continue;
-            }
-            let key = peer.key;
+    /// While pieces are left that nobody has, a request for another is turned
+    /// down, and a novel piece proposed instead.
+    fn turns_down(&mut self, slot: u32, octets: Octets) -> bool {
+        let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return false };
+        let Some(peer) = self.peers.get_mut(slot) else { return false };
+        if !peer.facts.fast
+            || peer.turned_down >= TURNED_DOWN_MAX
+            || spread.urgency(slot, octets.piece) == Urgency::Novel
+        {
+            return false;
+        }
+        peer.turned_down += 1;
+        let key = peer.key;
+        if peer.proposed_for != Some(octets.piece) {
+            peer.proposed_for = Some(octets.piece);
             let start = self.dice.below(self.picker.lengths().count() as usize) as u32;
             if let Some(piece) = spread.novel_from(start) {
                 self.sends.push_back((key, Send::Suggest { piece }));
             }
-            self.sends.extend(taken.into_iter().map(|upload| (key, Send::Reject(upload.into()))));
+        }
+        self.sends.push_back((key, Send::Reject(octets)));
+        true
+    }
+
+    /// Turns down what is queued and has become another peer's since it was asked
+    /// for. Looks at the heads of the queues only: the rest comes there.
+    fn turn_down(&mut self) {
+        for turn in 0..self.serving.len() {
+            let Some(slot) = self.serving.get(turn).copied() else { break };
+            while let Some(first) = self.peers.get(slot).and_then(|peer| peer.uploads.iter().next()) {
+                if !self.turns_down(slot, first.into()) {
+                    break;
+                }
+                if let Some(peer) = self.peers.get_mut(slot) {
+                    peer.uploads.cancel(first);
+                }
+            }
         }
     }
 

@@ -76,6 +76,19 @@ fn one_block_that_its_own_hash_refutes_is_asked_for_again_alone() {
 }
 
 #[test]
+fn a_suspect_that_sends_nothing_blocks_nobody() {
+    let (mut rig, ..) = bad_piece();
+    rig.join_open(3, &[0]);
+    assert_eq!(rig.requests_to(3), []);
+    rig.pass(25);
+    for _ in 0..2 {
+        let next = rig.requests_to(3).remove(0);
+        rig.good_block_of_bad_piece(3, next);
+    }
+    assert!(rig.torrent.is_finished());
+}
+
+#[test]
 fn a_suspect_that_leaves_in_the_middle_of_its_piece_blocks_nobody() {
     let (mut rig, ..) = bad_piece();
     let owner = if rig.requests_to(1).is_empty() { 2 } else { 1 };

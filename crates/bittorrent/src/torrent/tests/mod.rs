@@ -117,6 +117,15 @@ impl Rig {
         }
     }
 
+    /// The same for a piece of which a version was bad.
+    fn good_block_of_bad_piece(&mut self, key: u32, octets: Octets) {
+        assert_eq!(self.block(key, octets), BlockUse::Wanted);
+        if self.take_events().contains(&Event::PieceReady { piece: octets.piece, digests: true }) {
+            self.torrent.handle_piece_checked(self.now, octets.piece, true, &[[0; 20]; 2]);
+            self.drain();
+        }
+    }
+
     fn take_events(&mut self) -> Vec<Event> {
         self.drain();
         std::mem::take(&mut self.events)
