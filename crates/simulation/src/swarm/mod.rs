@@ -10,7 +10,9 @@
 //! both links let it be at once), loss, the octets of headers and messages, the
 //! time to hash and to write.
 
+mod act;
 mod bound;
+mod carried;
 mod host;
 mod outcome;
 mod plan;

@@ -1,10 +1,11 @@
 //! The scheduler of a swarm.
 
+use super::carried::{Carried, Flight, deliver};
 use super::host::{Host, Sending, span};
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::tracker::Tracker;
-use bittorrent::torrent::{BlockUse, Event, Octets, PeerFacts, PieceLengths, PieceSet, Send};
+use bittorrent::torrent::{BlockUse, Octets, PeerFacts, PieceLengths, PieceSet, Send};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use std::cmp::Reverse;
@@ -39,34 +40,13 @@ enum Happening {
     },
 }
 
-/// Something under way: all take the same delay, so they arrive as they left.
-#[derive(Debug)]
-struct Flight {
-    at: Instant,
-    order: u64,
-    from: u32,
-    to: u32,
-    connection: u32,
-    what: Carried,
-}
-
-#[derive(Debug)]
-enum Carried {
-    Message(Send),
-    Block {
-        octets: Octets,
-        wrong: bool,
-    },
-    /// The other end is gone.
-    Closed,
-}
-
-struct Swarm<'plan> {
-    plan: &'plan Plan,
+/// The hosts, what is under way, and what is planned.
+pub(super) struct Swarm<'plan> {
+    pub(super) plan: &'plan Plan,
     rng: ChaCha12Rng,
-    epoch: Instant,
-    now: Instant,
-    hosts: Vec<Host>,
+    pub(super) epoch: Instant,
+    pub(super) now: Instant,
+    pub(super) hosts: Vec<Host>,
     tracker: Tracker,
     planned: BinaryHeap<Reverse<(Instant, u64, Happening)>>,
     flights: VecDeque<Flight>,
@@ -75,10 +55,10 @@ struct Swarm<'plan> {
     /// Hosts to be polled.
     busy: Vec<u32>,
     /// Leechers that are not complete.
-    incomplete: usize,
+    pub(super) incomplete: usize,
     /// Pieces of which no leecher has a copy.
-    uncopied: PieceSet,
-    outcome: Outcome,
+    pub(super) uncopied: PieceSet,
+    pub(super) outcome: Outcome,
 }
 
 /// Runs a swarm until everybody is complete or its time is over.
@@ -224,7 +204,7 @@ impl Swarm<'_> {
         }
     }
 
-    fn disconnect(&mut self, host: u32, peer: u32) {
+    pub(super) fn disconnect(&mut self, host: u32, peer: u32) {
         let now = self.now;
         let place = &mut self.hosts[host as usize];
         let Some(connection) = place.links.remove(&peer) else { return };
@@ -233,7 +213,7 @@ impl Swarm<'_> {
         self.fly(host, peer, connection, Carried::Closed);
     }
 
-    fn leave(&mut self, host: u32) {
+    pub(super) fn leave(&mut self, host: u32) {
         let place = &mut self.hosts[host as usize];
         if !place.is_here {
             return;
@@ -353,41 +333,6 @@ impl Swarm<'_> {
         }
     }
 
-    fn act(&mut self, host: u32, event: Event) {
-        let now = self.now;
-        let place = &mut self.hosts[host as usize];
-        match event {
-            Event::PieceReady { piece, .. } => {
-                let (good, digests) = place.check(piece);
-                place.torrent.handle_piece_checked(now, piece, good, &digests);
-            }
-            Event::PieceCompleted { piece } => {
-                if self.uncopied.remove(piece) && self.uncopied.is_empty() {
-                    self.outcome.one_copy = Some(self.now.saturating_duration_since(self.epoch));
-                    if self.plan.seeds_leave {
-                        let hosts = self.plan.hosts.iter().enumerate();
-                        for (seed, _) in hosts.filter(|(_, host)| host.is_seed) {
-                            self.leave(seed as u32);
-                        }
-                    }
-                }
-            }
-            Event::Completed => {
-                let done = self.now.saturating_duration_since(self.epoch);
-                if self.outcome.completed[host as usize].replace(done).is_none() {
-                    self.incomplete -= 1;
-                }
-            }
-            Event::Ban { peer, .. } => {
-                place.banned.insert(peer.0);
-                self.outcome.banned_by[peer.0 as usize] += 1;
-                self.disconnect(host, peer.0);
-            }
-            Event::Disconnect { peer, .. } => self.disconnect(host, peer.0),
-            Event::Finished | Event::Snubbed { .. } | Event::SeedingGoalReached => {}
-        }
-    }
-
     fn finish(mut self) -> Outcome {
         for (at, host) in self.hosts.iter().enumerate() {
             let totals = host.torrent.totals();
@@ -397,27 +342,5 @@ impl Swarm<'_> {
         }
         self.outcome.ended = self.now.saturating_duration_since(self.epoch);
         self.outcome
-    }
-}
-
-/// Hands a message to a host.
-fn deliver(host: &mut Host, now: Instant, from: u32, send: Send) {
-    let (torrent, key) = (&mut host.torrent, Host::key(from));
-    match send {
-        // Our own hosts send well-formed bitfields.
-        Send::Bitfield(octets) => drop(torrent.handle_bitfield(now, key, &octets)),
-        Send::HaveAll => torrent.handle_have_all(now, key),
-        Send::HaveNone => torrent.handle_have_none(now, key),
-        Send::Choke => torrent.handle_choke(now, key),
-        Send::Unchoke => torrent.handle_unchoke(now, key),
-        Send::Interested => torrent.handle_interested(now, key),
-        Send::NotInterested => torrent.handle_not_interested(now, key),
-        Send::Have { piece } => torrent.handle_have(now, key, piece),
-        Send::Request(octets) => torrent.handle_request(now, key, octets),
-        Send::Cancel(octets) => torrent.handle_cancel(now, key, octets),
-        Send::Reject(octets) => torrent.handle_reject(now, key, octets),
-        Send::AllowedFast { piece } => torrent.handle_allowed_fast(now, key, piece),
-        Send::Suggest { piece } => torrent.handle_suggest(now, key, piece),
-        Send::Serve(_) => {}
     }
 }

@@ -10,18 +10,19 @@ mod endgame;
 mod order;
 mod partial;
 mod pick;
+mod rarity;
+mod wishes;
 
 pub use deadline::DEADLINES_MAX;
 pub use partial::COPIES_MAX;
 pub(crate) use partial::Receipt;
 pub(crate) use pick::Asker;
 
-use super::piece_set::{Holdings, PieceSet};
+use super::piece_set::PieceSet;
 use super::pieces::{BlockId, PieceLengths};
 use deadline::Deadlines;
 use order::Order;
 use partial::Partial;
-use std::time::Instant;
 
 /// How much a piece is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -138,61 +139,6 @@ impl Picker {
     /// Whether every missing block has been asked for.
     pub(crate) fn is_endgame(&self) -> bool {
         self.fresh.is_empty() && self.free_blocks == 0 && !self.missing.is_empty()
-    }
-
-    fn bucket(&self, piece: u32) -> Option<usize> {
-        order::bucket(self.priority(piece), self.partial_copies(piece))
-    }
-
-    /// Puts the order together anew, in linear time.
-    fn rebuild(&mut self) {
-        self.order = Order::build(self.lengths.count(), |piece| {
-            self.fresh.contains(piece).then(|| self.bucket(piece)).flatten()
-        });
-    }
-
-    /// A peer joins with what it has, or `leaves`.
-    pub(crate) fn count_holdings(&mut self, holds: &Holdings, leaves: bool) {
-        match holds {
-            Holdings::None => {}
-            Holdings::All if leaves => self.seeds = self.seeds.saturating_sub(1),
-            Holdings::All => self.seeds += 1,
-            Holdings::Some(set) => {
-                for piece in set.iter() {
-                    self.count_copy(piece, leaves);
-                }
-            }
-        }
-    }
-
-    /// A peer has one more piece, or one `less`.
-    pub(crate) fn count_copy(&mut self, piece: u32, less: bool) {
-        let before = self.bucket(piece);
-        let Some(copies) = self.availability.get_mut(piece as usize) else { return };
-        *copies = if less { copies.saturating_sub(1) } else { copies.saturating_add(1) };
-        if self.fresh.contains(piece)
-            && let (Some(before), Some(after)) = (before, self.bucket(piece))
-            && before != after
-        {
-            self.order.change(piece, before, after);
-        }
-    }
-
-    fn renew(&mut self, piece: u32) {
-        if let Some(bucket) = self.bucket(piece)
-            && self.missing.contains(piece)
-            && self.fresh.insert(piece)
-        {
-            self.order.insert(piece, bucket);
-        }
-    }
-
-    fn take_fresh(&mut self, piece: u32) {
-        if self.fresh.remove(piece)
-            && let Some(bucket) = self.bucket(piece)
-        {
-            self.order.remove(piece, bucket);
-        }
     }
 
     fn partial(&self, piece: u32) -> Option<&Partial> {
@@ -369,59 +315,6 @@ impl Picker {
             (0..self.lengths.blocks(piece)).map(move |block| BlockId { piece, block })
         };
         self.partials.iter().flat_map(blocks).filter(|id| self.has_block(*id)).collect()
-    }
-
-    /// Changes what is wanted, and how much. Linear in the count of pieces.
-    pub(crate) fn set_priorities(&mut self, priorities: impl IntoIterator<Item = (u32, Priority)>) {
-        for (piece, priority) in priorities {
-            if let Some(place) = self.priorities.get_mut(piece as usize) {
-                *place = priority;
-            }
-        }
-        self.free_blocks = 0;
-        for piece in 0..self.lengths.count() {
-            let wanted = self.priority(piece) != Priority::Skip && !self.have.contains(piece);
-            let free = self.partial(piece).map(Partial::free);
-            if wanted {
-                self.missing.insert(piece);
-                self.free_blocks += u64::from(free.unwrap_or(0));
-            } else {
-                self.missing.remove(piece);
-            }
-            if wanted && free.is_none() {
-                self.fresh.insert(piece);
-            } else {
-                self.fresh.remove(piece);
-            }
-        }
-        self.rebuild();
-        self.epoch += 1;
-    }
-
-    pub(crate) fn set_sequential(&mut self, sequential: bool) {
-        self.sequential = sequential;
-        self.epoch += 1;
-    }
-
-    /// Sets or takes away a piece's deadline. Whether there was room for it.
-    pub(crate) fn set_deadline(&mut self, piece: u32, at: Option<Instant>) -> bool {
-        self.epoch += 1;
-        match at {
-            Some(at) if self.missing.contains(piece) => self.deadlines.set(piece, at),
-            _ => {
-                self.deadlines.clear(piece);
-                true
-            }
-        }
-    }
-
-    pub(crate) fn clear_deadlines(&mut self) {
-        self.deadlines.clear_all();
-    }
-
-    /// Whether any piece has a deadline.
-    pub(crate) fn has_deadlines(&self) -> bool {
-        !self.deadlines.is_empty()
     }
 
     /// What can be asked for has changed otherwise: the endgame began.
