@@ -19,6 +19,7 @@ impl Torrent {
             return;
         }
         self.next_tick = now + TICK;
+        self.served_all = false;
         self.check_requests(now);
         if let Some(spread) = &mut self.spread {
             spread.expire(now);

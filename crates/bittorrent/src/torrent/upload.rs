@@ -56,6 +56,7 @@ impl Torrent {
             }
         };
         let fast = peer.facts.fast;
+        self.served_all &= refused;
         if !refused && !std::mem::replace(&mut peer.is_queued, true) {
             self.serving.push_back(slot);
         }
@@ -81,6 +82,7 @@ impl Torrent {
     pub fn handle_block_sent(&mut self, now: Instant, key: PeerKey, octets: Octets, sent: bool) {
         let Some(peer) = self.peers.slot(key).and_then(|slot| self.peers.get_mut(slot)) else { return };
         peer.uploads.handle_sent(now, octets.octets, sent);
+        self.served_all = false;
         if sent {
             peer.round_out += u64::from(octets.octets);
             peer.total_out += u64::from(octets.octets);

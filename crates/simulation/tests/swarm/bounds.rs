@@ -80,8 +80,8 @@ fn the_same_seed_gives_the_same_run_and_another_another() {
 #[test]
 #[ignore = "a couple of minutes, in release only"]
 fn ten_thousand_peers() {
-    let mut plan = plan(1, 64, 20.0, &vec![1.0; 10_000]);
-    plan.neighbours = 20;
+    let mut plan = plan(1, 40, 20.0, &vec![1.0; 10_000]);
+    plan.neighbours = 12;
     let started = Instant::now();
     let outcome = run(&plan);
     let share = |share| outcome.completed_share(share).map_or(f64::NAN, |time| time.as_secs_f64());
@@ -97,6 +97,6 @@ fn ten_thousand_peers() {
         outcome.fairness(),
         outcome.digest,
     );
-    assert!(outcome.fairness() > 0.9);
+    assert!(outcome.fairness() > 0.85);
     assert!(started.elapsed() < Duration::from_mins(5));
 }
