@@ -311,7 +311,8 @@ pub(super) fn asker<'peer>(
         only: peer.peer_choking.then_some(&peer.allowed),
         suggested: &peer.suggested,
         refused: &peer.refused,
-        alone: peer.suspect,
+        // A suspect that is silent too would only keep the piece from others.
+        alone: peer.suspect && !peer.pipeline.is_slow(),
         random: picker.have().count() as usize + picker.partials() < settings.random_first_pieces as usize,
         partials_max: PARTIALS_PER_PEER * serving_us + PARTIALS_SPARE,
     }

@@ -86,6 +86,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether it did not answer in time.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow || self.snubs
+    }
+
     /// Requests on their way.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
@@ -94,7 +99,7 @@ impl Pipeline {
     /// How many requests should be on their way. `peer_max` is what the peer
     /// says it queues (BEP 10, reqq).
     pub(crate) fn depth(&self, now: Instant, settings: &Settings, peer_max: u32) -> usize {
-        if self.slow || self.snubs {
+        if self.is_slow() {
             return 1;
         }
         let span = self.round_trip.unwrap_or(ROUND_TRIP_ASSUMED) + settings.request_queue_span;

@@ -149,7 +149,7 @@ fn act(rig: &mut Rig, what: u8, key: u32, piece: u32, block: u32, asked: &mut Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever happens: no panic, no block is asked of more peers than may be,
     /// what is missing is what is neither here nor skipped, and in the end an
