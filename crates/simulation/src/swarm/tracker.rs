@@ -51,7 +51,8 @@ mod tests {
             assert!(!distinct.contains(&host));
             seen.extend(distinct);
         }
-        assert!(seen.len() > 290, "{}", seen.len());
+        // Whoever joins last is learned of by nobody yet: some fifteen are not.
+        assert!((270..300).contains(&seen.len()), "{}", seen.len());
         tracker.leave(7);
         assert!(!tracker.join(1_000, 1_000, &mut rng).contains(&7));
     }
