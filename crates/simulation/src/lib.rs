@@ -20,6 +20,7 @@ mod node;
 mod replay;
 mod run;
 mod streams;
+pub mod swarm;
 mod trace;
 
 pub use link::Link;

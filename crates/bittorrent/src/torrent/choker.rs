@@ -82,7 +82,8 @@ impl Choker {
                 .sort_by_key(|it| (Reverse(if it.snubs { 0 } else { it.octets }), it.unchoked.is_none()));
         }
         let mut unchoked = Vec::new();
-        let mut left = regular_slots(settings, sent_per_second);
+        let slots = if seeding { settings.seed_slots } else { settings.slots };
+        let mut left = regular_slots(slots, sent_per_second);
         for candidate in &candidates {
             if left == 0 {
                 break;
@@ -141,6 +142,7 @@ impl Choker {
     /// Between rounds: gives away what slots became vacant, and takes none.
     pub(crate) fn fill(
         &mut self,
+        seeding: bool,
         sent_per_second: f64,
         mut candidates: Vec<Candidate>,
         settings: &Settings,
@@ -151,7 +153,8 @@ impl Choker {
             .iter()
             .filter(|it| it.interested && it.unchoked.is_some() && !self.optimistic.contains(&it.slot))
             .count();
-        let vacant = (regular_slots(settings, sent_per_second) as usize).saturating_sub(regular);
+        let slots = if seeding { settings.seed_slots } else { settings.slots };
+        let vacant = (regular_slots(slots, sent_per_second) as usize).saturating_sub(regular);
         let optimistic = (settings.optimistic_slots as usize).saturating_sub(self.optimistic.len());
         candidates.retain(|it| it.interested && it.unchoked.is_none());
         for at in (1..candidates.len()).rev() {
@@ -163,15 +166,19 @@ impl Choker {
         given
     }
 
-    /// Whether a newly interested peer finds a slot without another losing it.
-    pub(crate) fn has_vacancy(
-        &self,
-        unchoked_and_interested: usize,
-        sent_per_second: f64,
-        settings: &Settings,
-    ) -> bool {
-        let slots = regular_slots(settings, sent_per_second) + settings.optimistic_slots;
-        unchoked_and_interested < slots as usize
+    /// Between rounds, when a peer that kept its unchoke came to want something
+    /// and there are too many now: who has to go (BEP 3: the downloader with the
+    /// worst upload rate).
+    pub(crate) fn worst(&self, candidates: &[Candidate]) -> Option<u32> {
+        let served = candidates.iter().filter(|it| it.interested && it.unchoked.is_some());
+        let regular = served.filter(|it| !self.optimistic.contains(&it.slot));
+        regular.min_by_key(|it| (it.octets, Reverse(it.unchoked), it.slot)).map(|it| it.slot)
+    }
+
+    /// How many peers may be unchoked, the optimistic ones included.
+    pub(crate) fn slots(seeding: bool, sent_per_second: f64, settings: &Settings) -> usize {
+        let slots = if seeding { settings.seed_slots } else { settings.slots };
+        regular_slots(slots, sent_per_second) as usize + settings.optimistic_slots as usize
     }
 }
 
@@ -197,8 +204,8 @@ fn rank_for_seed(now: Instant, candidates: &mut [Candidate], settings: &Settings
     }
 }
 
-fn regular_slots(settings: &Settings, sent_per_second: f64) -> u32 {
-    match settings.slots {
+fn regular_slots(slots: Slots, sent_per_second: f64) -> u32 {
+    match slots {
         Slots::Fixed(slots) => slots,
         Slots::ByRate { octets_per_second, min, max } => {
             let fed = (sent_per_second / f64::from(octets_per_second.max(1))) as u32;

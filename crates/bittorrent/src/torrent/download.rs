@@ -2,17 +2,19 @@
 
 use super::ban::BlockDigest;
 use super::output::BlockUse;
-use super::peer::PeerKey;
-use super::picker::{Asker, Priority, Twice};
+use super::peer::{HINTS_MAX, Peer, PeerKey};
+use super::picker::{Asker, Priority};
 use super::pieces::BlockId;
 use super::requests::Answer;
-use super::{Event, Octets, Send, Torrent};
+use super::{Event, Octets, Picker, Send, Settings, Torrent};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Begun pieces beside one for each peer that serves us, before begun ones are
-/// finished first: whole pieces can be shared, parts cannot.
-const PARTIALS_SPARE: usize = 2;
+/// Begun pieces for each peer that serves us, and a few more, before begun ones
+/// are finished first: whole pieces can be shared, parts cannot. Fewer would have
+/// a seed asked for pieces that others have begun to send.
+const PARTIALS_PER_PEER: usize = 3;
+const PARTIALS_SPARE: usize = 4;
 
 impl Torrent {
     /// A block came. Only a [`BlockUse::Wanted`] one is written.
@@ -56,14 +58,20 @@ impl Torrent {
     }
 
     fn cancel(&mut self, slot: u32, id: BlockId) {
-        let Some(peer) = self.peers.get_mut(slot) else { return };
-        if peer.pipeline.withdraw(id, true)
-            && let Some((begin, octets)) = self.picker.lengths().range(id)
-        {
-            let key = peer.key;
+        if self.withdraw(slot, id) {
             self.to_fill.push(slot);
+        }
+    }
+
+    /// Takes back one request and says so. Whether it was on its way.
+    pub(super) fn withdraw(&mut self, slot: u32, id: BlockId) -> bool {
+        let Some(peer) = self.peers.get_mut(slot) else { return false };
+        let found = peer.pipeline.withdraw(id, true);
+        if let Some((begin, octets)) = self.picker.lengths().range(id).filter(|_| found) {
+            let key = peer.key;
             self.send(key, Send::Cancel(Octets { piece: id.piece, begin, octets }));
         }
+        found
     }
 
     /// Asks a peer for as much as its pipeline lacks.
@@ -75,35 +83,24 @@ impl Torrent {
         if peer.peer_choking && peer.allowed.is_empty() {
             return;
         }
+        if peer.refused.len() >= HINTS_MAX && !peer.peer_choking {
+            // It turns down everything: it is asked again when that is forgotten.
+            return;
+        }
         let depth = peer.pipeline.depth(now, &self.settings, peer.facts.requests_max);
         let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room > 0) else { return };
         let epoch = self.picker.epoch();
         let endgame = self.picker.is_endgame();
-        if peer.nothing_at == Some(epoch) && !endgame {
-            return;
-        }
-        let asker = Asker {
-            slot,
-            holds: &peer.holds,
-            interesting: peer.interesting,
-            current: peer.current,
-            only: peer.peer_choking.then_some(&peer.allowed),
-            suggested: &peer.suggested,
-            refused: &peer.refused,
-            alone: peer.suspect,
-            random: self.picker.have().count() < self.settings.random_first_pieces,
-            partials_max: self.serving_us + PARTIALS_SPARE,
-        };
+        let asker = asker(&self.settings, &self.picker, self.serving_us, slot, peer);
         self.picked.clear();
-        let current = self.picker.pick(&asker, room, &mut self.dice, &mut self.picked);
-        let twice = if self.picker.is_endgame() { Some(Twice::All) } else { self.picker.urgent() };
-        if self.picked.is_empty()
-            && let Some(twice) = twice
-        {
-            let peers = &self.peers;
-            let wait = |slot| peers.get(slot).map_or(0.0, |peer| peer.pipeline.wait(now, 0));
-            let own_wait = peer.pipeline.wait(now, 1);
-            self.picker.pick_copies(&asker, twice, room, &wait, own_wait, &mut self.picked);
+        let mut current = None;
+        if peer.nothing_at != Some(epoch) {
+            current = self.picker.pick(&asker, room, &mut self.dice, &mut self.picked);
+        }
+        let looks = now >= peer.next_look && (peer.pipeline.len() < depth.div_ceil(2));
+        if self.picked.is_empty() && looks {
+            self.take_over(now, slot, room);
+            return;
         }
         if !endgame && self.picker.is_endgame() {
             // Whoever had nothing to do can help now.
@@ -113,6 +110,12 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         peer.current = current;
         peer.nothing_at = self.picked.is_empty().then_some(epoch);
+        self.ask_picked(now, slot);
+    }
+
+    /// Sends the requests that were decided on.
+    pub(super) fn ask_picked(&mut self, now: Instant, slot: u32) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         for id in self.picked.drain(..) {
             if let Some((begin, octets)) = self.picker.lengths().range(id) {
                 peer.pipeline.ask(now, id);
@@ -289,5 +292,28 @@ impl Torrent {
             self.to_fill.push(slot);
         }
         self.settle(now);
+    }
+}
+
+/// A peer as the picker sees it.
+pub(super) fn asker<'peer>(
+    settings: &Settings,
+    picker: &Picker,
+    serving_us: usize,
+    slot: u32,
+    peer: &'peer Peer,
+) -> Asker<'peer> {
+    Asker {
+        slot,
+        holds: &peer.holds,
+        interesting: peer.interesting,
+        current: peer.current,
+        only: peer.peer_choking.then_some(&peer.allowed),
+        suggested: &peer.suggested,
+        refused: &peer.refused,
+        // A suspect that is silent too would only keep the piece from others.
+        alone: peer.suspect && !peer.pipeline.is_slow(),
+        random: picker.have().count() as usize + picker.partials() < settings.random_first_pieces as usize,
+        partials_max: PARTIALS_PER_PEER * serving_us + PARTIALS_SPARE,
     }
 }

@@ -22,6 +22,7 @@ pub mod bandwidth;
 mod choker;
 mod dice;
 mod download;
+mod endgame;
 mod output;
 mod peer;
 mod picker;
@@ -81,6 +82,8 @@ pub struct Torrent {
     events: VecDeque<Event>,
     /// Peers (slots) with requests, in the order in which they are served.
     serving: VecDeque<u32>,
+    /// Nothing happened since nothing was found to be served.
+    served_all: bool,
     /// How many peers unchoke us.
     serving_us: usize,
     /// Peers (slots) to be asked for more.
@@ -137,6 +140,7 @@ impl Torrent {
             sends: VecDeque::new(),
             events: VecDeque::new(),
             serving: VecDeque::new(),
+            served_all: false,
             serving_us: 0,
             to_fill: Vec::new(),
             wake: false,
@@ -195,6 +199,7 @@ impl Torrent {
         self.serving_us -= usize::from(!peer.peer_choking);
         self.choker.forget(slot);
         self.serving.retain(|serving| *serving != slot);
+        self.served_all = false;
         if let Some(spread) = &mut self.spread {
             spread.take_back(slot);
         }
@@ -233,7 +238,12 @@ impl Torrent {
                 return Some((key, send));
             }
         }
-        self.next_serve(now)
+        if self.served_all {
+            return None;
+        }
+        let next = self.next_serve(now);
+        self.served_all = next.is_none();
+        next
     }
 
     /// Something that happened; polled until there is nothing.

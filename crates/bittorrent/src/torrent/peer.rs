@@ -41,6 +41,7 @@ impl Default for PeerFacts {
 
 /// One peer.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "choking and interest have two sides")]
 pub(crate) struct Peer {
     pub(crate) key: PeerKey,
     pub(crate) facts: PeerFacts,
@@ -61,6 +62,8 @@ pub(crate) struct Peer {
     /// Octets since the choker's last round.
     pub(crate) round_in: u64,
     pub(crate) round_out: u64,
+    /// Octets in and out of the round before.
+    pub(crate) last_round: (u64, u64),
     pub(crate) total_in: u64,
     pub(crate) total_out: u64,
     pub(crate) allowed: Vec<u32>,
@@ -71,11 +74,15 @@ pub(crate) struct Peer {
     pub(crate) current: Option<u32>,
     /// The picker's epoch at which nothing was found for it.
     pub(crate) nothing_at: Option<u64>,
+    /// When it may be looked again what it can take over from others.
+    pub(crate) next_look: Instant,
     /// It took part in a bad piece.
     pub(crate) suspect: bool,
     pub(crate) faults: u32,
     /// Requests of it that were turned down since it was served last.
     pub(crate) turned_down: usize,
+    /// The piece for which another was proposed to it last.
+    pub(crate) proposed_for: Option<u32>,
     /// It is in the round of those who are served.
     pub(crate) is_queued: bool,
     /// The service was told to disconnect it.
@@ -99,6 +106,7 @@ impl Peer {
             uploads: UploadQueue::new(now),
             round_in: 0,
             round_out: 0,
+            last_round: (0, 0),
             total_in: 0,
             total_out: 0,
             allowed: Vec::new(),
@@ -107,9 +115,11 @@ impl Peer {
             refused_until: now,
             current: None,
             nothing_at: None,
+            next_look: now,
             suspect: false,
             faults: 0,
             turned_down: 0,
+            proposed_for: None,
             is_queued: false,
             is_dismissed: false,
             facts,

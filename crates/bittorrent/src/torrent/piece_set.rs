@@ -52,7 +52,7 @@ impl PieceSet {
                 *word |= u64::from(octet.reverse_bits()) << (8 * at);
             }
         }
-        if len % 64 != 0 && set.words.last().is_some_and(|last| last >> (len % 64) != 0) {
+        if !len.is_multiple_of(64) && set.words.last().is_some_and(|last| last >> (len % 64) != 0) {
             return Err(BitfieldError::Spare);
         }
         set.count = set.words.iter().map(|word| word.count_ones()).sum();

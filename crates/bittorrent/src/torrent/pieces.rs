@@ -112,7 +112,7 @@ impl PieceLengths {
 
     /// The block that is exactly these octets, if there is one.
     pub fn block_at(&self, piece: u32, begin: u32, octets: u32) -> Option<BlockId> {
-        if begin % BLOCK_OCTETS != 0 {
+        if !begin.is_multiple_of(BLOCK_OCTETS) {
             return None;
         }
         let id = BlockId { piece, block: begin / BLOCK_OCTETS };

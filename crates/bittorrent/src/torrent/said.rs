@@ -132,10 +132,11 @@ impl Torrent {
         peer.refused.clear();
         peer.current = None;
         peer.nothing_at = None;
-        // With the fast extension each request is rejected or served (BEP 6); to
-        // wait for that would only delay asking others.
-        let may_come = peer.facts.fast;
-        self.give_up_requests(slot, may_come);
+        // With the fast extension each request is rejected or served (BEP 6): what
+        // is already on its way need not be asked of another.
+        if !peer.facts.fast {
+            self.give_up_requests(slot, true);
+        }
         self.to_fill.push(slot);
         self.settle(now);
     }
@@ -169,10 +170,8 @@ impl Torrent {
             return;
         }
         peer.peer_interested = interested;
-        // Interest takes a vacant slot; its end makes one vacant.
-        if peer.am_choking == interested {
-            self.fill_slots(now);
-        }
+        let choked = peer.am_choking;
+        self.handle_interest(now, choked, interested);
         self.settle(now);
     }
 

@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_first_goal_that_is_reached_ends_it() {
-        let hour = Duration::from_secs(3_600);
+        let hour = Duration::from_hours(1);
         let never = SeedingGoal::default();
         assert!(!never.is_reached(u64::MAX, 1, hour * 9_999, hour * 9_999));
         let ratio = SeedingGoal { share_ratio: Some(1.5), ..never };

@@ -34,8 +34,13 @@ pub enum SeedPolicy {
 /// The settings of one torrent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Peers that are unchoked for what they send. Default 4.
+    /// Peers that a leecher unchokes for what they send. Default 4.
     pub slots: Slots,
+    /// Peers that a seed unchokes. By default one for each 128 KiB a second that
+    /// it sends, 4 to 32: a fast seed that fed four only would make a club of
+    /// them, whose members trade among themselves while the uplinks of all others
+    /// are idle.
+    pub seed_slots: Slots,
     /// Peers that are unchoked without regard to what they send. Default 1.
     pub optimistic_slots: u32,
     /// How often it is decided who is unchoked. Default 10 s.
@@ -82,12 +87,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             slots: Slots::Fixed(4),
+            seed_slots: Slots::ByRate { octets_per_second: 128 * 1024, min: 4, max: 32 },
             optimistic_slots: 1,
             choke_interval: Duration::from_secs(10),
             optimistic_interval: Duration::from_secs(30),
             newcomer_weight: 3,
-            newcomer_span: Duration::from_secs(60),
-            snub_after: Duration::from_secs(60),
+            newcomer_span: Duration::from_mins(1),
+            snub_after: Duration::from_mins(1),
             seed_policy: SeedPolicy::UploadRate,
             random_first_pieces: 1,
             sequential: false,

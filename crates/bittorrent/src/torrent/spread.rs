@@ -8,12 +8,14 @@
 //! those who have it. Unlike super-seeding (BEP 16) nothing is hidden: peers
 //! choose among all novel pieces, rarest first as ever, and the uplink stays full.
 
+use super::peer::KeyHasher;
 use super::piece_set::PieceSet;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 /// For how long a piece is another peer's, without a copy being announced.
-pub const GIVEN_SPAN: Duration = Duration::from_secs(60);
+pub const GIVEN_SPAN: Duration = Duration::from_mins(1);
 
 /// How urgent it is to serve a piece. Less is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +33,18 @@ pub(crate) enum Urgency {
 pub(crate) struct Spread {
     /// Pieces nobody has or is given.
     novel: PieceSet,
-    /// Pieces that are being given to a peer (slot), since when.
-    given: BTreeMap<u32, (u32, Instant)>,
+    /// Pieces that are being given to a peer.
+    given: HashMap<u32, Given, BuildHasherDefault<KeyHasher>>,
+    gifts: u64,
+}
+
+/// A piece that is being given to a peer.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    slot: u32,
+    since: Instant,
+    /// Grows with each piece.
+    turn: u64,
 }
 
 impl Spread {
@@ -42,7 +54,7 @@ impl Spread {
         for piece in have.iter().filter(|piece| copies(*piece) == 0) {
             novel.insert(piece);
         }
-        Self { novel, given: BTreeMap::new() }
+        Self { novel, given: HashMap::default(), gifts: 0 }
     }
 
     /// Whether pieces are left that nobody has or is given.
@@ -61,20 +73,29 @@ impl Spread {
     }
 
     pub(crate) fn urgency(&self, slot: u32, piece: u32) -> Urgency {
+        self.rank(slot, piece).0
+    }
+
+    /// The urgency of serving a piece to a peer, and the order among equals: a
+    /// piece that was begun first is finished first. Eight pieces sent side by
+    /// side are all useless until all are whole; one after the other, the first
+    /// peer can pass its piece on while the second receives.
+    pub(crate) fn rank(&self, slot: u32, piece: u32) -> (Urgency, u64) {
         if self.novel.contains(piece) {
-            return Urgency::Novel;
+            return (Urgency::Novel, u64::MAX);
         }
         match self.given.get(&piece) {
-            Some((owner, _)) if *owner == slot => Urgency::Novel,
-            Some(_) => Urgency::Given,
-            None => Urgency::Copied,
+            Some(given) if given.slot == slot => (Urgency::Novel, given.turn),
+            Some(_) => (Urgency::Given, 0),
+            None => (Urgency::Copied, 0),
         }
     }
 
     /// A block of a piece is sent to a peer.
     pub(crate) fn give(&mut self, now: Instant, slot: u32, piece: u32) {
         if self.novel.remove(piece) {
-            self.given.insert(piece, (slot, now));
+            self.gifts += 1;
+            self.given.insert(piece, Given { slot, since: now, turn: self.gifts });
         }
     }
 
@@ -96,8 +117,8 @@ impl Spread {
 
     fn take_back_if(&mut self, gone: impl Fn(u32, Instant) -> bool) {
         let novel = &mut self.novel;
-        self.given.retain(|piece, (owner, since)| {
-            let gone = gone(*owner, *since);
+        self.given.retain(|piece, given| {
+            let gone = gone(given.slot, given.since);
             if gone {
                 novel.insert(*piece);
             }
@@ -120,13 +141,21 @@ mod tests {
         assert_eq!((spread.urgency(1, 0), spread.urgency(2, 0)), (Urgency::Novel, Urgency::Given));
         spread.note_copy(0);
         assert_eq!(spread.urgency(2, 0), Urgency::Copied);
+        let turns: Vec<(Urgency, u64)> = [1, 2]
+            .map(|piece| {
+                spread.give(now, 5, piece);
+                spread.rank(5, piece)
+            })
+            .into();
+        assert!(turns[0] < turns[1] && turns[1].0 == Urgency::Novel, "first begun, first finished");
+        spread.take_back(5);
         // Who leaves or is never heard of again loses its pieces.
         spread.give(now, 1, 1);
         spread.give(now, 2, 2);
         assert!(!spread.has_novel() && !spread.is_over());
         spread.take_back(1);
         assert_eq!(spread.urgency(2, 1), Urgency::Novel);
-        spread.expire(now + GIVEN_SPAN - Duration::from_secs(1));
+        spread.expire(now + GIVEN_SPAN / 2);
         assert_eq!(spread.urgency(1, 2), Urgency::Given);
         spread.expire(now + GIVEN_SPAN);
         assert_eq!(spread.urgency(1, 2), Urgency::Novel);

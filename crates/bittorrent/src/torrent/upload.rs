@@ -13,6 +13,10 @@ const CHOICE_MAX: usize = 64;
 /// at least once: who asks for the same again and again gets it in the end.
 const TURNED_DOWN_MAX: usize = 64;
 
+/// Octets a seed hands to the service ahead for all peers together, at least,
+/// while it spreads pieces that nobody has.
+const SPREAD_AHEAD_OCTETS: u64 = 64 * 1024;
+
 impl From<Octets> for Upload {
     fn from(Octets { piece, begin, octets }: Octets) -> Self {
         Self { piece, begin, octets }
@@ -32,6 +36,10 @@ impl Torrent {
         let Some(slot) = self.peers.slot(key) else { return };
         let have = self.picker.have().contains(octets.piece);
         let shown = self.super_seeding.as_ref().is_none_or(|seed| seed.may_ask(slot, octets.piece));
+        let open = self.peers.get(slot).is_some_and(|peer| !peer.am_choking && !peer.is_dismissed);
+        if have && open && self.turns_down(slot, octets) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let allowed =
             !peer.am_choking || (peer.facts.fast && peer.facts.allowed_fast.contains(&octets.piece));
@@ -48,6 +56,7 @@ impl Torrent {
             }
         };
         let fast = peer.facts.fast;
+        self.served_all &= refused;
         if !refused && !std::mem::replace(&mut peer.is_queued, true) {
             self.serving.push_back(slot);
         }
@@ -73,6 +82,7 @@ impl Torrent {
     pub fn handle_block_sent(&mut self, now: Instant, key: PeerKey, octets: Octets, sent: bool) {
         let Some(peer) = self.peers.slot(key).and_then(|slot| self.peers.get_mut(slot)) else { return };
         peer.uploads.handle_sent(now, octets.octets, sent);
+        self.served_all = false;
         if sent {
             peer.round_out += u64::from(octets.octets);
             peer.total_out += u64::from(octets.octets);
@@ -99,7 +109,7 @@ impl Torrent {
             }
             self.serving.push_back(slot);
             if peer.uploads.has_room(now, &self.settings)
-                && let Some(upload) = peer.uploads.hand(0)
+                && let Some(upload) = peer.uploads.hand(now, 0)
             {
                 return Some((peer.key, Send::Serve(upload.into())));
             }
@@ -111,27 +121,45 @@ impl Torrent {
     fn next_to_spread(&mut self, now: Instant) -> Option<(PeerKey, Send)> {
         self.turn_down();
         let spread = self.spread.as_mut()?;
-        let mut best: Option<(Urgency, usize, usize)> = None;
+        let mut best: Option<((Urgency, u64), usize, usize)> = None;
         let mut empty = false;
+        // Little is handed over ahead in all, or what is to go out piece by piece
+        // would be mixed again in the sockets. Who does not take what it asked for
+        // holds up nobody.
+        let moving = self.serving.iter().filter_map(|slot| self.peers.get(*slot));
+        let ahead: u64 = moving.map(|peer| peer.uploads.handed_and_moving(now)).sum();
+        let twentieth = (self.sent_rate.octets_per_second(now) / 20.0) as u64;
+        if ahead >= twentieth.max(SPREAD_AHEAD_OCTETS) {
+            return self.sends.pop_front();
+        }
         for (turn, slot) in self.serving.iter().enumerate() {
             let Some(peer) = self.peers.get(*slot) else { continue };
             empty |= peer.uploads.is_empty();
             if !peer.uploads.has_room(now, &self.settings) {
                 continue;
             }
-            let requests = peer.uploads.iter().take(CHOICE_MAX).enumerate();
-            let urgent = requests.map(|(at, upload)| (spread.urgency(*slot, upload.piece), at)).min();
-            if let Some((urgency, at)) = urgent
-                && best.is_none_or(|(least, ..)| urgency < least)
+            let mut urgent: Option<((Urgency, u64), usize)> = None;
+            for (at, upload) in peer.uploads.iter().take(CHOICE_MAX).enumerate() {
+                let rank = spread.rank(*slot, upload.piece);
+                if urgent.is_none_or(|(least, _)| rank < least) {
+                    urgent = Some((rank, at));
+                }
+                // Pieces are mostly asked for in the order in which they are begun.
+                if rank.0 == Urgency::Novel {
+                    break;
+                }
+            }
+            if let Some((rank, at)) = urgent
+                && best.is_none_or(|(least, ..)| rank < least)
             {
-                best = Some((urgency, turn, at));
+                best = Some((rank, turn, at));
             }
         }
         let chosen = best.and_then(|(_, turn, at)| {
             let slot = self.serving.remove(turn)?;
             self.serving.push_back(slot);
             let peer = self.peers.get_mut(slot)?;
-            let upload = peer.uploads.hand(at)?;
+            let upload = peer.uploads.hand(now, at)?;
             spread.give(now, slot, upload.piece);
             peer.turned_down = 0;
             Some((peer.key, Send::Serve(upload.into())))
@@ -147,26 +175,43 @@ impl Torrent {
         chosen.or_else(|| self.sends.pop_front())
     }
 
-    /// While pieces are left that nobody has, turns down requests for others, and
-    /// proposes a novel piece instead.
-    fn turn_down(&mut self) {
-        let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return };
-        for slot in &self.serving {
-            let Some(peer) = self.peers.get_mut(*slot) else { continue };
-            if !peer.facts.fast || peer.turned_down >= TURNED_DOWN_MAX {
-                continue;
-            }
-            let taken = peer.uploads.take_if(|upload| spread.urgency(*slot, upload.piece) != Urgency::Novel);
-            peer.turned_down += taken.len();
-            if taken.is_empty() {
-                continue;
-            }
-            let key = peer.key;
+    /// While pieces are left that nobody has, a request for another is turned
+    /// down, and a novel piece proposed instead.
+    fn turns_down(&mut self, slot: u32, octets: Octets) -> bool {
+        let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return false };
+        let Some(peer) = self.peers.get_mut(slot) else { return false };
+        if !peer.facts.fast
+            || peer.turned_down >= TURNED_DOWN_MAX
+            || spread.urgency(slot, octets.piece) == Urgency::Novel
+        {
+            return false;
+        }
+        peer.turned_down += 1;
+        let key = peer.key;
+        if peer.proposed_for != Some(octets.piece) {
+            peer.proposed_for = Some(octets.piece);
             let start = self.dice.below(self.picker.lengths().count() as usize) as u32;
             if let Some(piece) = spread.novel_from(start) {
                 self.sends.push_back((key, Send::Suggest { piece }));
             }
-            self.sends.extend(taken.into_iter().map(|upload| (key, Send::Reject(upload.into()))));
+        }
+        self.sends.push_back((key, Send::Reject(octets)));
+        true
+    }
+
+    /// Turns down what is queued and has become another peer's since it was asked
+    /// for. Looks at the heads of the queues only: the rest comes there.
+    fn turn_down(&mut self) {
+        for turn in 0..self.serving.len() {
+            let Some(slot) = self.serving.get(turn).copied() else { break };
+            while let Some(first) = self.peers.get(slot).and_then(|peer| peer.uploads.iter().next()) {
+                if !self.turns_down(slot, first.into()) {
+                    break;
+                }
+                if let Some(peer) = self.peers.get_mut(slot) {
+                    peer.uploads.cancel(first);
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::pieces::{BLOCK_OCTETS, PieceLengths};
 use super::rate::Rate;
 use super::settings::Settings;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Requests of one peer that are queued at most; further ones are rejected. This
 /// is what we tell peers (BEP 10, reqq).
@@ -16,6 +16,10 @@ pub const REQUEST_OCTETS_MAX: u32 = 128 * 1024;
 /// exist) after which a peer is disconnected. One block may cross a cancel; a
 /// thousand do not.
 pub const FAULTS_MAX: u32 = 1_000;
+
+/// After how long without progress what was handed over for a peer is taken to
+/// be stuck.
+const STUCK_SPAN: Duration = Duration::from_millis(200);
 
 /// A request of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) struct UploadQueue {
     waiting: VecDeque<Upload>,
     /// Octets handed to the service that it has not yet sent.
     handed: u64,
+    /// When octets were sent last, or handed over with none before them.
+    moved: Instant,
     pub(crate) rate: Rate,
 }
 
@@ -47,7 +53,7 @@ pub(crate) enum Refusal {
 
 impl UploadQueue {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { waiting: VecDeque::new(), handed: 0, rate: Rate::new(now) }
+        Self { waiting: VecDeque::new(), handed: 0, moved: now, rate: Rate::new(now) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -85,9 +91,17 @@ impl UploadQueue {
         self.waiting.iter().copied()
     }
 
+    /// Octets that were handed over and are being sent, not those that stay.
+    pub(crate) fn handed_and_moving(&self, now: Instant) -> u64 {
+        if now.saturating_duration_since(self.moved) < STUCK_SPAN { self.handed } else { 0 }
+    }
+
     /// Hands over the request at a place in the queue.
-    pub(crate) fn hand(&mut self, at: usize) -> Option<Upload> {
+    pub(crate) fn hand(&mut self, now: Instant, at: usize) -> Option<Upload> {
         let upload = self.waiting.remove(at)?;
+        if self.handed == 0 {
+            self.moved = now;
+        }
         self.handed += u64::from(upload.octets);
         Some(upload)
     }
@@ -95,6 +109,7 @@ impl UploadQueue {
     /// The service has sent octets of blocks, or gave up on them.
     pub(crate) fn handle_sent(&mut self, now: Instant, octets: u32, sent: bool) {
         self.handed = self.handed.saturating_sub(u64::from(octets));
+        self.moved = now;
         if sent {
             self.rate.add(now, octets);
         }
@@ -157,7 +172,7 @@ mod tests {
             queue.push(&lengths, upload(0, block * 16_384, 16_384)).expect("queued");
         }
         let mut handed = 0;
-        while queue.has_room(now, &settings) && queue.hand(0).is_some() {
+        while queue.has_room(now, &settings) && queue.hand(now, 0).is_some() {
             handed += 1;
         }
         assert_eq!(handed, 2, "32 KiB");

@@ -110,7 +110,7 @@ fn a_faster_peer_that_wants_nothing_is_unchoked_beside_the_four() {
 fn a_seed_goes_by_what_is_taken_and_serves_everybody_in_time() {
     let (start, settings) = (Instant::now(), Settings::default());
     for seed_policy in [SeedPolicy::UploadRate, SeedPolicy::RoundRobin] {
-        let settings = Settings { seed_policy, ..settings.clone() };
+        let settings = Settings { seed_policy, seed_slots: Slots::Fixed(4), ..settings.clone() };
         let mut candidates: Vec<Candidate> = (0..12).map(|slot| peer(slot, 0, start)).collect();
         let (mut choker, mut dice) = (Choker::new(start), dice(11));
         let mut served = [0_u32; 12];
@@ -149,17 +149,30 @@ fn slots_by_rate_follow_what_is_sent() {
 }
 
 #[test]
+fn the_worst_goes_when_a_better_one_comes_to_want_something() {
+    let (now, settings) = (Instant::now(), Settings::default());
+    let mut candidates: Vec<Candidate> = (0..6).map(|slot| peer(slot, 10 * u64::from(slot), now)).collect();
+    let mut choker = Choker::new(now);
+    let unchoked = choker.round(now, false, 0.0, candidates.clone(), &settings, &mut dice(1));
+    apply(&mut candidates, &unchoked, now);
+    // The slowest of the four, not the optimistic unchoke that is slower still.
+    assert_eq!(choker.worst(&candidates), Some(2));
+    candidates[2].interested = false;
+    assert_eq!(choker.worst(&candidates), Some(3));
+    assert_eq!(choker.worst(&[]), None);
+}
+
+#[test]
 fn vacant_slots_are_filled_between_rounds_and_nobody_loses_one() {
     let (now, settings) = (Instant::now(), Settings::default());
     let mut choker = Choker::new(now);
     let mut candidates: Vec<Candidate> = (0..3).map(|slot| peer(slot, 0, now)).collect();
     let unchoked = choker.round(now, false, 0.0, candidates.clone(), &settings, &mut dice(1));
     apply(&mut candidates, &unchoked, now);
-    assert!(choker.has_vacancy(3, 0.0, &settings));
+    assert_eq!(Choker::slots(false, 0.0, &settings), 5);
     candidates.extend((3..9).map(|slot| peer(slot, u64::from(slot), now)));
-    let given = choker.fill(0.0, candidates.clone(), &settings, &mut dice(2));
+    let given = choker.fill(false, 0.0, candidates.clone(), &settings, &mut dice(2));
     assert_eq!(given, [8, 7], "five in all, the best first");
-    apply(&mut candidates, &given, now);
-    assert!(choker.fill(0.0, candidates, &settings, &mut dice(2)).is_empty());
-    assert!(!choker.has_vacancy(5, 0.0, &settings));
+    apply(&mut candidates, &[0, 1, 2, 7, 8], now);
+    assert!(choker.fill(false, 0.0, candidates, &settings, &mut dice(2)).is_empty());
 }

@@ -39,10 +39,6 @@ impl Deadlines {
         self.of.is_empty()
     }
 
-    pub(super) fn contains(&self, piece: u32) -> bool {
-        self.of.contains_key(&piece)
-    }
-
     /// The pieces, the one that is needed first in front.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Instant, u32)> + '_ {
         self.by_time.iter().copied()
@@ -65,7 +61,7 @@ mod tests {
         assert!(deadlines.set(7, now), "a deadline can be moved");
         assert_eq!(deadlines.iter().next(), Some((now, 7)));
         deadlines.clear(7);
-        assert!(!deadlines.contains(7) && !deadlines.is_empty());
+        assert!(deadlines.iter().all(|(_, piece)| piece != 7) && !deadlines.is_empty());
         assert_eq!(deadlines.iter().count(), DEADLINES_MAX - 1);
     }
 }

@@ -10,19 +10,19 @@ mod endgame;
 mod order;
 mod partial;
 mod pick;
+mod rarity;
+mod wishes;
 
 pub use deadline::DEADLINES_MAX;
-pub(crate) use endgame::Twice;
 pub use partial::COPIES_MAX;
 pub(crate) use partial::Receipt;
 pub(crate) use pick::Asker;
 
-use super::piece_set::{Holdings, PieceSet};
+use super::piece_set::PieceSet;
 use super::pieces::{BlockId, PieceLengths};
 use deadline::Deadlines;
 use order::Order;
 use partial::Partial;
-use std::time::Instant;
 
 /// How much a piece is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -56,6 +56,8 @@ pub(crate) struct Picker {
     fresh: PieceSet,
     order: Order,
     partials: Vec<Partial>,
+    /// Begun pieces with free blocks: few, most are asked for at once.
+    open: Vec<u32>,
     /// Where in `partials` each piece is.
     begun: Box<[u32]>,
     /// Free blocks of begun pieces that are wanted.
@@ -81,6 +83,7 @@ impl Picker {
             missing,
             order: Order::empty(count),
             partials: Vec::new(),
+            open: Vec::new(),
             begun: vec![NOT_BEGUN; count as usize].into(),
             free_blocks: 0,
             deadlines: Deadlines::default(),
@@ -138,61 +141,6 @@ impl Picker {
         self.fresh.is_empty() && self.free_blocks == 0 && !self.missing.is_empty()
     }
 
-    fn bucket(&self, piece: u32) -> Option<usize> {
-        order::bucket(self.priority(piece), self.partial_copies(piece))
-    }
-
-    /// Puts the order together anew, in linear time.
-    fn rebuild(&mut self) {
-        self.order = Order::build(self.lengths.count(), |piece| {
-            self.fresh.contains(piece).then(|| self.bucket(piece)).flatten()
-        });
-    }
-
-    /// A peer joins with what it has, or `leaves`.
-    pub(crate) fn count_holdings(&mut self, holds: &Holdings, leaves: bool) {
-        match holds {
-            Holdings::None => {}
-            Holdings::All if leaves => self.seeds = self.seeds.saturating_sub(1),
-            Holdings::All => self.seeds += 1,
-            Holdings::Some(set) => {
-                for piece in set.iter() {
-                    self.count_copy(piece, leaves);
-                }
-            }
-        }
-    }
-
-    /// A peer has one more piece, or one `less`.
-    pub(crate) fn count_copy(&mut self, piece: u32, less: bool) {
-        let before = self.bucket(piece);
-        let Some(copies) = self.availability.get_mut(piece as usize) else { return };
-        *copies = if less { copies.saturating_sub(1) } else { copies.saturating_add(1) };
-        if self.fresh.contains(piece)
-            && let (Some(before), Some(after)) = (before, self.bucket(piece))
-            && before != after
-        {
-            self.order.change(piece, before, after);
-        }
-    }
-
-    fn to_fresh(&mut self, piece: u32) {
-        if let Some(bucket) = self.bucket(piece)
-            && self.missing.contains(piece)
-            && self.fresh.insert(piece)
-        {
-            self.order.insert(piece, bucket);
-        }
-    }
-
-    fn from_fresh(&mut self, piece: u32) {
-        if self.fresh.remove(piece)
-            && let Some(bucket) = self.bucket(piece)
-        {
-            self.order.remove(piece, bucket);
-        }
-    }
-
     fn partial(&self, piece: u32) -> Option<&Partial> {
         self.partials.get(*self.begun.get(piece as usize)? as usize)
     }
@@ -201,20 +149,50 @@ impl Picker {
         self.partials.get_mut(*self.begun.get(piece as usize)? as usize)
     }
 
+    /// Takes note of whether a begun piece has free blocks.
+    fn note_open(&mut self, piece: u32) {
+        let count = self.open.len();
+        let Some(partial) = self.partial_mut(piece) else { return };
+        match (partial.open_at, partial.free() > 0) {
+            (None, true) => {
+                partial.open_at = Some(count);
+                self.open.push(piece);
+            }
+            (Some(at), false) => {
+                partial.open_at = None;
+                self.close(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        self.open.swap_remove(at);
+        if let Some(moved) = self.open.get(at).copied()
+            && let Some(partial) = self.partial_mut(moved)
+        {
+            partial.open_at = Some(at);
+        }
+    }
+
     fn begin(&mut self, piece: u32, owner: Option<u32>) {
-        self.from_fresh(piece);
+        self.take_fresh(piece);
         let partial = Partial::new(piece, self.lengths.blocks(piece), owner);
         if self.missing.contains(piece) {
             self.free_blocks += u64::from(partial.free());
         }
         self.begun[piece as usize] = self.partials.len() as u32;
         self.partials.push(partial);
+        self.note_open(piece);
     }
 
     fn forget(&mut self, piece: u32) -> Option<Partial> {
         let at = *self.begun.get(piece as usize)?;
         if at == NOT_BEGUN {
             return None;
+        }
+        if let Some(open_at) = self.partial(piece).and_then(|partial| partial.open_at) {
+            self.close(open_at);
         }
         let partial = self.partials.swap_remove(at as usize);
         self.begun[piece as usize] = NOT_BEGUN;
@@ -248,6 +226,7 @@ impl Picker {
         if wanted {
             self.free_blocks -= u64::from(taken);
         }
+        self.note_open(id.piece);
         Some(receipt)
     }
 
@@ -262,10 +241,10 @@ impl Picker {
         if wanted {
             self.free_blocks += 1;
         }
-        let Some(partial) = self.partial_mut(id.piece) else { return };
-        if partial.is_untouched() {
+        self.note_open(id.piece);
+        if self.partial(id.piece).is_some_and(Partial::is_untouched) {
             self.forget(id.piece);
-            self.to_fresh(id.piece);
+            self.renew(id.piece);
         }
     }
 
@@ -290,7 +269,7 @@ impl Picker {
     /// The piece was checked and is good. Whether it was wanted and missing.
     pub(crate) fn pass(&mut self, piece: u32) -> bool {
         self.forget(piece);
-        self.from_fresh(piece);
+        self.take_fresh(piece);
         self.deadlines.clear(piece);
         self.have.insert(piece);
         self.missing.remove(piece)
@@ -299,7 +278,7 @@ impl Picker {
     /// The piece is begun anew: it was checked and is bad, or was not written.
     pub(crate) fn fail(&mut self, piece: u32) {
         self.forget(piece);
-        self.to_fresh(piece);
+        self.renew(piece);
         self.epoch += 1;
     }
 
@@ -323,6 +302,7 @@ impl Picker {
             self.free_blocks += 1;
         }
         self.epoch += 1;
+        self.note_open(id.piece);
         if untouched {
             self.fail(id.piece);
         }
@@ -335,59 +315,6 @@ impl Picker {
             (0..self.lengths.blocks(piece)).map(move |block| BlockId { piece, block })
         };
         self.partials.iter().flat_map(blocks).filter(|id| self.has_block(*id)).collect()
-    }
-
-    /// Changes what is wanted, and how much. Linear in the count of pieces.
-    pub(crate) fn set_priorities(&mut self, priorities: impl IntoIterator<Item = (u32, Priority)>) {
-        for (piece, priority) in priorities {
-            if let Some(place) = self.priorities.get_mut(piece as usize) {
-                *place = priority;
-            }
-        }
-        self.free_blocks = 0;
-        for piece in 0..self.lengths.count() {
-            let wanted = self.priority(piece) != Priority::Skip && !self.have.contains(piece);
-            let free = self.partial(piece).map(Partial::free);
-            if wanted {
-                self.missing.insert(piece);
-                self.free_blocks += u64::from(free.unwrap_or(0));
-            } else {
-                self.missing.remove(piece);
-            }
-            if wanted && free.is_none() {
-                self.fresh.insert(piece);
-            } else {
-                self.fresh.remove(piece);
-            }
-        }
-        self.rebuild();
-        self.epoch += 1;
-    }
-
-    pub(crate) fn set_sequential(&mut self, sequential: bool) {
-        self.sequential = sequential;
-        self.epoch += 1;
-    }
-
-    /// Sets or takes away a piece's deadline. Whether there was room for it.
-    pub(crate) fn set_deadline(&mut self, piece: u32, at: Option<Instant>) -> bool {
-        self.epoch += 1;
-        match at {
-            Some(at) if self.missing.contains(piece) => self.deadlines.set(piece, at),
-            _ => {
-                self.deadlines.clear(piece);
-                true
-            }
-        }
-    }
-
-    pub(crate) fn clear_deadlines(&mut self) {
-        self.deadlines.clear_all();
-    }
-
-    /// Whether pieces with a deadline may be asked for twice.
-    pub(crate) fn urgent(&self) -> Option<Twice> {
-        (!self.deadlines.is_empty()).then_some(Twice::Deadlines)
     }
 
     /// What can be asked for has changed otherwise: the endgame began.

@@ -42,6 +42,8 @@ pub(super) struct Partial {
     lowest_free: u32,
     /// The only peer (slot) that is asked: it is suspected of sending bad blocks.
     pub(super) owner: Option<u32>,
+    /// Where it stands in the picker's list of pieces with free blocks.
+    pub(super) open_at: Option<usize>,
 }
 
 /// What came of a block that arrived.
@@ -63,7 +65,7 @@ impl Receipt {
 impl Partial {
     pub(super) fn new(piece: u32, blocks: u32, owner: Option<u32>) -> Self {
         let blocks: Box<[Block]> = vec![FREE; blocks as usize].into();
-        Self { piece, free: blocks.len() as u32, blocks, received: 0, lowest_free: 0, owner }
+        Self { piece, free: blocks.len() as u32, blocks, received: 0, lowest_free: 0, owner, open_at: None }
     }
 
     pub(super) fn free(&self) -> u32 {
@@ -112,15 +114,25 @@ impl Partial {
         true
     }
 
-    /// Blocks that were asked of others and could be asked of `slot` too, with
-    /// those who were asked.
-    pub(super) fn copies(&self, slot: u32) -> impl Iterator<Item = (u32, impl Iterator<Item = u32>)> {
+    /// Asks `to` for a block in place of `from`, if nobody else was asked.
+    pub(super) fn reassign(&mut self, from: u32, to: u32, block: u32) -> bool {
+        let Some(block) = self.blocks.get_mut(block as usize) else { return false };
+        let alone = [from, NOBODY, NOBODY];
+        if block.state != BlockState::Requested || block.who != alone || from == to {
+            return false;
+        }
+        block.who[0] = to;
+        true
+    }
+
+    /// Blocks that were asked of others and could be asked of `slot` too.
+    pub(super) fn copies(&self, slot: u32) -> impl Iterator<Item = u32> {
         let waiting = self.blocks.iter().enumerate().filter(move |(_, block)| {
             block.state == BlockState::Requested
                 && block.who[COPIES_MAX - 1] == NOBODY
                 && !block.who.contains(&slot)
         });
-        waiting.map(|(at, block)| (at as u32, block.who.into_iter().filter(|who| *who != NOBODY)))
+        waiting.map(|(at, _)| at as u32)
     }
 
     /// Takes note of a block that is here; `None` when it was here already.
@@ -225,6 +237,16 @@ mod tests {
         assert!(receipt.whole && partial.is_whole());
         assert_eq!(partial.receive(1, 10, 0), None, "it is here already");
         assert_eq!((partial.senders(), partial.sender(0)), (vec![20], Some(20)));
+    }
+
+    #[test]
+    fn a_block_goes_over_to_another_peer_if_one_alone_was_asked() {
+        let mut partial = Partial::new(7, 2, None);
+        partial.take_free(1, 1, &mut Vec::new());
+        assert!(!partial.reassign(2, 3, 0) && !partial.reassign(1, 3, 1) && !partial.reassign(1, 3, 9));
+        assert!(partial.reassign(1, 3, 0));
+        assert!(!partial.release(1, 0) && partial.take_copy(4, 0));
+        assert!(!partial.reassign(3, 5, 0), "two were asked");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Picker {
         out: &mut Vec<BlockId>,
     ) -> Option<u32> {
         let mut current = asker.current.filter(|piece| self.goes_on(asker, *piece));
-        if !self.deadlines.is_empty() && current.is_some_and(|piece| !self.deadlines.contains(piece)) {
+        if !self.deadlines.is_empty() {
             current = None;
         }
         let wanted = out.len() + count;
@@ -65,6 +65,7 @@ impl Picker {
             partial.take_free(asker.slot, left, out);
             let taken = out.len() - before;
             self.free_blocks -= taken as u64;
+            self.note_open(piece);
             if taken == 0 {
                 break;
             }
@@ -113,16 +114,12 @@ impl Picker {
 
     /// The rarest begun piece, and its bucket.
     fn best_begun(&self, asker: &Asker<'_>, dice: &mut Dice) -> Option<(usize, u32)> {
-        let count = self.partials.len();
-        let start = dice.below(count);
+        let (before, after) = self.open.split_at(dice.below(self.open.len()));
         let mut best: Option<(usize, u32)> = None;
-        for partial in self.partials[start..].iter().chain(&self.partials[..start]) {
-            let piece = partial.piece;
-            if may_join(asker, partial)
-                && let Some(bucket) = self.bucket(piece)
+        for piece in after.iter().chain(before).copied() {
+            if let Some(bucket) = self.bucket(piece)
                 && best.is_none_or(|(least, _)| bucket < least)
-                && self.missing.contains(piece)
-                && asker.may_take(piece)
+                && self.goes_on(asker, piece)
             {
                 best = Some((bucket, piece));
             }
@@ -132,7 +129,7 @@ impl Picker {
 
     /// The rarest piece that is not begun, ties broken at random.
     fn rarest(&self, asker: &Asker<'_>, dice: &mut Dice) -> Option<(usize, u32)> {
-        if let Some(set) = self.sparse(asker) {
+        if let Some(set) = sparse(asker) {
             return self.rarest_of_few(asker, set, dice);
         }
         for (bucket, pieces) in self.order.buckets() {
@@ -142,13 +139,6 @@ impl Picker {
             }
         }
         None
-    }
-
-    fn sparse<'peer>(&self, asker: &Asker<'peer>) -> Option<&'peer PieceSet> {
-        match asker.holds {
-            Holdings::Some(set) if asker.interesting < SPARSE_MAX => Some(set),
-            _ => None,
-        }
     }
 
     fn rarest_of_few(&self, asker: &Asker<'_>, set: &PieceSet, dice: &mut Dice) -> Option<(usize, u32)> {
@@ -181,14 +171,21 @@ impl Picker {
 
     /// The first missing piece, begun or not.
     fn first_of_all(&self, asker: &Asker<'_>) -> Option<u32> {
-        let begun = self.partials.iter().map(|partial| partial.piece);
-        let begun = begun.filter(|piece| self.goes_on(asker, *piece)).min();
+        let begun = self.open.iter().copied().filter(|piece| self.goes_on(asker, *piece)).min();
         let new = match asker.holds {
             Holdings::None => None,
             Holdings::All => self.fresh.iter().find(|piece| asker.may_take(*piece)),
             Holdings::Some(set) => self.fresh.common(set).find(|piece| asker.may_take(*piece)),
         };
         begun.into_iter().chain(new).min()
+    }
+}
+
+/// What a peer holds, if that is little.
+fn sparse<'peer>(asker: &Asker<'peer>) -> Option<&'peer PieceSet> {
+    match asker.holds {
+        Holdings::Some(set) if asker.interesting < SPARSE_MAX => Some(set),
+        _ => None,
     }
 }
 
