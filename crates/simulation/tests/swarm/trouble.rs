@@ -22,10 +22,10 @@ fn free_riders_finish_last() {
         println!("seed {seed}: those who send {fair:.1} s, free riders {free:.1} s");
         // Even if free riders got nothing before all others are complete, they
         // would need a third longer only: then everybody sends to them.
-        assert!(free > 1.05 * fair, "free riders {free:.1} s, others {fair:.1} s");
+        assert!(free > 1.15 * fair, "free riders {free:.1} s, others {fair:.1} s");
         let first_free = outcome.completed[16..].iter().min().copied().flatten().expect("complete");
         let late = outcome.completed[1..16].iter().flatten().filter(|time| **time > first_free).count();
-        assert!(late <= 3, "{late} of 15 who send finish after a free rider");
+        assert!(late <= 1, "{late} of 15 who send finish after a free rider");
     });
 }
 
