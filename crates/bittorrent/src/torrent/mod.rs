@@ -201,7 +201,7 @@ impl Torrent {
         self.serving.retain(|serving| *serving != slot);
         self.served_all = false;
         if let Some(spread) = &mut self.spread {
-            spread.take_back(slot);
+            spread.forget(slot);
         }
         if let Some(super_seeding) = &mut self.super_seeding {
             super_seeding.forget(slot);

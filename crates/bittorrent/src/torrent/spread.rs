@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// For how long a piece is another peer's, without a copy being announced.
 pub const GIVEN_SPAN: Duration = Duration::from_mins(1);
 
+/// The place of pieces that are not begun, after those that are.
+const UNBEGUN: u64 = 1 << 32;
+
 /// How urgent it is to serve a piece. Less is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
@@ -36,6 +39,10 @@ pub(crate) struct Spread {
     /// Pieces that are being given to a peer.
     given: HashMap<u32, Given, BuildHasherDefault<KeyHasher>>,
     gifts: u64,
+    /// Pieces that only the peer (slot) has that was given them.
+    kept: HashMap<u32, u32, BuildHasherDefault<KeyHasher>>,
+    /// How many those are for each peer.
+    keeps: HashMap<u32, u64, BuildHasherDefault<KeyHasher>>,
 }
 
 /// A piece that is being given to a peer.
@@ -54,7 +61,13 @@ impl Spread {
         for piece in have.iter().filter(|piece| copies(*piece) == 0) {
             novel.insert(piece);
         }
-        Self { novel, given: HashMap::default(), gifts: 0 }
+        Self {
+            novel,
+            given: HashMap::default(),
+            gifts: 0,
+            kept: HashMap::default(),
+            keeps: HashMap::default(),
+        }
     }
 
     /// Whether pieces are left that nobody has or is given.
@@ -82,7 +95,8 @@ impl Spread {
     /// peer can pass its piece on while the second receives.
     pub(crate) fn rank(&self, slot: u32, piece: u32) -> (Urgency, u64) {
         if self.novel.contains(piece) {
-            return (Urgency::Novel, u64::MAX);
+            // Whoever passes on what it was given comes before whoever keeps it.
+            return (Urgency::Novel, UNBEGUN + self.keeps.get(&slot).copied().unwrap_or(0));
         }
         match self.given.get(&piece) {
             Some(given) if given.slot == slot => (Urgency::Novel, given.turn),
@@ -100,12 +114,27 @@ impl Spread {
     }
 
     /// A peer other than us has a piece.
-    pub(crate) fn note_copy(&mut self, piece: u32) {
+    pub(crate) fn note_copy(&mut self, slot: u32, piece: u32) {
         self.novel.remove(piece);
-        self.given.remove(&piece);
+        let given = self.given.remove(&piece);
+        if given.is_some_and(|given| given.slot == slot) {
+            self.kept.insert(piece, slot);
+            *self.keeps.entry(slot).or_default() += 1;
+        } else if let Some(keeper) = self.kept.remove(&piece)
+            && let Some(keeps) = self.keeps.get_mut(&keeper)
+        {
+            *keeps = keeps.saturating_sub(1);
+        }
     }
 
-    /// A peer left, or was choked in the middle of a piece.
+    /// A peer left.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        self.take_back(slot);
+        self.kept.retain(|_, keeper| *keeper != slot);
+        self.keeps.remove(&slot);
+    }
+
+    /// A peer was choked in the middle of a piece.
     pub(crate) fn take_back(&mut self, slot: u32) {
         self.take_back_if(|owner, _| owner == slot);
     }
@@ -139,7 +168,7 @@ mod tests {
         assert_eq!(spread.urgency(1, 3), Urgency::Copied);
         spread.give(now, 1, 0);
         assert_eq!((spread.urgency(1, 0), spread.urgency(2, 0)), (Urgency::Novel, Urgency::Given));
-        spread.note_copy(0);
+        spread.note_copy(1, 0);
         assert_eq!(spread.urgency(2, 0), Urgency::Copied);
         let turns: Vec<(Urgency, u64)> = [1, 2]
             .map(|piece| {
@@ -159,8 +188,23 @@ mod tests {
         assert_eq!(spread.urgency(1, 2), Urgency::Given);
         spread.expire(now + GIVEN_SPAN);
         assert_eq!(spread.urgency(1, 2), Urgency::Novel);
-        spread.note_copy(1);
-        spread.note_copy(2);
+        spread.note_copy(2, 1);
+        spread.note_copy(1, 2);
         assert!(spread.is_over());
+    }
+
+    #[test]
+    fn whoever_keeps_what_it_was_given_waits() {
+        let now = Instant::now();
+        let mut spread = Spread::new(9, &PieceSet::full(9), |_| 0);
+        spread.give(now, 1, 0);
+        spread.give(now, 2, 1);
+        spread.note_copy(1, 0);
+        spread.note_copy(2, 1);
+        assert_eq!(spread.rank(1, 5), spread.rank(2, 5));
+        spread.note_copy(3, 0);
+        assert!(spread.rank(1, 5) < spread.rank(2, 5), "peer 1 passed its piece on");
+        spread.forget(2);
+        assert_eq!(spread.rank(1, 5), spread.rank(2, 5));
     }
 }

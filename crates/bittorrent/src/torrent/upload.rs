@@ -245,7 +245,7 @@ impl Torrent {
     /// A peer other than us has a piece.
     pub(super) fn note_copy(&mut self, slot: u32, piece: u32) {
         if let Some(spread) = &mut self.spread {
-            spread.note_copy(piece);
+            spread.note_copy(slot, piece);
         }
         let alone = self.peers.len() == 1;
         let next = self.super_seeding.as_mut().and_then(|seed| seed.note_copy(slot, piece, alone));

@@ -8,7 +8,7 @@ const PACKAGE: &str = "utopia-simulation --test swarm";
 
 #[test]
 fn free_riders_finish_last() {
-    simulation::seeds(PACKAGE, "trouble::free_riders_finish_last", 3, |seed| {
+    simulation::seeds(PACKAGE, "trouble::free_riders_finish_last", 10, |seed| {
         let mut plan = plan(seed, 200, 1.5, &[1.0; 20]);
         for host in &mut plan.hosts[16..] {
             *host = host.behaving(Behaviour::FreeRider);
@@ -20,10 +20,12 @@ fn free_riders_finish_last() {
         };
         let (fair, free) = (mean(&outcome.completed[1..16]), mean(&outcome.completed[16..]));
         println!("seed {seed}: those who send {fair:.1} s, free riders {free:.1} s");
-        assert!(free > 1.08 * fair, "free riders {free:.1} s, others {fair:.1} s");
+        // Even if free riders got nothing before all others are complete, they
+        // would need a third longer only: then everybody sends to them.
+        assert!(free > 1.15 * fair, "free riders {free:.1} s, others {fair:.1} s");
         let first_free = outcome.completed[16..].iter().min().copied().flatten().expect("complete");
         let late = outcome.completed[1..16].iter().flatten().filter(|time| **time > first_free).count();
-        assert!(late <= 3, "{late} of 15 who send finish after a free rider");
+        assert!(late <= 1, "{late} of 15 who send finish after a free rider");
     });
 }
 
