@@ -1,15 +1,21 @@
 //! docs/standards.md: each row has a known state, each row that claims something
-//! names tests that exist, and each RFC cited in a doc comment has its row.
+//! names tests that exist, and each RFC or BEP cited in a doc comment has its row.
 
 use std::collections::BTreeMap;
 
 /// Where the tables stand.
 const PLACE: &str = "docs/standards.md";
-/// Columns of a row: RFC, title, state, missing, test.
+/// Columns of a row: number, title, state, missing, test.
 const COLUMNS: usize = 5;
 
-/// The RFCs cited in doc comments, each with the first place that does.
-pub(super) type Citations = BTreeMap<u32, String>;
+/// A document: `RFC` or `BEP`, and its number.
+pub(super) type Document = (&'static str, u32);
+
+/// Where documents come from. In the tables an RFC stands by its number alone.
+const SERIES: [&str; 2] = ["RFC", "BEP"];
+
+/// The documents cited in doc comments, each with the first place that does.
+pub(super) type Citations = BTreeMap<Document, String>;
 
 /// Checks the tables in `text`. `source` gives the text of a file by its path
 /// from the root, if it is there.
@@ -22,38 +28,44 @@ pub(super) fn check(
     let mut rows = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let place = format!("{PLACE}:{}", index + 1);
-        let Some((rfc, cells)) = row(line) else { continue };
-        if let Some(before) = rows.insert(rfc, index + 1) {
-            findings.push(format!("{place}: RFC {rfc} has a row already, in line {before}: keep one"));
+        let Some((document, cells)) = row(line) else { continue };
+        let name = format!("{} {}", document.0, document.1);
+        if let Some(before) = rows.insert(document, index + 1) {
+            findings.push(format!("{place}: {name} has a row already, in line {before}: keep one"));
         }
         let [_, _, state, missing, tests] = cells[..] else {
-            findings.push(format!("{place}: RFC {rfc} has {} columns in place of {COLUMNS}", cells.len()));
+            findings.push(format!("{place}: {name} has {} columns in place of {COLUMNS}", cells.len()));
             continue;
         };
         match state {
             "yes" | "partial" => findings.extend(
-                check_tests(tests, &source).into_iter().map(|fault| format!("{place}: RFC {rfc}: {fault}")),
+                check_tests(tests, &source).into_iter().map(|fault| format!("{place}: {name}: {fault}")),
             ),
             "no" => {}
             _ => {
-                findings.push(format!("{place}: RFC {rfc}: `{state}` is no state; write yes, partial or no"));
+                findings.push(format!("{place}: {name}: `{state}` is no state; write yes, partial or no"));
             }
         }
         if state == "partial" && missing.is_empty() {
-            findings.push(format!("{place}: RFC {rfc} is partial: say what is missing"));
+            findings.push(format!("{place}: {name} is partial: say what is missing"));
         }
     }
-    for (rfc, place) in citations.iter().filter(|(rfc, _)| !rows.contains_key(rfc)) {
-        findings.push(format!("{place}: RFC {rfc} is cited but has no row in {PLACE}: add one"));
+    for ((series, number), place) in citations.iter().filter(|(document, _)| !rows.contains_key(document)) {
+        findings.push(format!("{place}: {series} {number} is cited but has no row in {PLACE}: add one"));
     }
     findings
 }
 
-/// The number and the cells of a row of a table; `None` for any other line.
-fn row(line: &str) -> Option<(u32, Vec<&str>)> {
+/// The document and the cells of a row of a table; `None` for any other line.
+fn row(line: &str) -> Option<(Document, Vec<&str>)> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     let cells: Vec<_> = inner.split('|').map(str::trim).collect();
-    Some((cells.first()?.parse().ok()?, cells))
+    let first = cells.first()?;
+    let document = match first.strip_prefix("BEP ") {
+        Some(number) => ("BEP", number.parse().ok()?),
+        None => ("RFC", first.parse().ok()?),
+    };
+    Some((document, cells))
 }
 
 /// What is wrong with a cell of tests, each written `path: name` in backticks.
@@ -77,7 +89,7 @@ fn check_tests(cell: &str, source: impl Fn(&str) -> Option<String>) -> Vec<Strin
     tests.iter().filter_map(fault).collect()
 }
 
-/// Adds the RFCs that the doc comments of a file cite.
+/// Adds the documents that the doc comments of a file cite.
 pub(super) fn cite(place: &str, text: &str, citations: &mut Citations) {
     // A citation may be broken across two lines of a comment.
     let mut comment = String::new();
@@ -91,21 +103,32 @@ pub(super) fn cite(place: &str, text: &str, citations: &mut Citations) {
             comment.push_str(words);
             comment.push(' ');
         } else {
-            for rfc in numbers(&comment) {
-                citations.entry(rfc).or_insert_with(|| format!("{place}:{start}"));
+            for series in SERIES {
+                for number in numbers(&comment, series) {
+                    citations.entry((series, number)).or_insert_with(|| format!("{place}:{start}"));
+                }
             }
             comment.clear();
         }
     }
 }
 
-/// The numbers that follow the word RFC.
-fn numbers(comment: &str) -> impl Iterator<Item = u32> {
-    comment.split("RFC ").skip(1).filter_map(|rest| {
-        let rest = rest.trim_start();
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..end].parse().ok()
-    })
+/// The numbers that follow the name of a series: `BEP 3, 52` cites two.
+fn numbers(comment: &str, series: &str) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for rest in comment.split(&format!("{series} ")).skip(1) {
+        let mut rest = rest.trim_start();
+        loop {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let Ok(number) = rest[..end].parse() else { break };
+            numbers.push(number);
+            match rest[end..].strip_prefix(", ") {
+                Some(next) => rest = next,
+                None => break,
+            }
+        }
+    }
+    numbers
 }
 
 #[cfg(test)]
@@ -163,11 +186,17 @@ mod tests {
         let text = "//! Rules (RFC 1034 section 4, RFC\n//! 1035).\n\n// RFC 7 is no doc comment.\n\
                     fn a() {}\n    /// RFC 2181.\n    /// And the RFCs in general, RFC\n";
         cite("crates/a/src/a.rs", text, &mut citations);
-        assert_eq!(citations.keys().copied().collect::<Vec<_>>(), [1034, 1035, 2181]);
+        let numbers: Vec<_> = citations.keys().map(|(_, number)| *number).collect();
+        assert_eq!(numbers, [1034, 1035, 2181]);
         let found = check("| 1034 | a | no | | |\n| 1035 | b | no | | |\n", &citations, source);
         assert_eq!(
             found,
             ["crates/a/src/a.rs:6: RFC 2181 is cited but has no row in docs/standards.md: add one"]
         );
+        let mut citations = Citations::new();
+        cite("a.rs", "/// As in BEP 3, 52 and BEP 9.\n", &mut citations);
+        assert_eq!(citations.keys().copied().collect::<Vec<_>>(), [("BEP", 3), ("BEP", 9), ("BEP", 52)]);
+        let found = check("| BEP 3 | a | no | | |\n| BEP 9 | b | no | | |\n", &citations, source);
+        assert_eq!(found, ["a.rs:1: BEP 52 is cited but has no row in docs/standards.md: add one"]);
     }
 }

@@ -1,3 +1,5 @@
+//! Who is unchoked, round by round.
+
 use super::*;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;

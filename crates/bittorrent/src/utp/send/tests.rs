@@ -1,3 +1,5 @@
+//! What is sent, lost, repeated and acknowledged.
+
 use super::*;
 use crate::utp::packet::{Extensions, Header, Kind, Packet};
 
