@@ -37,7 +37,7 @@ pub(crate) async fn run(
     leave: Rc<tokio::sync::Notify>,
 ) {
     let families = swarm.context().families();
-    let seed = swarm.transferred().left_octets == Some(0);
+    let seed = swarm.transferred().left == Some(0);
     let mut announcer = Announcer::new(tiers, &families, seed, &mut rand::rng());
     if announcer.is_empty() {
         return;
@@ -64,7 +64,7 @@ pub(crate) async fn run(
                 announcer.handle_stop(Instant::now());
             }
             _ = looks.tick(), if !leaving => {
-                if !completed && swarm.transferred().left_octets == Some(0) {
+                if !completed && swarm.transferred().left == Some(0) {
                     completed = true;
                     announcer.handle_completed(Instant::now());
                 }
@@ -119,9 +119,9 @@ async fn over_http(
         info_hash: hash.0,
         peer_id: context.peer_id.0,
         port: context.port(),
-        uploaded: transferred.sent_octets,
-        downloaded: transferred.received_octets,
-        left: transferred.left_octets,
+        uploaded: transferred.sent,
+        downloaded: transferred.received,
+        left: transferred.left,
         event: due.event,
         num_want: Some(wanted(due.event)),
         compact: Some(true),
@@ -171,10 +171,10 @@ async fn over_udp(
         transaction_id: 0,
         info_hash: hash.0,
         peer_id: context.peer_id.0,
-        downloaded: transferred.received_octets,
+        downloaded: transferred.received,
         // Unknown while there is no info dictionary: more than nothing.
-        left: transferred.left_octets.unwrap_or(1),
-        uploaded: transferred.sent_octets,
+        left: transferred.left.unwrap_or(1),
+        uploaded: transferred.sent,
         event: due.event,
         ip: 0,
         key: context.key,

@@ -74,7 +74,7 @@ pub enum What {
     /// Its metainfo.
     Metainfo(Arc<Metainfo>),
     /// A link: the rest comes from peers.
-    Magnet(Magnet),
+    Magnet(Box<Magnet>),
 }
 
 impl What {

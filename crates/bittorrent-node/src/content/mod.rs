@@ -79,7 +79,7 @@ impl Content {
     }
 
     fn is_padding(&self, file: usize) -> bool {
-        self.info.layout().files().get(file).is_some_and(|file| file.is_padding())
+        self.info.layout().files().get(file).is_some_and(bittorrent::metainfo::File::is_padding)
     }
 
     /// The open file to send a slice from; `None` where it cannot be had whole:

@@ -168,7 +168,7 @@ impl Swarm {
         });
         let (have, sent_before, lengths) = match began {
             Ok(began) => began,
-            Err(why) => return self.pause(now, &mut state, why),
+            Err(why) => return Self::pause(now, &mut state, why),
         };
         let rng: rand::rngs::StdRng = rand::make_rng();
         let mut torrent = Torrent::new(now, lengths, &have, self.options.rules.clone(), rng);
@@ -217,7 +217,7 @@ impl Swarm {
                         active.assembling.remove(&piece);
                         active.torrent.handle_piece_unwritten(now, piece);
                     }
-                    self.pause(now, &mut state, error.to_string());
+                    Self::pause(now, &mut state, error.to_string());
                 }
             }
             Done::Looking { pieces } => {
@@ -228,7 +228,7 @@ impl Swarm {
             Done::Looked { .. } => {}
             Done::Checkpointed { result, .. } => {
                 if let Err(error) = result {
-                    self.pause(now, &mut state, error.to_string());
+                    Self::pause(now, &mut state, error.to_string());
                 }
             }
         }
@@ -246,11 +246,11 @@ impl Swarm {
             Ok((Verdict::Contradiction, _)) => {
                 active.torrent.handle_piece_unwritten(now, piece);
                 let why = "the torrent contradicts itself: its v1 and v2 hashes are of different content";
-                self.pause(now, state, why.to_owned());
+                Self::pause(now, state, why.to_owned());
             }
             Err(error) => {
                 active.torrent.handle_piece_unwritten(now, piece);
-                self.pause(now, state, error.to_string());
+                Self::pause(now, state, error.to_string());
             }
         }
     }
@@ -296,7 +296,7 @@ impl Swarm {
                 close(state, peer, "it sent wrong octets");
             }
             Event::Disconnect { peer, reason: Reason::Useless } => {
-                close(state, peer, "neither needs the other")
+                close(state, peer, "neither needs the other");
             }
             Event::Disconnect { peer, reason: Reason::Faults } => {
                 close(state, peer, "it sent too much that makes no sense");

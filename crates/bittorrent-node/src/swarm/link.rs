@@ -50,9 +50,9 @@ impl Link {
     }
 
     /// Queues a message of an extension, if the peer speaks it.
-    pub(crate) fn send_extension(&self, message: &ExtensionMessage<'_>, peer: &PeerIds) -> bool {
+    pub(crate) fn send_extension(&self, message: &ExtensionMessage<'_>, peer: PeerIds) -> bool {
         let mut said = false;
-        self.append(|out| said = message.encode_to(peer, out));
+        self.append(|out| said = message.encode_to(&peer, out));
         said
     }
 

@@ -124,13 +124,13 @@ struct State {
     trackers: BTreeMap<String, Option<String>>,
 }
 
-/// What trackers are told.
+/// What trackers are told, in octets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transferred {
-    pub(crate) received_octets: u64,
-    pub(crate) sent_octets: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     /// `None` while it is not known.
-    pub(crate) left_octets: Option<u64>,
+    pub(crate) left: Option<u64>,
 }
 
 /// A peer whose handshake is done.
@@ -258,7 +258,7 @@ impl Swarm {
         // Without the info dictionary nothing can be said of pieces yet.
         if extensions {
             let hello = self.hello(&state, link.address.ip());
-            link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), &PeerIds::default());
+            link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), PeerIds::default());
         }
         state.peers.insert(key.0, entry);
         self.act(now, &mut state);
@@ -343,13 +343,13 @@ impl Swarm {
     pub(crate) fn transferred(&self) -> Transferred {
         let state = self.state.borrow();
         let Some(active) = &state.active else {
-            return Transferred { received_octets: 0, sent_octets: 0, left_octets: None };
+            return Transferred { received: 0, sent: 0, left: None };
         };
         let totals = active.torrent.totals();
         Transferred {
-            received_octets: totals.received_octets,
-            sent_octets: totals.sent_octets,
-            left_octets: Some(active.left_octets()),
+            received: totals.received_octets,
+            sent: totals.sent_octets,
+            left: Some(active.left_octets()),
         }
     }
 
@@ -461,7 +461,7 @@ impl Swarm {
         }
         let message: Option<PexMessage> = peer.pex_out.poll(now, connected);
         if let Some(message) = message {
-            peer.link.send_extension(&ExtensionMessage::Pex(message), &peer.ids);
+            peer.link.send_extension(&ExtensionMessage::Pex(message), peer.ids);
         }
     }
 
@@ -511,7 +511,7 @@ impl Swarm {
     }
 
     /// Stops everything with a reason that a person can mend.
-    fn pause(&self, now: Instant, state: &mut State, why: String) {
+    fn pause(now: Instant, state: &mut State, why: String) {
         tracing::warn!(torrent = %state.name, %why, "paused");
         if let Some(active) = &mut state.active {
             active.torrent.set_paused(now, true);

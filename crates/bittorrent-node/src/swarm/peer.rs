@@ -205,17 +205,14 @@ impl Peer {
                             self.link.put_back(Item::Serve(octets));
                             break;
                         }
-                        match self.swarm.open_block(octets, self.transport.can_send_file()) {
-                            Some(outgoing) => {
-                                let on_wire = octets.octets as usize + bittorrent::wire::PIECE_HEADER_OCTETS;
-                                self.swarm.context().count_upload(on_wire, self.swarm.upload_limit());
-                                self.outgoing.insert(outgoing)
-                            }
-                            None => {
-                                self.swarm.handle_block_sent(now, self.key, octets, false);
-                                continue;
-                            }
-                        }
+                        let opened = self.swarm.open_block(octets, self.transport.can_send_file());
+                        let Some(outgoing) = opened else {
+                            self.swarm.handle_block_sent(now, self.key, octets, false);
+                            continue;
+                        };
+                        let on_wire = octets.octets as usize + bittorrent::wire::PIECE_HEADER_OCTETS;
+                        self.swarm.context().count_upload(on_wire, self.swarm.upload_limit());
+                        self.outgoing.insert(outgoing)
                     }
                     Some(Item::Octets(octets)) => self.outgoing.insert(Outgoing::octets(octets)),
                 },

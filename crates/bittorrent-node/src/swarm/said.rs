@@ -98,7 +98,7 @@ impl Swarm {
         message: ExtensionMessage<'_>,
     ) -> Result<(), Ended> {
         match message {
-            ExtensionMessage::Handshake(hello) => self.handle_hello(now, state, key, *hello),
+            ExtensionMessage::Handshake(hello) => Self::handle_hello(now, state, key, *hello),
             ExtensionMessage::Metadata(message) => return self.handle_metadata(now, state, key, message),
             ExtensionMessage::Pex(message) => return self.handle_pex(now, state, key, &message),
             ExtensionMessage::DontHave(piece) => {
@@ -112,7 +112,7 @@ impl Swarm {
         Ok(())
     }
 
-    fn handle_hello(&self, now: Instant, state: &mut State, key: PeerKey, hello: ExtendedHandshake) {
+    fn handle_hello(now: Instant, state: &mut State, key: PeerKey, hello: ExtendedHandshake) {
         let Some(entry) = state.peers.get_mut(&key.0) else { return };
         entry.ids.update(&hello);
         if let (true, Some(port)) = (entry.incoming, hello.port) {
@@ -149,7 +149,7 @@ impl Swarm {
                     Some(octets) => MetadataMessage::Data { piece, total_octets: total, octets },
                     None => MetadataMessage::Reject { piece },
                 };
-                entry.link.send_extension(&ExtensionMessage::Metadata(reply), &entry.ids);
+                entry.link.send_extension(&ExtensionMessage::Metadata(reply), entry.ids);
             }
             MetadataMessage::Data { piece, total_octets, octets } => {
                 let Some(assembly) = &mut state.assembly else { return Ok(()) };
@@ -232,14 +232,12 @@ fn remember(state: &mut State, key: PeerKey, message: &Message<'_>) {
 }
 
 fn said_upload_only(now: Instant, state: &mut State, key: PeerKey, upload_only: bool) {
-    match &mut state.active {
-        Some(active) => active.torrent.handle_upload_only(now, key, upload_only),
-        None => {
-            let Some(entry) = state.peers.get_mut(&key.0) else { return };
-            if entry.early.len() < EARLY_MAX {
-                entry.early.push(Early::UploadOnly(upload_only));
-            }
-        }
+    if let Some(active) = &mut state.active {
+        return active.torrent.handle_upload_only(now, key, upload_only);
+    }
+    let Some(entry) = state.peers.get_mut(&key.0) else { return };
+    if entry.early.len() < EARLY_MAX {
+        entry.early.push(Early::UploadOnly(upload_only));
     }
 }
 
@@ -253,7 +251,7 @@ fn ask_for_metadata(state: &mut State) {
         for _ in 0..METADATA_REQUESTS_MAX {
             let Some(piece) = assembly.poll_request(metadata_peer(PeerKey(*key))) else { break };
             let message = ExtensionMessage::Metadata(MetadataMessage::Request { piece });
-            entry.link.send_extension(&message, &entry.ids);
+            entry.link.send_extension(&message, entry.ids);
         }
     }
 }

@@ -134,6 +134,6 @@ impl Swarm {
     /// The torrent cannot run.
     fn give_up(&self, now: Instant, why: String) {
         let mut state = self.state.borrow_mut();
-        self.pause(now, &mut state, why);
+        Self::pause(now, &mut state, why);
     }
 }

@@ -117,23 +117,13 @@ pub(crate) struct SeedArguments {
     shared: Shared,
 }
 
-/// Ends when a signal comes, or `ended` does.
-pub(super) async fn until_told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
-    let ended = async {
-        match ended {
-            Some(ended) => drop(ended.await),
-            None => std::future::pending().await,
-        }
-    };
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            _ => return ended.await,
-        };
+/// Ends when a signal comes.
+pub(super) async fn until_told() {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = ended => {}
     }
 }
 
@@ -302,11 +292,8 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
 async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) -> Progress {
     let mut changes = handle.progress();
     let mut screen = Screen::new();
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            _ => return changes.borrow().clone(),
-        };
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return changes.borrow().clone() };
     loop {
         let now = changes.borrow_and_update().clone();
         if json {

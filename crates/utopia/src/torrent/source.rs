@@ -36,7 +36,7 @@ pub(super) async fn find(source: &str) -> Result<What, String> {
         if magnet.hashes.is_empty() {
             return Err("the magnet link names no info-hash, and the DHT is not asked here".to_owned());
         }
-        return Ok(What::Magnet(magnet));
+        return Ok(What::Magnet(Box::new(magnet)));
     }
     if source.starts_with("http://") || source.starts_with("https://") {
         let octets = bittorrent_node::fetch(&net::Network::new(), &names(), source)

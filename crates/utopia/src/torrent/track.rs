@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     for address in tracker.http_addrs() {
         println!("http://{address}/announce");
     }
-    super::run::until_told(None).await;
+    super::run::until_told().await;
     shutdown.finish(std::time::Duration::from_secs(5)).await;
     ExitCode::SUCCESS
 }
