@@ -156,7 +156,7 @@ impl Swarm {
                 match assembly.handle_piece(metadata_peer(key), piece, total_octets.into(), octets) {
                     Ok(AssemblyProgress::Complete(octets)) => {
                         if let Err(why) = Self::take_metadata(state, &octets) {
-                            self.pause(
+                            Self::pause(
                                 now,
                                 state,
                                 format!("the torrent behind the link is of no use: {why}"),
