@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tests::mail::Smtp;
 use tests::peer;
-use tests::utopia::{Utopia, said, told, wait_for};
+use tests::utopia::{Utopia, said, told, wait_for, without_mail};
 
 /// A query for `name`, type A, with the length that TCP wants (RFC 1035 section
 /// 4.2.2).
@@ -262,19 +262,8 @@ fn a_reload_starts_and_ends_services() {
     utopia.stop();
     let file = data.join("utopia.toml");
     let whole = fs::read_to_string(&file).expect("the configuration");
-    let without_mail = whole
-        .lines()
-        .map(|line| match line.split_once(" = ") {
-            Some((key @ ("listen_submission" | "listen_submissions" | "listen_tls"), _)) => {
-                format!("{key} = []\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect::<String>();
-    let mail = ["smtp", "imap"].map(|name| all.iter().find(|(service, ..)| service == name).expect(name).2);
-    let without_mail = mail.iter().fold(without_mail, |text, address| {
-        text.replace(&format!("listen = [\"{address}\"]"), "listen = []")
-    });
+    let without_mail = without_mail(&whole);
+    let smtp = all.iter().find(|(service, ..)| service == "smtp").expect("smtp").2;
     fs::write(&file, &without_mail).expect("written");
     let utopia = Utopia::start(&data);
     let names = |utopia: &Utopia| {
@@ -286,10 +275,10 @@ fn a_reload_starts_and_ends_services() {
     fs::write(&file, &whole).expect("written");
     told(utopia.ask(&["reload"]));
     assert_eq!(listed(&utopia), all);
-    assert!(Smtp::connect(mail[0]).say("EHLO client.test").starts_with("250"));
+    assert!(Smtp::connect(smtp).say("EHLO client.test").starts_with("250"));
     fs::write(&file, &without_mail).expect("written");
     told(utopia.ask(&["reload"]));
     assert_eq!(names(&utopia), ["dns", "resolver", "http"]);
-    wait_for("nobody takes mail", || TcpStream::connect(mail[0]).err());
+    wait_for("nobody takes mail", || TcpStream::connect(smtp).err());
     utopia.stop();
 }

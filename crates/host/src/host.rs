@@ -1,6 +1,5 @@
 //! A running host.
 
-use crate::mail::Mail;
 use crate::services::{Ground, Services};
 use crate::shared::Shared;
 use crate::{Configuration, HostError, control, requests};
@@ -94,9 +93,9 @@ impl Host {
         &self.shared.services.mailboxes
     }
 
-    /// The host's mail queue, where it sends mail.
-    pub fn queue(&self) -> Option<&Queue> {
-        self.shared.services.mail().map(Mail::queue)
+    /// The host's mail queue.
+    pub fn queue(&self) -> &Queue {
+        &self.shared.services.queue
     }
 
     /// Resolves when somebody asked over the control socket to read the

@@ -20,10 +20,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
         Request::Status => serde_json::to_value(shared.status()).map_err(|error| HostError::Io(error.into())),
         Request::Reload => reload(&shared).await,
         Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
-            match shared.services.mail() {
-                Some(mail) => about_queue(mail.queue(), request).await,
-                None => Err(HostError::Refused("this host sends no mail".to_owned())),
-            }
+            about_queue(&shared.services.queue, request).await
         }
         Request::UserAdd { .. }
         | Request::UserPassword { .. }
