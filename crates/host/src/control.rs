@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Request {
     /// What runs where: a [`web::Status`].
     Status,
-    /// Reads the configuration again.
+    /// Reads the configuration again: a list of what a person should know about it.
     Reload,
     /// Adds a user.
     UserAdd {

@@ -73,7 +73,7 @@ async fn reload(shared: &Shared) -> Result<Value, HostError> {
     let (told, outcome) = oneshot::channel();
     shared.reload_wanted.send(told).await.map_err(|_| unanswered())?;
     match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
-        Ok(Ok(Ok(()))) => Ok(Value::Null),
+        Ok(Ok(Ok(notes))) => Ok(json!(notes)),
         Ok(Ok(Err(reason))) => Err(HostError::Refused(reason)),
         Ok(Err(_)) | Err(_) => Err(unanswered()),
     }

@@ -119,24 +119,25 @@ impl Services {
         Ok(Some((Some(mail), prepared)))
     }
 
-    /// Works by the new configuration from here on.
-    pub(crate) async fn carry_out(&self, prepared: Prepared) {
+    /// Works by the new configuration from here on. Returns what a person should
+    /// know.
+    pub(crate) async fn carry_out(&self, prepared: Prepared) -> Vec<String> {
         self.accounts.configure(prepared.accounts);
         self.mailboxes.configure(prepared.mailboxes);
-        self.dns.carry_out(prepared.dns).await;
+        let notes = self.dns.carry_out(prepared.dns).await;
         self.resolver.carry_out(prepared.resolver).await;
         self.queue.configure(prepared.queue);
         if let Some((new, prepared)) = prepared.mail {
             let mail = match new {
-                Some(new) => self.mail.get_or_init(|| new),
-                None => match self.mail.get() {
-                    Some(mail) => mail,
-                    None => return,
-                },
+                Some(new) => Some(self.mail.get_or_init(|| new)),
+                None => self.mail.get(),
             };
-            mail.carry_out(prepared);
+            if let Some(mail) = mail {
+                mail.carry_out(prepared);
+            }
         }
         self.pages.carry_out(prepared.pages);
+        notes
     }
 
     pub(crate) fn mail(&self) -> Option<&Mail> {
