@@ -154,7 +154,7 @@ fn directory(configuration: &Configuration, accounts: &Accounts) -> Directory {
 fn signer(configuration: &Configuration) -> Result<DkimSigner, HostError> {
     let mut keys = Vec::new();
     for key in &configuration.smtp.dkim {
-        let private_pem = files::read_text(&key.key_file, KEY_OCTETS_MAX)?
+        let private_pem = files::read_secret(&key.key_file, KEY_OCTETS_MAX)?
             .ok_or_else(|| HostError::NoFile { file: key.key_file.clone() })?;
         let (domain, selector) = (configuration.domain.clone(), key.selector.clone());
         keys.push(DkimKey { domain, selector, private_pem });
