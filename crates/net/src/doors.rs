@@ -2,8 +2,9 @@
 //! connections go on.
 //!
 //! A reload first plans: it opens what is wanted and not open yet, which may
-//! fail. Only when all services of a host have planned it carries the plans out,
-//! which cannot fail.
+//! fail, or shares it with another service of the host that gives it up
+//! ([`Network::taking_over`]). Only when all services of a host have planned it
+//! carries the plans out, which cannot fail.
 
 use crate::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
 use std::net::SocketAddr;
