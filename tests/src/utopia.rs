@@ -83,6 +83,16 @@ pub fn own_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 128 | (a & 0x3f), b, c.clamp(1, 254)))
 }
 
+/// A configuration with no listener of a mail service.
+pub fn without_mail(configuration: &str) -> String {
+    let mut section = "";
+    let kept = configuration.lines().filter(|line| {
+        section = if line.starts_with('[') { line } else { section };
+        !(line.starts_with("listen") && matches!(section, "[smtp]" | "[imap]"))
+    });
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Waits until `holds` gives something.
 ///
 /// # Panics

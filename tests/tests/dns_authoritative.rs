@@ -111,7 +111,7 @@ const SECRET: &str = "dXRvcGlhIHV0b3BpYSB1dG9waWEgdXRvcGlhIQ==";
 /// A key that may transfer and update.
 fn with_key(config: &mut Config, folder: &Path) {
     let secret_file = folder.join("secret");
-    std::fs::write(&secret_file, SECRET).unwrap();
+    storage::files::write_atomically(&secret_file, SECRET.as_bytes(), storage::files::SECRET).unwrap();
     config.keys =
         vec![KeyConfig { name: "tests".to_owned(), algorithm: "hmac-sha256".to_owned(), secret_file }];
     config.zones[0].allow_transfer = vec!["key:tests".to_owned()];

@@ -33,7 +33,7 @@ impl Ours {
             storage::Storage::open(&storage::Config::default(), &folder.join("state"), reporter.clone())
                 .unwrap();
         let secret_file = folder.join("secret");
-        std::fs::write(&secret_file, SECRET).unwrap();
+        storage::files::write_atomically(&secret_file, SECRET.as_bytes(), storage::files::SECRET).unwrap();
         let config = Config {
             listen: vec![listen],
             threads: 1,

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tests::mail::Smtp;
 use tests::peer;
-use tests::utopia::{Utopia, said, told, wait_for};
+use tests::utopia::{Utopia, said, told, wait_for, without_mail};
 
 /// A query for `name`, type A, with the length that TCP wants (RFC 1035 section
 /// 4.2.2).
@@ -262,19 +262,8 @@ fn a_reload_starts_and_ends_services() {
     utopia.stop();
     let file = data.join("utopia.toml");
     let whole = fs::read_to_string(&file).expect("the configuration");
-    let without_mail = whole
-        .lines()
-        .map(|line| match line.split_once(" = ") {
-            Some((key @ ("listen_submission" | "listen_submissions" | "listen_tls"), _)) => {
-                format!("{key} = []\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect::<String>();
-    let mail = ["smtp", "imap"].map(|name| all.iter().find(|(service, ..)| service == name).expect(name).2);
-    let without_mail = mail.iter().fold(without_mail, |text, address| {
-        text.replace(&format!("listen = [\"{address}\"]"), "listen = []")
-    });
+    let without_mail = without_mail(&whole);
+    let smtp = all.iter().find(|(service, ..)| service == "smtp").expect("smtp").2;
     fs::write(&file, &without_mail).expect("written");
     let utopia = Utopia::start(&data);
     let names = |utopia: &Utopia| {
@@ -286,10 +275,43 @@ fn a_reload_starts_and_ends_services() {
     fs::write(&file, &whole).expect("written");
     told(utopia.ask(&["reload"]));
     assert_eq!(listed(&utopia), all);
-    assert!(Smtp::connect(mail[0]).say("EHLO client.test").starts_with("250"));
+    assert!(Smtp::connect(smtp).say("EHLO client.test").starts_with("250"));
     fs::write(&file, &without_mail).expect("written");
     told(utopia.ask(&["reload"]));
     assert_eq!(names(&utopia), ["dns", "resolver", "http"]);
-    wait_for("nobody takes mail", || TcpStream::connect(mail[0]).err());
+    wait_for("nobody takes mail", || TcpStream::connect(smtp).err());
+    utopia.stop();
+}
+
+#[test]
+fn a_reload_says_what_it_did_not_take_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let utopia = Utopia::start(&data);
+    let [zone_file, file] = ["zones/utopia.test.zone", "utopia.toml"].map(|name| data.join(name));
+    let zone = fs::read_to_string(&zone_file).expect("the zone");
+    let configuration = fs::read_to_string(&file).expect("the configuration");
+    assert_eq!(told(utopia.ask(&["reload"])), "", "nothing is left to say");
+
+    fs::write(&zone_file, format!("{zone}new IN A 192.0.2.7\n")).expect("written");
+    fs::write(&file, format!("{configuration}\n[storage]\nreaders_max = 3\n")).expect("written");
+    for _ in 0..2 {
+        let notes = told(utopia.ask(&["reload"]));
+        let lines: Vec<_> = notes.lines().collect();
+        assert_eq!(lines.len(), 2, "{notes}");
+        assert!(
+            lines[0].starts_with("zone utopia.test: ") && lines[0].contains("raise the serial"),
+            "{notes}"
+        );
+        assert!(lines[1].contains("[storage]") && lines[1].contains("next start"), "{notes}");
+        assert!(lines.iter().all(|line| utopia.said().contains(line)), "the log says so too");
+    }
+    assert_eq!(ask_datagram(utopia.at("dns"), "new.utopia.test"), Some((3, 0)));
+
+    fs::write(&zone_file, zone.replace("postmaster 1 7200", "postmaster 2 7200") + "new IN A 192.0.2.7\n")
+        .expect("written");
+    fs::write(&file, configuration).expect("written");
+    assert_eq!(told(utopia.ask(&["reload"])), "");
+    assert_eq!(ask_datagram(utopia.at("dns"), "new.utopia.test"), Some((0, 1)));
     utopia.stop();
 }

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tests::utopia::{Utopia, program, said, told};
+use tests::utopia::{Utopia, program, said, told, without_mail};
 use tests::{peer, skip};
 
 /// What systemd says about a unit's state, by datagrams.
@@ -181,6 +181,21 @@ fn sockets_handed_over_are_used_and_early_clients_are_served() {
     if let Some(python) = peer("python3") {
         tests::mail::inbox(&python, &utopia, "alice@utopia.test", &password);
     }
+
+    // They serve again: for other threads, and for services that go and come back.
+    let file = data.join("utopia.toml");
+    let text = fs::read_to_string(&file).expect("the configuration");
+    let more_threads = text.replace("[dns]\n", "[dns]\nthreads = 3\n");
+    let off = without_mail(&text).replace(&format!("listen = [\"{dns}\"]"), "listen = []");
+    assert!(more_threads != text && !off.contains(&format!("listen = [\"{dns}\"]")));
+    for text in [&more_threads, &off, &text] {
+        fs::write(&file, text).expect("written");
+        told(utopia.ask(&["reload"]));
+    }
+    question.send(query).expect("sent");
+    let length = question.recv(&mut answer).expect("an answer");
+    assert_eq!((answer[3] % 16, answer[7]), (0, 1), "{:?}", &answer[..length]);
+    assert!(tests::mail::Smtp::connect(smtp).say("EHLO client.test").starts_with("250"));
     utopia.stop();
 }
 

@@ -113,7 +113,8 @@ async fn serve(mailboxes: &Mailboxes, shutdown: &Shutdown) -> io::Result<(Socket
         reporter: reporter.clone(),
         shutdown: shutdown.clone(),
     };
-    let queue = Queue::start(settings, parts).await.map_err(io::Error::other)?;
+    let (queue, sending) = Queue::open(settings, parts).await.map_err(io::Error::other)?;
+    sending.start();
     let server = smtp::Server::new(smtp::Parts {
         network,
         tls: server_config(&issued.cert_chain_pem, &issued.key_pem).map_err(io::Error::other)?,

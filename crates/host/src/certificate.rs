@@ -56,7 +56,11 @@ impl Certificate {
 /// The certificate chain and the key of a configuration.
 fn pems(configuration: &Configuration, folder: &Path) -> Result<(String, String), HostError> {
     match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
-        (Some(chain), Some(key)) => Ok((required(chain)?, required(key)?)),
+        (Some(chain), Some(key)) => {
+            let missing = |file: &Path| HostError::NoFile { file: file.to_owned() };
+            let chain = files::read_text(chain, PEM_OCTETS_MAX)?.ok_or_else(|| missing(chain))?;
+            Ok((chain, files::read_secret(key, PEM_OCTETS_MAX)?.ok_or_else(|| missing(key))?))
+        }
         _ => local(&names(configuration), folder),
     }
 }
@@ -64,7 +68,8 @@ fn pems(configuration: &Configuration, folder: &Path) -> Result<(String, String)
 /// The local CA of a data folder; made on first use.
 pub(crate) fn authority(folder: &Path) -> Result<Authority, HostError> {
     let (cert_file, key_file) = (ca_file(folder), folder.join("secrets/ca-key.pem"));
-    let files = (files::read_text(&cert_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
+    let files =
+        (files::read_text(&cert_file, PEM_OCTETS_MAX)?, files::read_secret(&key_file, PEM_OCTETS_MAX)?);
     if let (Some(cert), Some(key)) = files {
         return Ok(Authority::load(&cert, &key)?);
     }
@@ -97,7 +102,7 @@ fn local(names: &[String], folder: &Path) -> Result<(String, String), HostError>
     let (chain_file, key_file) = (folder.join("tls/certificate.pem"), folder.join("secrets/tls-key.pem"));
     let now = SystemTime::now();
     let files =
-        (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_text(&key_file, PEM_OCTETS_MAX)?);
+        (files::read_text(&chain_file, PEM_OCTETS_MAX)?, files::read_secret(&key_file, PEM_OCTETS_MAX)?);
     if let (Some(chain), Some(key)) = files
         && issued_for(&chain).is_some_and(|(ends, old)| ends > now + RENEW_BEFORE && old == names.join(" "))
         // After a crash between the two writes they may not fit together.
@@ -118,10 +123,6 @@ fn local(names: &[String], folder: &Path) -> Result<(String, String), HostError>
 fn issued_for(chain: &str) -> Option<(SystemTime, &str)> {
     let (seconds, names) = chain.lines().next()?.strip_prefix(ENDS)?.split_once(" for ")?;
     Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?, names))
-}
-
-fn required(file: &Path) -> Result<String, HostError> {
-    files::read_text(file, PEM_OCTETS_MAX)?.ok_or_else(|| HostError::NoFile { file: file.to_owned() })
 }
 
 #[cfg(test)]
@@ -184,13 +185,16 @@ mod tests {
 
         let public = Authority::create("a public CA", SystemTime::now()).expect("a CA");
         let issued = public.issue(&["localhost"], SystemTime::now()).expect("a certificate");
-        let files = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
-        std::fs::write(&files[0], &issued.cert_chain_pem).expect("written");
+        let placed = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+        std::fs::write(&placed[0], &issued.cert_chain_pem).expect("written");
         let mut bought = own.clone();
-        [bought.tls.certificate_file, bought.tls.key_file] = files.clone().map(Some);
+        [bought.tls.certificate_file, bought.tls.key_file] = placed.clone().map(Some);
         Certificate::read(&bought, folder.path()).expect_err("there is no key file yet");
         assert!(is_shown(&certificate, &local).await, "the one before stays");
-        std::fs::write(&files[1], &issued.key_pem).expect("written");
+        files::write_atomically(&placed[1], issued.key_pem.as_bytes(), files::PUBLIC).expect("written");
+        let refused = Certificate::read(&bought, folder.path()).expect_err("others may read the key");
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        files::write_atomically(&placed[1], issued.key_pem.as_bytes(), files::SECRET).expect("written");
         certificate.show(Certificate::read(&bought, folder.path()).expect("a certificate"));
         assert!(is_shown(&certificate, &public).await);
         assert!(!is_shown(&certificate, &local).await);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Callers served at once; further ones wait.
 const CALLERS_MAX: usize = 32;
-/// How long a caller may take to ask.
+/// How long a caller may take to ask, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request.
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Request {
     /// What runs where: a [`web::Status`].
     Status,
-    /// Reads the configuration again.
+    /// Reads the configuration again: a list of what a person should know about it.
     Reload,
     /// Adds a user.
     UserAdd {
@@ -85,7 +85,8 @@ pub async fn ask(folder: &Path, request: &Request) -> io::Result<Option<Reply>> 
     Ok(Some(serde_json::from_str(&line)?))
 }
 
-/// Answers callers until shutdown is requested.
+/// Answers callers until shutdown is requested; what was asked before that is
+/// answered still.
 pub fn serve<F, A>(folder: &Path, shutdown: &net::Shutdown, answer: F) -> io::Result<()>
 where
     F: Fn(Request) -> A + Send + Sync + 'static,
@@ -106,10 +107,10 @@ where
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let answer = answer.clone();
-            tokio::spawn(async move {
+            let (answer, calling) = (answer.clone(), stop.clone());
+            stop.spawn(async move {
                 // A caller that hangs up early needs no answer.
-                let _ = exchange(stream, &*answer).await;
+                let _ = exchange(stream, &calling, &*answer).await;
                 drop(permit);
             });
         }
@@ -117,17 +118,20 @@ where
     Ok(())
 }
 
-async fn exchange<F, A>(mut stream: ControlStream, answer: &F) -> io::Result<()>
+async fn exchange<F, A>(mut stream: ControlStream, stop: &net::Shutdown, answer: &F) -> io::Result<()>
 where
     F: Fn(Request) -> A,
     A: Future<Output = Reply>,
 {
-    let line = tokio::time::timeout(PATIENCE, stream.receive()).await??;
+    let line = tokio::select! {
+        () = stop.requested() => return Ok(()),
+        line = tokio::time::timeout(PATIENCE, stream.receive()) => line??,
+    };
     let reply = match serde_json::from_str::<Request>(&line) {
         Ok(request) => answer(request).await,
         Err(error) => Err(format!("not understood: {error}")),
     };
-    stream.send(&serde_json::to_string(&reply)?).await
+    tokio::time::timeout(PATIENCE, stream.send(&serde_json::to_string(&reply)?)).await?
 }
 
 #[cfg(test)]
@@ -152,5 +156,34 @@ mod tests {
         assert_eq!(reply, Err("no".to_owned()));
         assert!(shutdown.finish(Duration::from_secs(10)).await);
         assert!(ask(folder.path(), &Request::Status).await.expect("asked").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stopped_host_answers_who_has_asked_and_is_held_by_nobody_who_has_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shutdown = net::Shutdown::new();
+        let host = Arc::new(tokio::sync::Semaphore::new(0));
+        let (asked, mut questions) = tokio::sync::mpsc::unbounded_channel();
+        let answering = host.clone();
+        serve(folder.path(), &shutdown, move |_| {
+            let (host, asked) = (answering.clone(), asked.clone());
+            async move {
+                let _ = asked.send(());
+                let _ = host.acquire().await;
+                Ok(serde_json::Value::Null)
+            }
+        })
+        .expect("served");
+        let silent = ControlStream::connect(&place(folder.path())).await.expect("connected");
+        let at = folder.path().to_owned();
+        let asking = tokio::spawn(async move { ask(&at, &Request::UserList).await });
+        questions.recv().await.expect("a question");
+        shutdown.request();
+        assert!(!shutdown.finish(Duration::from_millis(50)).await, "somebody waits for the answer");
+        host.add_permits(1);
+        assert!(shutdown.finish(PATIENCE).await);
+        assert_eq!(asking.await.expect("asked").expect("an answer"), Some(Ok(serde_json::Value::Null)));
+        assert_eq!(Arc::strong_count(&host), 1, "nobody holds what a stopped host was");
+        drop(silent);
     }
 }

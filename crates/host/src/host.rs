@@ -1,6 +1,5 @@
 //! A running host.
 
-use crate::mail::Mail;
 use crate::services::{Ground, Services};
 use crate::shared::Shared;
 use crate::{Configuration, HostError, control, requests};
@@ -34,8 +33,9 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
 }
 
-/// Takes what came of a reload: an error says why all stayed as it was.
-pub type ReloadOutcome = oneshot::Sender<Result<(), String>>;
+/// Takes what came of a reload: what a person should know about it, each in a
+/// line; or an error, which says why all stayed as it was.
+pub type ReloadOutcome = oneshot::Sender<Result<Vec<String>, String>>;
 
 /// Reloads that may be asked for at the same time; who comes later waits.
 const RELOADS_WAITING_MAX: usize = 4;
@@ -94,9 +94,9 @@ impl Host {
         &self.shared.services.mailboxes
     }
 
-    /// The host's mail queue, where it sends mail.
-    pub fn queue(&self) -> Option<&Queue> {
-        self.shared.services.mail().map(Mail::queue)
+    /// The host's mail queue.
+    pub fn queue(&self) -> &Queue {
+        &self.shared.services.queue
     }
 
     /// Resolves when somebody asked over the control socket to read the
@@ -113,23 +113,29 @@ impl Host {
     /// Takes another configuration without dropping a connection: addresses,
     /// bounds, zones, keys, users' rights and the certificate. Connections that
     /// are open go on as they began. Only `[storage]` waits for the next start.
+    /// Returns what a person should know, e.g. what was not taken over and why.
     ///
     /// # Errors
     /// When a zone, key, certificate or address is wrong or cannot be had; then
     /// all stays as it was.
-    pub async fn reload(&self, configuration: Configuration) -> Result<(), HostError> {
+    pub async fn reload(&self, configuration: Configuration) -> Result<Vec<String>, HostError> {
         let services = &self.shared.services;
         let configuration = configuration.within(services.folder());
         match services.prepare(&configuration).await {
             Ok(prepared) => {
-                services.carry_out(prepared).await;
+                let mut notes = services.carry_out(prepared).await;
                 let mut current = self.shared.configuration.lock().unwrap_or_else(PoisonError::into_inner);
                 if current.storage != configuration.storage {
-                    tracing::warn!("what changed in [storage] holds from the next start");
+                    notes.push("what changed in [storage] holds from the next start".to_owned());
                 }
-                *current = configuration;
+                // [storage] stays as it is, so that the next reload says so again.
+                let storage = std::mem::take(&mut current.storage);
+                *current = Configuration { storage, ..configuration };
                 self.shared.reporter.tell(HostEvent::Reloaded);
-                Ok(())
+                for note in &notes {
+                    tracing::warn!("{note}");
+                }
+                Ok(notes)
             }
             Err(error) => {
                 self.shared.reporter.tell(HostEvent::ReloadFailed { reason: error.to_string() });

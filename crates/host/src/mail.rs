@@ -3,11 +3,13 @@
 use crate::certificate::Certificate;
 use crate::services::{Ground, Services};
 use crate::{Configuration, HostError};
+use dns_server::resolver::Resolver;
 use mail_server::accounts::Accounts;
 use mail_server::authentication::{DkimKey, DkimSigner};
 use mail_server::directory::Directory;
 use mail_server::imap;
-use mail_server::queue::{self, Queue};
+use mail_server::mailbox::Mailboxes;
+use mail_server::queue::{self, Queue, Sending};
 use mail_server::smtp;
 use net::tls::{self, Certified};
 use std::net::SocketAddr;
@@ -18,11 +20,10 @@ use storage::files;
 /// The largest DKIM key file, in octets.
 const KEY_OCTETS_MAX: u64 = 64 * 1024;
 
-/// SMTP, the queue and IMAP.
+/// SMTP and IMAP.
 pub(crate) struct Mail {
     folder: PathBuf,
     certificate: Certificate,
-    queue: Queue,
     smtp: smtp::Server,
     imap: imap::Server,
 }
@@ -30,29 +31,16 @@ pub(crate) struct Mail {
 /// A configuration for which everything is ready.
 pub(crate) struct Prepared {
     certified: Certified,
-    queue: queue::Settings,
     smtp: smtp::Prepared,
     imap: imap::Prepared,
 }
 
 impl Mail {
-    /// Mail that does not listen yet; what the queue holds is sent from here on.
-    pub(crate) async fn new(configuration: &Configuration, services: &Services) -> Result<Self, HostError> {
-        let Services { resolver, accounts, mailboxes, .. } = services;
+    /// Mail that does not listen yet.
+    pub(crate) fn new(configuration: &Configuration, services: &Services) -> Result<Self, HostError> {
+        let Services { resolver, accounts, mailboxes, queue, .. } = services;
         let Ground { folder, network, reporter, shutdown, .. } = services.ground();
         let certificate = Certificate::of(configuration, folder)?;
-        let queue = Queue::start(
-            queue_settings(configuration, accounts),
-            queue::Parts {
-                network: network.clone(),
-                tls: tls::client_config_opportunistic()?,
-                resolver: Arc::new(resolver.clone()),
-                mailboxes: mailboxes.clone(),
-                reporter: reporter.clone(),
-                shutdown: shutdown.clone(),
-            },
-        )
-        .await?;
         let smtp = smtp::Server::new(smtp::Parts {
             network: network.clone(),
             tls: certificate.config.clone(),
@@ -71,7 +59,7 @@ impl Mail {
             reporter: reporter.clone(),
             shutdown: shutdown.clone(),
         });
-        Ok(Self { folder: folder.clone(), certificate, queue, smtp, imap })
+        Ok(Self { folder: folder.clone(), certificate, smtp, imap })
     }
 
     /// Opens and reads what the configuration needs.
@@ -83,16 +71,14 @@ impl Mail {
         configuration: &Configuration,
         accounts: &Accounts,
     ) -> Result<Prepared, HostError> {
-        let queue = queue_settings(configuration, accounts);
         let smtp = self.smtp.prepare(smtp::Settings {
             config: configuration.smtp.clone(),
-            hostname: queue.hostname.clone(),
-            directory: queue.directory.clone(),
+            hostname: hostname(configuration),
+            directory: directory(configuration, accounts),
             signer: signer(configuration)?,
         })?;
         Ok(Prepared {
             certified: Certificate::read(configuration, &self.folder)?,
-            queue,
             smtp,
             imap: self.imap.prepare(configuration.imap.clone())?,
         })
@@ -101,7 +87,6 @@ impl Mail {
     /// Works by the new configuration from here on; sessions under way go on.
     pub(crate) fn carry_out(&self, prepared: Prepared) {
         self.certificate.show(prepared.certified);
-        self.queue.configure(prepared.queue);
         self.smtp.carry_out(prepared.smtp);
         self.imap.carry_out(prepared.imap);
     }
@@ -119,10 +104,6 @@ impl Mail {
         Ok(())
     }
 
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
-    }
-
     /// What listens where.
     pub(crate) fn listening(&self) -> Vec<(&'static str, SocketAddr)> {
         let smtp = self.smtp.addresses().into_iter().map(|(face, address)| (face.service(), address));
@@ -131,20 +112,49 @@ impl Mail {
     }
 }
 
-fn queue_settings(configuration: &Configuration, accounts: &Accounts) -> queue::Settings {
-    let hostname = configuration.smtp.hostname.clone();
+/// The queue, which every host has: what waits in it is sent even when the
+/// configuration takes no mail any more.
+pub(crate) async fn queue(
+    configuration: &Configuration,
+    ground: &Ground,
+    resolver: &Resolver,
+    accounts: &Accounts,
+    mailboxes: &Mailboxes,
+) -> Result<(Queue, Sending), HostError> {
+    let parts = queue::Parts {
+        network: ground.network.clone(),
+        tls: tls::client_config_opportunistic()?,
+        resolver: Arc::new(resolver.clone()),
+        mailboxes: mailboxes.clone(),
+        reporter: ground.reporter.clone(),
+        shutdown: ground.shutdown.clone(),
+    };
+    Ok(Queue::open(queue_settings(configuration, accounts), parts).await?)
+}
+
+pub(crate) fn queue_settings(configuration: &Configuration, accounts: &Accounts) -> queue::Settings {
     queue::Settings {
         config: configuration.queue.clone(),
-        hostname: hostname.unwrap_or_else(|| format!("mail.{}", configuration.domain)),
-        directory: Directory::new(&configuration.mail_domains(), accounts.clone()),
+        hostname: hostname(configuration),
+        directory: directory(configuration, accounts),
     }
+}
+
+/// What this host calls itself.
+fn hostname(configuration: &Configuration) -> String {
+    let configured = configuration.smtp.hostname.clone();
+    configured.unwrap_or_else(|| format!("mail.{}", configuration.domain))
+}
+
+fn directory(configuration: &Configuration, accounts: &Accounts) -> Directory {
+    Directory::new(&configuration.mail_domains(), accounts.clone())
 }
 
 /// Signs with the keys that the configuration names.
 fn signer(configuration: &Configuration) -> Result<DkimSigner, HostError> {
     let mut keys = Vec::new();
     for key in &configuration.smtp.dkim {
-        let private_pem = files::read_text(&key.key_file, KEY_OCTETS_MAX)?
+        let private_pem = files::read_secret(&key.key_file, KEY_OCTETS_MAX)?
             .ok_or_else(|| HostError::NoFile { file: key.key_file.clone() })?;
         let (domain, selector) = (configuration.domain.clone(), key.selector.clone());
         keys.push(DkimKey { domain, selector, private_pem });

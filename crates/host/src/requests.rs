@@ -20,10 +20,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Reply {
         Request::Status => serde_json::to_value(shared.status()).map_err(|error| HostError::Io(error.into())),
         Request::Reload => reload(&shared).await,
         Request::QueueList | Request::QueueRetry { .. } | Request::QueueRemove { .. } => {
-            match shared.services.mail() {
-                Some(mail) => about_queue(mail.queue(), request).await,
-                None => Err(HostError::Refused("this host sends no mail".to_owned())),
-            }
+            about_queue(&shared.services.queue, request).await
         }
         Request::UserAdd { .. }
         | Request::UserPassword { .. }
@@ -74,11 +71,19 @@ async fn about_users(accounts: &Accounts, domains: &[String], request: Request) 
 async fn reload(shared: &Shared) -> Result<Value, HostError> {
     let unanswered = || HostError::Refused("this host is not reloaded from here".to_owned());
     let (told, outcome) = oneshot::channel();
-    shared.reload_wanted.send(told).await.map_err(|_| unanswered())?;
-    match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
-        Ok(Ok(Ok(()))) => Ok(Value::Null),
-        Ok(Ok(Err(reason))) => Err(HostError::Refused(reason)),
-        Ok(Err(_)) | Err(_) => Err(unanswered()),
+    let reloaded = async {
+        shared.reload_wanted.send(told).await.map_err(|_| unanswered())?;
+        outcome.await.map_err(|_| unanswered())?.map_err(HostError::Refused)
+    };
+    tokio::select! {
+        biased;
+        reloaded = tokio::time::timeout(RELOAD_PATIENCE, reloaded) => {
+            Ok(json!(reloaded.map_err(|_| unanswered())??))
+        }
+        // Whoever reloads does so no more.
+        () = shared.services.ground().shutdown.requested() => {
+            Err(HostError::Refused("this host is stopping".to_owned()))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use event::Reporter;
 use event::metrics::Metrics;
 use mail_server::accounts::Accounts;
 use mail_server::mailbox::Mailboxes;
+use mail_server::queue::{self, Queue};
 use net::{Network, Shutdown};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) resolver: Resolver,
     pub(crate) accounts: Accounts,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) queue: Queue,
     /// From the first configuration that wants any of it.
     mail: OnceLock<Mail>,
     pages: web::Server,
@@ -42,6 +44,7 @@ pub(crate) struct Services {
 pub(crate) struct Prepared {
     dns: authoritative::Prepared,
     resolver: resolver::Prepared,
+    queue: queue::Settings,
     mail: Option<(Option<Mail>, mail::Prepared)>,
     pages: web::Prepared,
     accounts: mail_server::accounts::Config,
@@ -70,13 +73,16 @@ impl Services {
         let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage.clone());
         let accounts = Accounts::new(configuration.accounts.clone(), mailboxes.clone());
         let pages = web::Server::new(network.clone(), status, metrics, shutdown.clone());
-        let services = Self { dns, resolver, accounts, mailboxes, mail: OnceLock::new(), pages, ground };
+        let (queue, sending) = mail::queue(configuration, &ground, &resolver, &accounts, &mailboxes).await?;
+        let services =
+            Self { dns, resolver, accounts, mailboxes, queue, mail: OnceLock::new(), pages, ground };
         let pages = services.pages.prepare(&configuration.http)?;
-        if let Some((Some(mail), prepared)) = services.prepare_mail(configuration).await? {
+        if let Some((Some(mail), prepared)) = services.prepare_mail(configuration)? {
             mail.carry_out(prepared);
             let _ = services.mail.set(mail);
         }
         services.pages.carry_out(pages);
+        sending.start();
         Ok(services)
     }
 
@@ -88,15 +94,16 @@ impl Services {
         Ok(Prepared {
             dns: self.dns.prepare(&configuration.dns).await?,
             resolver: self.resolver.prepare(&configuration.resolver)?,
-            mail: self.prepare_mail(configuration).await?,
+            queue: mail::queue_settings(configuration, &self.accounts),
+            mail: self.prepare_mail(configuration)?,
             pages: self.pages.prepare(&configuration.http)?,
             accounts: configuration.accounts.clone(),
             mailboxes: configuration.mailboxes.clone(),
         })
     }
 
-    /// Mail, where it runs or shall run; it is started when it is wanted first.
-    async fn prepare_mail(
+    /// Mail, where it runs or shall run; it is made when it is wanted first.
+    fn prepare_mail(
         &self,
         configuration: &Configuration,
     ) -> Result<Option<(Option<Mail>, mail::Prepared)>, HostError> {
@@ -107,28 +114,30 @@ impl Services {
         if endpoints.next().or(configuration.imap.endpoints().map(|(_, address)| address).next()).is_none() {
             return Ok(None);
         }
-        let mail = Mail::new(configuration, self).await?;
+        let mail = Mail::new(configuration, self)?;
         let prepared = mail.prepare(configuration, &self.accounts)?;
         Ok(Some((Some(mail), prepared)))
     }
 
-    /// Works by the new configuration from here on.
-    pub(crate) async fn carry_out(&self, prepared: Prepared) {
+    /// Works by the new configuration from here on. Returns what a person should
+    /// know.
+    pub(crate) async fn carry_out(&self, prepared: Prepared) -> Vec<String> {
         self.accounts.configure(prepared.accounts);
         self.mailboxes.configure(prepared.mailboxes);
-        self.dns.carry_out(prepared.dns).await;
+        let notes = self.dns.carry_out(prepared.dns).await;
         self.resolver.carry_out(prepared.resolver).await;
+        self.queue.configure(prepared.queue);
         if let Some((new, prepared)) = prepared.mail {
             let mail = match new {
-                Some(new) => self.mail.get_or_init(|| new),
-                None => match self.mail.get() {
-                    Some(mail) => mail,
-                    None => return,
-                },
+                Some(new) => Some(self.mail.get_or_init(|| new)),
+                None => self.mail.get(),
             };
-            mail.carry_out(prepared);
+            if let Some(mail) = mail {
+                mail.carry_out(prepared);
+            }
         }
         self.pages.carry_out(prepared.pages);
+        notes
     }
 
     pub(crate) fn mail(&self) -> Option<&Mail> {

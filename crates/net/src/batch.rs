@@ -1,4 +1,4 @@
-//! UDP for the hot path: one blocking socket for each thread, up to 64
+//! UDP for the hot path: one socket for each thread, which waits on it, up to 64
 //! datagrams in one system call, replies written in place.
 //!
 //! Nothing is allocated and nothing is copied for a datagram: recvmmsg fills
@@ -36,17 +36,19 @@
 mod late;
 mod layered;
 
+use crate::held::{self, Held};
 use crate::layer::Layers;
 use crate::message::{self, CONTROL_OCTETS, Control};
 pub use late::LateReplies;
 use layered::Layered;
-use libc::{c_int, c_uint, iovec, mmsghdr, sockaddr_storage, socklen_t};
+use libc::{c_uint, iovec, mmsghdr, sockaddr_storage, socklen_t};
 use socket2::SockRef;
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Buffers start this far apart beyond their size, so that they do not all
 /// compete for the same lines of the processor's cache.
@@ -93,6 +95,8 @@ impl BatchOptions {
 #[derive(Debug)]
 pub struct DatagramBatch {
     socket: UdpSocket,
+    held: Option<Arc<Held>>,
+    patience: Duration,
     bound: SocketAddr,
     /// Whether the system says with each datagram where it was sent to.
     tells_destination: bool,
@@ -190,22 +194,28 @@ impl Reply<'_> {
 }
 
 impl DatagramBatch {
-    pub(crate) fn new(socket: UdpSocket, options: &BatchOptions, layers: Layers) -> io::Result<Self> {
-        socket.set_nonblocking(false)?;
+    pub(crate) fn new(
+        socket: UdpSocket,
+        held: Option<Arc<Held>>,
+        options: &BatchOptions,
+        layers: Layers,
+    ) -> io::Result<Self> {
+        // Whoever shares the socket may be a task, which must not block.
+        socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let tells_destination = bound.ip().is_unspecified();
         if tells_destination {
             message::enable_destination(socket.as_fd(), bound.is_ipv4())?;
         }
         SockRef::from(&socket).set_recv_buffer_size(options.receive_buffer_octets)?;
-        // Zero would mean to wait for ever.
         let patience = options.patience.max(Duration::from_millis(1));
-        socket.set_read_timeout(Some(patience))?;
         let n = options.datagrams_max.clamp(1, 1_024);
         let no_part = iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         let no_header = mmsghdr { msg_hdr: message::empty_header(), msg_len: 0 };
         Ok(Self {
             socket,
+            held,
+            patience,
             bound,
             tells_destination,
             count: 0,
@@ -217,7 +227,7 @@ impl DatagramBatch {
             controls: vec![Control::EMPTY; n].into(),
             parts: vec![no_part; n].into(),
             headers: vec![no_header; n].into(),
-            layered: (!layers.is_empty()).then(|| Layered::new(layers, patience)),
+            layered: (!layers.is_empty()).then(|| Layered::new(layers)),
         })
     }
 
@@ -230,13 +240,55 @@ impl DatagramBatch {
     /// are there, at most `datagrams_max`. Forgets those of the last call.
     /// Returns how many came: 0 when none did for a while.
     pub fn receive(&mut self) -> io::Result<usize> {
+        match self.receive_now()? {
+            0 => {
+                self.wait()?;
+                self.receive_now()
+            }
+            count => Ok(count),
+        }
+    }
+
+    /// Takes the datagrams that are there, at most `datagrams_max`. Forgets those
+    /// of the last call. Returns how many there were.
+    pub fn receive_now(&mut self) -> io::Result<usize> {
         self.replies.lengths[..self.count].fill(0);
         self.count = 0;
         if self.layered.is_some() {
             return self.receive_layered();
         }
-        self.count = self.receive_wire(libc::MSG_WAITFORONE)?;
+        self.count = self.receive_wire()?;
         Ok(self.count)
+    }
+
+    /// Waits until a datagram is there, at most `patience`.
+    pub fn wait(&self) -> io::Result<()> {
+        let patience = match &self.layered {
+            Some(layered) => layered.wait(Instant::now()).min(self.patience),
+            None => self.patience,
+        };
+        self.poll(libc::POLLIN, patience)
+    }
+
+    /// From here on the system gives it nothing more than what waits already;
+    /// replies still leave. False, and all stays, where another service has taken
+    /// the socket over: what waits is theirs.
+    pub fn retire(&mut self) -> io::Result<bool> {
+        if held::is_shared(self.held.as_ref()) {
+            return Ok(false);
+        }
+        if let Some(held) = &self.held {
+            held.retire();
+        }
+        // Connected, it hears nobody but its peer, and those that share its address
+        // get what it would have got: nothing is lost between a last look and the
+        // close. Where it is bound to all addresses it hears itself on one of them.
+        let mut peer = self.bound;
+        if peer.ip().is_unspecified() {
+            peer.set_ip(if peer.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        self.socket.connect(peer)?;
+        Ok(true)
     }
 
     /// How many datagrams the last [`DatagramBatch::receive`] brought.
@@ -325,8 +377,8 @@ impl DatagramBatch {
         self.send_wire(ready)
     }
 
-    /// One recvmmsg; 0 when nothing came in time.
-    fn receive_wire(&mut self, flags: c_int) -> io::Result<usize> {
+    /// One recvmmsg; 0 when nothing is there.
+    fn receive_wire(&mut self) -> io::Result<usize> {
         let n = self.headers.len();
         for index in 0..n {
             let start = index * self.incoming.stride;
@@ -348,7 +400,7 @@ impl DatagramBatch {
         // valid for the length beside them; nothing else touches them until the
         // call returns.
         let count = unsafe {
-            libc::recvmmsg(socket, self.headers.as_mut_ptr(), n as c_uint, flags as _, std::ptr::null_mut())
+            libc::recvmmsg(socket, self.headers.as_mut_ptr(), n as c_uint, 0, std::ptr::null_mut())
         };
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
@@ -369,9 +421,22 @@ impl DatagramBatch {
         Ok(count)
     }
 
+    /// Waits until the socket can be read or written, at most `patience`.
+    fn poll(&self, events: libc::c_short, patience: Duration) -> io::Result<()> {
+        let mut poll = libc::pollfd { fd: self.socket.as_raw_fd(), events, revents: 0 };
+        let milliseconds = i32::try_from(patience.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX);
+        // SAFETY: one pollfd, valid until the call returns.
+        let result = unsafe { libc::poll(&raw mut poll, 1, milliseconds) };
+        if result >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
+    }
+
     /// Sends the first `ready` headers.
     fn send_wire(&mut self, ready: usize) -> io::Result<usize> {
-        let (mut next, mut sent) = (0, 0);
+        let (mut next, mut sent, mut waited_for) = (0, 0, None);
         while next < ready {
             let rest = &mut self.headers[next..ready];
             // SAFETY: each of these headers was just filled with pointers that
@@ -388,6 +453,11 @@ impl DatagramBatch {
             let error = io::Error::last_os_error();
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
+                // The system has no room: each datagram may wait for it once.
+                Some(libc::EAGAIN) if waited_for != Some(next) => {
+                    waited_for = Some(next);
+                    self.poll(libc::POLLOUT, self.patience)?;
+                }
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) => return Err(error),
                 // The error is the first datagram's: the others can still go.
                 _ => next += 1,

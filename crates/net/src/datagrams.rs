@@ -2,6 +2,7 @@
 //! stands beside it.
 
 use crate::delay::DelayQueue;
+use crate::held::{self, Held};
 use crate::layer::Layers;
 use crate::message::{self, Taken};
 use crate::{Direction, Passing};
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub struct Datagrams {
     udp: Arc<UdpSocket>,
+    held: Option<Arc<Held>>,
     /// Where it is bound.
     local: SocketAddr,
     layers: Layers,
@@ -52,7 +54,11 @@ struct Parcel {
 }
 
 impl Datagrams {
-    pub(crate) fn new(socket: std::net::UdpSocket, layers: Layers) -> io::Result<Self> {
+    pub(crate) fn new(
+        socket: std::net::UdpSocket,
+        held: Option<Arc<Held>>,
+        layers: Layers,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let local = socket.local_addr()?;
         if local.ip().is_unspecified() {
@@ -60,6 +66,7 @@ impl Datagrams {
         }
         Ok(Self {
             udp: Arc::new(UdpSocket::from_std(socket)?),
+            held,
             local,
             layers,
             incoming: Mutex::default(),
@@ -151,16 +158,39 @@ impl Datagrams {
         }
     }
 
+    /// A datagram that waits already, for whoever listens no more: `None` when
+    /// none does, or when another service has taken the socket over, whose they
+    /// are.
+    pub fn receive_waiting(&self, buffer: &mut [u8]) -> Option<Received> {
+        loop {
+            if held::is_shared(self.held.as_ref()) {
+                return None;
+            }
+            // Asked of the system: the runtime may not know yet that one is there.
+            let received = self.received(message::receive(self.udp.as_fd(), buffer).ok()?);
+            let octets = buffer.get(..received.octets).unwrap_or_default();
+            let (from, to) = (received.peer, received.local);
+            let direction = Direction::Incoming;
+            if self.layers.pass(Passing { at: Instant::now(), direction, from, to, octets }).is_some() {
+                return Some(received);
+            }
+        }
+    }
+
     async fn take(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let taken: Taken = self
             .udp
             .async_io(Interest::READABLE | Interest::ERROR, || message::receive(self.udp.as_fd(), buffer))
             .await?;
+        Ok(self.received(taken))
+    }
+
+    fn received(&self, taken: Taken) -> Received {
         let local = match taken.destination {
             Some(ip) => SocketAddr::new(ip, self.local.port()),
             None => self.local,
         };
-        Ok(Received { octets: taken.octets, peer: taken.peer, local, truncated: taken.truncated })
+        Received { octets: taken.octets, peer: taken.peer, local, truncated: taken.truncated }
     }
 
     async fn send_through(&self, datagram: &[u8], from: SocketAddr, to: SocketAddr) -> io::Result<usize> {

@@ -2,8 +2,9 @@
 //! connections go on.
 //!
 //! A reload first plans: it opens what is wanted and not open yet, which may
-//! fail. Only when all services of a host have planned it carries the plans out,
-//! which cannot fail.
+//! fail, or shares it with another service of the host that gives it up
+//! ([`Network::taking_over`]). Only when all services of a host have planned it
+//! carries the plans out, which cannot fail.
 
 use crate::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
 use std::net::SocketAddr;
@@ -122,7 +123,8 @@ impl<K: Copy + PartialEq> Listeners<K> {
         Self { network, shutdown, name, bounds: ListenBounds::new(1, 1), doors: Mutex::new(Doors::none()) }
     }
 
-    /// Opens what is wanted and not open yet.
+    /// Opens what is wanted and not open yet, or takes it over from another
+    /// service of this host that has it until now.
     ///
     /// # Errors
     /// When one of `wanted` cannot be listened on; then nothing has changed.
@@ -133,7 +135,7 @@ impl<K: Copy + PartialEq> Listeners<K> {
         self.lock().plan(wanted, &self.shutdown, |kind, address| {
             let failed = |source| ListenError { service: (self.name)(kind), address, source };
             let options = ListenOptions { address, bounds: self.bounds.clone() };
-            let listener = self.network.listen(&options).map_err(failed)?;
+            let listener = self.network.taking_over().listen(&options).map_err(failed)?;
             let local = listener.local_addr().map_err(failed)?;
             Ok((listener, local))
         })

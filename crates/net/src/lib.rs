@@ -25,6 +25,7 @@ mod control;
 mod datagrams;
 mod delay;
 mod doors;
+mod held;
 mod impairment;
 mod inherited;
 mod layer;

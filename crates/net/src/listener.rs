@@ -1,15 +1,18 @@
 //! Accepts TCP connections within its bounds.
 
+use crate::held::{self, Held, HeldHere};
 use crate::layer::Layers;
+use crate::network::BACKLOG_MAX;
 use crate::{Ends, Role, Shutdown, Stream};
 use event::{Reporter, SocketEvent};
+use socket2::SockRef;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 /// Rest after the system ran out of descriptors or memory, so that connections
@@ -34,7 +37,7 @@ impl ListenOptions {
 
 /// A service cannot listen where it shall.
 #[derive(Debug, thiserror::Error)]
-#[error("{service} cannot listen on {address}: {source}; choose another address or stop what listens there")]
+#[error("{service} cannot listen on {address}: {source}{}", remedy(source))]
 pub struct ListenError {
     /// The service.
     pub service: &'static str,
@@ -42,6 +45,14 @@ pub struct ListenError {
     pub address: SocketAddr,
     /// Why.
     pub source: io::Error,
+}
+
+/// What to do, where the error does not say so itself.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.get_ref() {
+        Some(inner) if inner.is::<HeldHere>() => "",
+        _ => "; choose another address or stop what listens there",
+    }
 }
 
 /// How many connections each listener of a service lets in. Clones speak of the
@@ -80,6 +91,13 @@ impl ListenBounds {
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
+    held: Option<Arc<Held>>,
+    gate: Gate,
+}
+
+/// Whom a listener lets in.
+#[derive(Debug)]
+struct Gate {
     bounds: ListenBounds,
     crowd: Arc<Crowd>,
     reporter: Reporter,
@@ -87,8 +105,15 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(tcp: TcpListener, options: &ListenOptions, reporter: Reporter, layers: Layers) -> Self {
-        Self { tcp, bounds: options.bounds.clone(), crowd: Arc::default(), reporter, layers }
+    pub(crate) fn new(
+        tcp: TcpListener,
+        held: Option<Arc<Held>>,
+        options: &ListenOptions,
+        reporter: Reporter,
+        layers: Layers,
+    ) -> Self {
+        let gate = Gate { bounds: options.bounds.clone(), crowd: Arc::default(), reporter, layers };
+        Self { tcp, held, gate }
     }
 
     /// Where it listens.
@@ -98,7 +123,7 @@ impl Listener {
 
     /// How many connections are open now.
     pub fn connections(&self) -> usize {
-        self.crowd.lock().by_address.values().sum()
+        self.gate.crowd.lock().by_address.values().sum()
     }
 
     /// The next connection; waits while `connections_max` are open. A place is
@@ -108,7 +133,7 @@ impl Listener {
     /// machine that is out of descriptors for a while; an error here means that
     /// listening is over. May be dropped while it waits.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let place = self.place().await;
+        let mut place = self.gate.place().await;
         loop {
             let (tcp, peer) = match self.tcp.accept().await {
                 Ok(accepted) => accepted,
@@ -117,24 +142,22 @@ impl Listener {
                     continue;
                 }
             };
-            let per_address_max = self.bounds.0.connections_per_address_max.load(Ordering::Relaxed);
-            let Some(neighbour) = self.crowd.enter(peer.ip(), per_address_max) else {
-                self.reporter.tell(SocketEvent::LimitReached { peer, limit: "connections_per_address_max" });
-                continue;
+            place = match self.gate.admit(tcp, peer, place) {
+                Ok(stream) => return Ok(stream),
+                Err(place) => place,
             };
-            // The peer may be gone again already; that is no error of ours.
-            let Ok(local) = tcp.local_addr() else { continue };
-            let ends = Ends { local, peer, role: Role::Server };
-            let guest = Guest { _neighbour: neighbour, _place: place };
-            return Ok(Stream::new(tcp, ends, &self.layers, Some(guest)));
         }
     }
 
-    /// Hands every connection to `take` until `closing` is requested.
+    /// Hands every connection to `take` until `closing` is requested. Then, unless
+    /// another service has taken the socket over, those that wait already, which
+    /// their clients believe to be open; further ones are refused.
     pub async fn each(self, closing: Shutdown, mut take: impl FnMut(Stream)) {
         loop {
             let accepted = tokio::select! {
-                () = closing.requested() => return,
+                // First, so that nothing is taken from who has taken over.
+                biased;
+                () = closing.requested() => break,
                 accepted = self.accept() => accepted,
             };
             match accepted {
@@ -146,8 +169,35 @@ impl Listener {
                 }
             }
         }
+        if held::is_shared(self.held.as_ref()) {
+            return;
+        }
+        let Self { tcp, held, gate } = self;
+        let waiting = backlog(&tcp);
+        drop((tcp, held));
+        for (tcp, peer) in waiting {
+            let place = gate.place().await;
+            if let Ok(stream) = gate.admit(tcp, peer, place) {
+                take(stream);
+            }
+        }
     }
+}
 
+/// The connections that wait, at most as many as the system keeps.
+fn backlog(listener: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let accept = |_| {
+        // Asked of the system: the runtime may not know yet that one is there.
+        let accepted = SockRef::from(listener).accept().ok();
+        accepted.map(|(socket, peer)| {
+            socket.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(socket.into()).ok()?, peer.as_socket()?))
+        })
+    };
+    (0..BACKLOG_MAX).map_while(accept).flatten().collect()
+}
+
+impl Gate {
     /// Waits until fewer than `connections_max` are open.
     async fn place(&self) -> Place {
         loop {
@@ -162,6 +212,20 @@ impl Listener {
                 () = changed => {}
             }
         }
+    }
+
+    /// Lets a connection in; gives the place back when it may not come in.
+    fn admit(&self, tcp: TcpStream, peer: SocketAddr, place: Place) -> Result<Stream, Place> {
+        let per_address_max = self.bounds.0.connections_per_address_max.load(Ordering::Relaxed);
+        let Some(neighbour) = self.crowd.enter(peer.ip(), per_address_max) else {
+            self.reporter.tell(SocketEvent::LimitReached { peer, limit: "connections_per_address_max" });
+            return Err(place);
+        };
+        // The peer may be gone again already; that is no error of ours.
+        let Ok(local) = tcp.local_addr() else { return Err(place) };
+        let ends = Ends { local, peer, role: Role::Server };
+        let guest = Guest { _neighbour: neighbour, _place: place };
+        Ok(Stream::new(tcp, ends, &self.layers, Some(guest)))
     }
 }
 

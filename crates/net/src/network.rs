@@ -2,6 +2,7 @@
 //! its sockets and the wire.
 
 use crate::batch::{BatchOptions, DatagramBatch};
+use crate::held::{Held, HeldSockets};
 use crate::layer::{Layer, Layers};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, Trains, within};
 use event::{Reporter, SocketEvent};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 /// Connections the system keeps ready for [`Listener::accept`].
-const BACKLOG_MAX: i32 = 1024;
+pub(crate) const BACKLOG_MAX: i32 = 1024;
 
 /// Opens every socket of one host. Cheap to clone.
 ///
@@ -24,7 +25,8 @@ pub struct Network {
     source: Option<IpAddr>,
     reporter: Reporter,
     layers: Layers,
-    inherited: Inherited,
+    held: HeldSockets,
+    takes_over: bool,
 }
 
 impl Default for Network {
@@ -33,7 +35,8 @@ impl Default for Network {
             source: None,
             reporter: Reporter::silent(),
             layers: Layers::default(),
-            inherited: Inherited::default(),
+            held: HeldSockets::default(),
+            takes_over: false,
         }
     }
 }
@@ -60,9 +63,21 @@ impl Network {
         Self { layers: self.layers.with(Arc::new(layer)), ..self }
     }
 
-    /// Takes sockets that were handed over before it opens any of its own.
+    /// Uses the sockets that were handed over to this process before it opens any
+    /// of its own.
     pub fn inheriting(self, inherited: Inherited) -> Self {
-        Self { inherited, ..self }
+        self.held.keep(inherited);
+        self
+    }
+
+    /// The same, for a plan of what shall be open: where this host listens on an
+    /// address already, whoever asks for it shares the socket, since its owner
+    /// stops when the plan is carried out. That no two services want one address is
+    /// for the configuration to check. An address that the system chose is not
+    /// shared.
+    #[must_use]
+    pub fn taking_over(&self) -> Self {
+        Self { takes_over: true, ..self.clone() }
     }
 
     /// The address outgoing connections leave from, where one is set.
@@ -72,17 +87,15 @@ impl Network {
 
     /// Listens for TCP connections.
     pub fn listen(&self, options: &ListenOptions) -> io::Result<Listener> {
-        if let Some(listener) = self.inherited.take_listener(options.address) {
-            return self.adopt_listener(listener, options);
-        }
-        let socket = Socket::new(Domain::for_address(options.address), Type::STREAM, Some(Protocol::TCP))?;
-        if options.address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.bind(&options.address.into())?;
-        socket.listen(BACKLOG_MAX)?;
-        self.adopt_listener(socket.into(), options)
+        let address = options.address;
+        let held = if let Some(held) = self.held.at(Type::STREAM, address, !self.takes_over).pop() {
+            held
+        } else {
+            let bound = bind_listener(address);
+            let explain = |error| self.held.explain(Type::STREAM, address, error);
+            self.held.add(Type::STREAM, address, bound.map_err(explain)?)?
+        };
+        self.listener(held.duplicate()?.into(), Some(held), options)
     }
 
     /// Takes over a listening socket that somebody else opened, such as
@@ -92,9 +105,18 @@ impl Network {
         listener: std::net::TcpListener,
         options: &ListenOptions,
     ) -> io::Result<Listener> {
+        self.listener(listener, None, options)
+    }
+
+    fn listener(
+        &self,
+        listener: std::net::TcpListener,
+        held: Option<Arc<Held>>,
+        options: &ListenOptions,
+    ) -> io::Result<Listener> {
         listener.set_nonblocking(true)?;
         let tcp = tokio::net::TcpListener::from_std(listener)?;
-        Ok(Listener::new(tcp, options, self.reporter.clone(), self.layers.clone()))
+        Ok(Listener::new(tcp, held, options, self.reporter.clone(), self.layers.clone()))
     }
 
     /// Tells that `service` listens on `address`.
@@ -120,10 +142,20 @@ impl Network {
     /// A datagram socket bound to `address`; port 0 lets the system choose one
     /// at random.
     pub fn datagrams(&self, address: SocketAddr) -> io::Result<Datagrams> {
-        if let Some(socket) = self.inherited.take_datagrams(address) {
-            return self.adopt_datagrams(socket);
+        if address.port() == 0 {
+            return self.adopt_datagrams(bind_datagrams(address, false)?.into());
         }
-        self.adopt_datagrams(bind_datagrams(address, false)?.into())
+        let held = match self.held.at(Type::DGRAM, address, !self.takes_over).into_iter().next() {
+            Some(held) => held,
+            None => self.bind_held(address, false)?,
+        };
+        Datagrams::new(held.duplicate()?.into(), Some(held), self.layers.clone())
+    }
+
+    fn bind_held(&self, address: SocketAddr, shared: bool) -> io::Result<Arc<Held>> {
+        let bound = bind_datagrams(address, shared);
+        let explain = |error| self.held.explain(Type::DGRAM, address, error);
+        self.held.add(Type::DGRAM, address, bound.map_err(explain)?)
     }
 
     /// A datagram socket on a random port of this host, to ask `to`.
@@ -148,7 +180,7 @@ impl Network {
 
     /// Takes over a bound datagram socket that somebody else opened.
     pub fn adopt_datagrams(&self, socket: std::net::UdpSocket) -> io::Result<Datagrams> {
-        Datagrams::new(socket, self.layers.clone())
+        Datagrams::new(socket, None, self.layers.clone())
     }
 
     /// A datagram socket for bulk bound to `address`, for which the system keeps
@@ -166,21 +198,29 @@ impl Network {
     /// address (SO_REUSEPORT), one for each thread; with port 0 all get the
     /// same one.
     pub fn datagram_batches(&self, options: &BatchOptions) -> io::Result<Vec<DatagramBatch>> {
+        let count = options.sockets.max(1);
         let mut address = options.address;
-        let mut batches = Vec::with_capacity(options.sockets);
-        if let Some(socket) = self.inherited.take_datagrams(address) {
-            // One socket was handed over: the threads share it.
-            for _ in 0..options.sockets.max(1) {
-                batches.push(self.adopt_datagram_batch(socket.try_clone()?, options)?);
+        let mut sockets = self.held.at(Type::DGRAM, address, !self.takes_over);
+        sockets.truncate(count);
+        let there = sockets.len();
+        while let missing = count - sockets.len()
+            && missing > 0
+        {
+            match self.bind_held(address, true) {
+                Ok(held) => {
+                    address = held.local_addr()?;
+                    sockets.push(held);
+                }
+                // One that was bound to be alone, or by somebody with more rights:
+                // the threads share it.
+                Err(_) if there > 0 => sockets.push(sockets[(count - missing) % there].clone()),
+                Err(error) => return Err(error),
             }
-            return Ok(batches);
         }
-        for _ in 0..options.sockets.max(1) {
-            let socket = bind_datagrams(address, true)?;
-            address = socket.local_addr()?.as_socket().unwrap_or(address);
-            batches.push(self.adopt_datagram_batch(socket.into(), options)?);
-        }
-        Ok(batches)
+        let batch = |held: Arc<Held>| {
+            DatagramBatch::new(held.duplicate()?.into(), Some(held), options, self.layers.clone())
+        };
+        sockets.into_iter().map(batch).collect()
     }
 
     /// Takes over a bound datagram socket that somebody else opened, for the
@@ -190,7 +230,7 @@ impl Network {
         socket: std::net::UdpSocket,
         options: &BatchOptions,
     ) -> io::Result<DatagramBatch> {
-        DatagramBatch::new(socket, options, self.layers.clone())
+        DatagramBatch::new(socket, None, options, self.layers.clone())
     }
 
     fn source_towards(&self, to: SocketAddr) -> Option<IpAddr> {
@@ -202,6 +242,17 @@ impl Network {
 /// commands a person types; services ask `dns::Resolve`.
 pub async fn system_addresses(target: &str) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host(target).await?.collect())
+}
+
+fn bind_listener(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG_MAX)?;
+    Ok(socket)
 }
 
 fn bind_datagrams(address: SocketAddr, shared: bool) -> io::Result<Socket> {

@@ -5,11 +5,11 @@
 use crate::StorageError;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The mode of secrets: the owner only.
+/// The mode of secrets: the owner only; see [`read_secret`].
 pub const SECRET: u32 = 0o600;
 
 /// The mode of what everybody may read.
@@ -74,6 +74,28 @@ pub fn read_text(path: &Path, octets_max: u64) -> Result<Option<String>, Storage
         .map_err(|_| StorageError::failed(path.display(), "it is not UTF-8 text"))
 }
 
+/// The text of a secret's file, as [`read_text`]; refused if others may read or
+/// change it. A file that belongs to root may be read by its group: so systemd
+/// hands over credentials (mode 0440), and nobody but root can have made it so.
+pub fn read_secret(path: &Path, octets_max: u64) -> Result<Option<String>, StorageError> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, error)),
+    };
+    if metadata.is_file() && is_open_to_others(metadata.mode(), metadata.uid()) {
+        let remedy = format!("others may read or change this secret; `chmod 600 {}`", path.display());
+        return Err(StorageError::failed(path.display(), remedy));
+    }
+    read_text(path, octets_max)
+}
+
+/// Whether the permission bits of a file let in more than a secret may.
+fn is_open_to_others(mode: u32, owner: u32) -> bool {
+    let allowed = if owner == 0 { 0o750 } else { 0o700 };
+    mode & 0o777 & !allowed != 0
+}
+
 /// Removes the file at `path` durably; not an error where there is none.
 pub fn remove(path: &Path) -> Result<(), StorageError> {
     match fs::remove_file(path) {
@@ -127,4 +149,28 @@ fn folder_of(path: &Path) -> Result<&Path, StorageError> {
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder).and_then(|file| file.sync_all()).map_err(|error| failed(folder, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_its_owner_s_and_root_s_may_be_its_group_s() {
+        for (mode, owner, open) in [
+            (0o100_600, 1000, false),
+            (0o100_400, 1000, false),
+            (0o100_640, 1000, true),
+            (0o100_604, 1000, true),
+            (0o100_644, 1000, true),
+            (0o100_602, 1000, true),
+            (0o100_600, 0, false),
+            (0o100_440, 0, false),
+            (0o100_640, 0, false),
+            (0o100_660, 0, true),
+            (0o100_444, 0, true),
+        ] {
+            assert_eq!(is_open_to_others(mode, owner), open, "{mode:o} of {owner}");
+        }
+    }
 }

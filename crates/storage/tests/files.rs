@@ -42,3 +42,16 @@ fn errors_name_the_file() {
     assert_eq!(files::read(&path, 11).unwrap().map(|octets| octets.len()), Some(11));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
 }
+
+#[test]
+fn a_secret_that_others_may_read_is_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.pem");
+    assert_eq!(files::read_secret(&path, 100).unwrap(), None);
+    files::write_atomically(&path, b"secret", files::PUBLIC).unwrap();
+    let told = files::read_secret(&path, 100).unwrap_err().to_string();
+    let name = path.display();
+    assert_eq!(told, format!("{name}: others may read or change this secret; `chmod 600 {name}`"));
+    files::write_atomically(&path, b"secret", files::SECRET).unwrap();
+    assert_eq!(files::read_secret(&path, 100).unwrap().as_deref(), Some("secret"));
+}

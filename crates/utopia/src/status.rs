@@ -42,7 +42,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 pub(crate) async fn reload(arguments: ReloadArguments) -> ExitCode {
     match ask(&arguments.data, &Request::Reload).await {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(notes) => {
+            for note in notes.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str) {
+                println!("{note}");
+            }
+            ExitCode::SUCCESS
+        }
         Err(reason) => out::failed(&reason),
     }
 }

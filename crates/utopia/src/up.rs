@@ -112,7 +112,8 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
 }
 
 /// Reads the configuration again; what is wrong is said, and the old one stays.
-async fn reload(host: &Host, file: &Path) -> Result<(), String> {
+/// Returns what else a person should know.
+async fn reload(host: &Host, file: &Path) -> Result<Vec<String>, String> {
     host::notify_reloading();
     let reloaded = match Configuration::read(file) {
         Ok(configuration) => host.reload(configuration).await.map_err(|error| error.to_string()),

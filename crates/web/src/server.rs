@@ -10,6 +10,7 @@ use net::{ListenError, Listener, Listeners, Network, Plan, Shutdown, Stream};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Connections open at once; further ones wait.
 const CONNECTIONS_MAX: usize = 1_000;
@@ -28,8 +29,9 @@ struct Shown {
 
 /// The pages of a host.
 pub struct Server {
-    app: Router,
     listeners: Listeners<()>,
+    /// To the one that serves what all listeners accept. They bound what waits there.
+    accepted: mpsc::UnboundedSender<Stream>,
     shutdown: Shutdown,
 }
 
@@ -37,10 +39,19 @@ pub struct Server {
 pub struct Prepared(Plan<(), Listener>);
 
 impl Server {
-    /// Pages that are not served yet. Serving ends with `shutdown`.
+    /// Pages without a listener yet. Serving ends with `shutdown`. Must be called
+    /// within a tokio runtime.
     pub fn new(network: Network, status: StatusSource, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
         let listeners = Listeners::none(network, shutdown.clone(), |()| "http");
-        Self { app: router(Shown { status, metrics }), listeners, shutdown }
+        let (accepted, streams) = mpsc::unbounded_channel();
+        let end = shutdown.clone();
+        let served = axum::serve(Accepting(streams), router(Shown { status, metrics }))
+            .with_graceful_shutdown(async move { end.requested().await });
+        shutdown.spawn(async move {
+            // Accepting does not fail.
+            let _ = served.await;
+        });
+        Self { listeners, accepted, shutdown }
     }
 
     /// Opens what the configuration needs and is not open yet.
@@ -54,12 +65,11 @@ impl Server {
     /// Serves on the addresses of the configuration from here on.
     pub fn carry_out(&self, Prepared(plan): Prepared) {
         for new in self.listeners.carry_out(plan, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX) {
-            let served = axum::serve(Accepting(new.socket), self.app.clone())
-                .with_graceful_shutdown(async move { new.closing.requested().await });
-            self.shutdown.spawn(async move {
-                // Only accepting could fail, and `Accepting` tries again.
-                let _ = served.await;
-            });
+            let accepted = self.accepted.clone();
+            self.shutdown.spawn(new.socket.each(new.closing, move |stream| {
+                // When nobody serves any more the host is stopping.
+                let _ = accepted.send(stream);
+            }));
         }
     }
 
@@ -125,28 +135,26 @@ async fn guard(mut response: Response) -> Response {
     response
 }
 
-/// Our listener, as axum wants it.
-struct Accepting(Listener);
+/// What our listeners accept, as axum wants it.
+struct Accepting(mpsc::UnboundedReceiver<Stream>);
 
 impl axum::serve::Listener for Accepting {
     type Io = Stream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok(stream) => {
-                    let peer = stream.peer_addr();
-                    return (stream, peer);
-                }
-                // Out of file descriptors, or a client gone before it was
-                // accepted: the next try may succeed.
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        match self.0.recv().await {
+            Some(stream) => {
+                let peer = stream.peer_addr();
+                (stream, peer)
             }
+            // The pages are gone: nobody comes any more.
+            None => std::future::pending().await,
         }
     }
 
+    /// Of no account to the pages, which have several.
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        Err(io::ErrorKind::AddrNotAvailable.into())
     }
 }

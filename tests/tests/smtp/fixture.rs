@@ -131,7 +131,7 @@ impl Plan {
             hostname: hostname.clone(),
             directory: directory.clone(),
         };
-        let queue = Queue::start(
+        let (queue, sending) = Queue::open(
             queue_settings,
             queue::Parts {
                 network: network.clone(),
@@ -144,6 +144,7 @@ impl Plan {
         )
         .await
         .unwrap();
+        sending.start();
         let smtp = smtp::Server::new(smtp::Parts {
             network,
             tls,

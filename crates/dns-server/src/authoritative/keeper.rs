@@ -2,6 +2,7 @@
 //! for it is applied together, written as one durable commit, served, and only
 //! then answered.
 
+use super::load;
 use super::settings::{Settings, ZoneSettings};
 use super::store::{self, Head, Write};
 use super::{Shared, announce};
@@ -29,7 +30,7 @@ pub(super) enum Command {
     /// Serve a secondary's zone no longer: its primary is gone for too long.
     Expire(Box<[u8]>),
     /// Take over another configuration.
-    Configure(Arc<Settings>, Vec<Loaded>, oneshot::Sender<()>),
+    Configure(Arc<Settings>, Vec<Loaded>, oneshot::Sender<Vec<String>>),
 }
 
 /// An update and who waits for it.
@@ -57,6 +58,8 @@ pub(super) struct Loaded {
     pub(super) zone: Option<Arc<Zone>>,
     pub(super) head: Option<Head>,
     pub(super) file_hash: u64,
+    /// What a person should know about it.
+    pub(super) notes: Vec<String>,
 }
 
 /// What the keeper knows of a zone beside its version.
@@ -119,8 +122,7 @@ impl Keeper {
                 }
                 Command::Configure(settings, loaded, reply) => {
                     self.shared.settings.store(settings);
-                    self.configure(loaded);
-                    let _ = reply.send(());
+                    let _ = reply.send(self.configure(loaded));
                 }
             }
         }
@@ -133,12 +135,15 @@ impl Keeper {
         self.shared.zones.store(Arc::new(zones));
     }
 
-    /// Serves exactly the zones of a configuration.
-    fn configure(&mut self, loaded: Vec<Loaded>) {
+    /// Serves exactly the zones of a configuration. Returns what a person should
+    /// know about them.
+    fn configure(&mut self, loaded: Vec<Loaded>) -> Vec<String> {
+        let mut told = Vec::new();
         let mut zones = Zones::new(self.shared.seed);
         let before = self.shared.zones.load_full();
         let mut kept = HashMap::new();
-        for Loaded { settings, zone, head, file_hash } in loaded {
+        for Loaded { settings, zone, head, file_hash, notes } in loaded {
+            told.extend(notes);
             // What is served already and not older stays: it may be newer than
             // what was read from disk a moment ago.
             let current = before.get(&settings.key).filter(|current| {
@@ -155,10 +160,16 @@ impl Keeper {
                 (None, _) => zones.insert_unavailable(&settings.key),
             }
             let known = self.kept.remove(&settings.key).filter(|_| current.is_some());
+            if let (Some(known), Some(zone), Some(current)) = (&known, &zone, current)
+                && known.file_hash != file_hash
+            {
+                told.push(load::ignored(&settings, zone.soa(), current.soa()));
+            }
             kept.insert(settings.key.clone(), known.unwrap_or(Kept { head, file_hash }));
         }
         self.kept = kept;
         self.shared.zones.store(Arc::new(zones));
+        told
     }
 
     fn tell_loaded(&self, zone: &Zone) {

@@ -37,7 +37,7 @@ impl Listening {
         Self { tcp, udp: Mutex::new(Doors::none()), network, shutdown }
     }
 
-    /// Opens what the configuration needs and is not open yet.
+    /// Opens, or takes over, what the configuration needs and is not open yet.
     pub(super) fn plan(&self, config: &Config) -> Result<Change, ListenError> {
         let threads = match config.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
@@ -53,7 +53,7 @@ impl Listening {
                 datagrams_max: udp::DATAGRAMS_MAX,
                 ..BatchOptions::at(address)
             };
-            let batches = self.network.datagram_batches(&options).map_err(failed)?;
+            let batches = self.network.taking_over().datagram_batches(&options).map_err(failed)?;
             let with_late = |batch: DatagramBatch| {
                 let late = Arc::new(batch.late_replies()?);
                 Ok((batch, late))

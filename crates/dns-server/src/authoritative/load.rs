@@ -6,7 +6,7 @@ use super::keeper::Loaded;
 use super::settings::{Settings, ZoneSettings};
 use super::store::{self, Stored};
 use dns::master::{self, Finding};
-use dns::zone::key;
+use dns::zone::{Soa, key};
 use std::sync::Arc;
 use storage::Storage;
 
@@ -34,27 +34,27 @@ async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) ->
         let age = refreshed.map_or(0, |refreshed| super::now_seconds().saturating_sub(refreshed));
         // What has expired is not served, and what is stored of it is replaced.
         let zone = zone.filter(|zone| age < u64::from(zone.soa().expire));
-        return Ok(Loaded { settings, zone, head, file_hash: 0 });
+        return Ok(Loaded { settings, zone, head, file_hash: 0, notes: Vec::new() });
     }
-    let (text, place) = match (&settings.config.text, &settings.config.file) {
-        (Some(text), _) => (Some(text.clone()), "its text".to_owned()),
-        (None, Some(file)) => {
-            let text = storage::files::read_text(file, master::FILE_OCTETS_MAX as u64)?;
-            (text, file.display().to_string())
-        }
-        (None, None) => (None, String::new()),
+    let place = place(&settings);
+    let text = match (&settings.config.text, &settings.config.file) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(file)) => storage::files::read_text(file, master::FILE_OCTETS_MAX as u64)?,
+        (None, None) => None,
     };
     // A fixed seed: the hash is compared with one from another run.
     let file_hash = text.as_ref().map_or(0, |text| key::hash(0, text.as_bytes()).max(1));
     let (text, stored) = match (text, stored) {
         (_, Some(Stored { zone, head })) if head.file_hash == file_hash => {
-            return Ok(Loaded { zone: Some(Arc::new(zone)), head: Some(head), file_hash, settings });
+            let (zone, head, notes) = (Some(Arc::new(zone)), Some(head), Vec::new());
+            return Ok(Loaded { settings, zone, head, file_hash, notes });
         }
         (Some(text), stored) => (text, stored),
         (None, Some(Stored { zone, head })) => {
-            tracing::warn!(zone = %settings.config.name, "{place} is gone; the stored zone is served");
-            let file_hash = head.file_hash;
-            return Ok(Loaded { zone: Some(Arc::new(zone)), head: Some(head), file_hash, settings });
+            let notes =
+                vec![format!("zone {}: {place} is gone; the stored zone is served", settings.config.name)];
+            let (file_hash, zone, head) = (head.file_hash, Some(Arc::new(zone)), Some(head));
+            return Ok(Loaded { settings, zone, head, file_hash, notes });
         }
         (None, None) => return Err(error(format!("there is no file {place}; write the zone there"))),
     };
@@ -62,26 +62,38 @@ async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) ->
     let read = tokio::task::spawn_blocking(move || master::load(&text, &apex, seed)).await;
     let read = read.map_err(|failed| error(failed.to_string()))?;
     let (zone, warnings) = read.map_err(|findings| error(listed(&findings, &place)))?;
-    for warning in &warnings {
-        tracing::warn!("{}", warning.in_file(&place));
-    }
+    let mut notes: Vec<_> = warnings.iter().map(|warning| warning.in_file(&place)).collect();
     match stored {
         Some(Stored { zone: stored, head }) if !store::file_is_newer(zone.soa(), stored.soa()) => {
-            tracing::warn!(
-                zone = %settings.config.name,
-                "{place} was edited, but its serial {} is not newer than {}, which is served after updates; \
-                 take the updates over and raise the serial",
-                zone.soa().serial,
-                stored.soa().serial,
-            );
+            notes.push(ignored(&settings, zone.soa(), stored.soa()));
             let file_hash = head.file_hash;
-            Ok(Loaded { zone: Some(Arc::new(stored)), head: Some(head), file_hash, settings })
+            Ok(Loaded { settings, zone: Some(Arc::new(stored)), head: Some(head), file_hash, notes })
         }
         stored => {
             let head = stored.map(|stored| stored.head.outdated());
-            Ok(Loaded { zone: Some(Arc::new(zone)), head, file_hash, settings })
+            Ok(Loaded { settings, zone: Some(Arc::new(zone)), head, file_hash, notes })
         }
     }
+}
+
+/// Where a zone is read from, for a person.
+fn place(settings: &ZoneSettings) -> String {
+    match (&settings.config.text, &settings.config.file) {
+        (None, Some(file)) => file.display().to_string(),
+        _ => "its text".to_owned(),
+    }
+}
+
+/// Says that a zone's edited file is not served, for its serial.
+pub(super) fn ignored(settings: &ZoneSettings, file: Soa, served: Soa) -> String {
+    format!(
+        "zone {}: {} was edited, but is not served: its serial {} is not newer than {}, which is served; \
+         raise the serial, after taking over what updates have changed",
+        settings.config.name,
+        place(settings),
+        file.serial,
+        served.serial,
+    )
 }
 
 fn listed(findings: &[Finding], place: &str) -> String {

@@ -182,7 +182,9 @@ impl Server {
         let server = Self { shared };
         let prepared = server.prepare(config).await?;
         shutdown.spawn(Keeper::new(server.shared.clone()).run(commands));
-        server.carry_out(prepared).await;
+        for note in server.carry_out(prepared).await {
+            tracing::warn!("{note}");
+        }
         Ok(server)
     }
 
@@ -200,14 +202,20 @@ impl Server {
     }
 
     /// Serves by the new configuration from here on, without dropping a query.
-    pub async fn carry_out(&self, prepared: Prepared) {
+    /// Returns what a person should know, such as zones whose edited file is not
+    /// served.
+    pub async fn carry_out(&self, prepared: Prepared) -> Vec<String> {
         let Prepared { settings, loaded, change } = prepared;
         let (reply, done) = oneshot::channel();
         let command = Command::Configure(Arc::new(settings), loaded, reply);
-        if self.shared.keeper.send(command).await.is_ok() && done.await.is_ok() {
+        if self.shared.keeper.send(command).await.is_ok()
+            && let Ok(notes) = done.await
+        {
             self.shared.keep_secondaries();
             self.shared.listening.carry_out(change, &self.shared);
+            return notes;
         }
+        Vec::new()
     }
 
     /// Where it listens, over UDP and TCP alike.

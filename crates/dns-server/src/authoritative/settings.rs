@@ -58,7 +58,7 @@ impl Settings {
         for key in &config.keys {
             let error = |reason: String| ServerError::Key { key: key.name.clone(), reason };
             let secret =
-                storage::files::read_text(&key.secret_file, SECRET_OCTETS_MAX)?.ok_or_else(|| {
+                storage::files::read_secret(&key.secret_file, SECRET_OCTETS_MAX)?.ok_or_else(|| {
                     let file = key.secret_file.display();
                     error(format!(
                         "there is no file {file}; write the secret there, e.g. with `openssl rand -base64 32`"

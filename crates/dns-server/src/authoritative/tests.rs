@@ -81,7 +81,7 @@ fn config(zones: Vec<ZoneConfig>) -> Config {
 /// A key file with the secret of a number, and the zone updated with it.
 fn with_key(config: &mut Config, folder: &Path, secret: &str) {
     let secret_file = folder.join("key");
-    std::fs::write(&secret_file, secret).unwrap();
+    storage::files::write_atomically(&secret_file, secret.as_bytes(), storage::files::SECRET).unwrap();
     config.keys =
         vec![KeyConfig { name: "tests".to_owned(), algorithm: "hmac-sha256".to_owned(), secret_file }];
     config.zones[0].allow_update = vec!["tests".to_owned()];

@@ -9,10 +9,14 @@ use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent};
 use net::Shutdown;
 use net::batch::{DatagramBatch, LateReplies};
+use std::io;
 use std::sync::Arc;
 
 /// Datagrams answered at once.
 pub(super) const DATAGRAMS_MAX: usize = 64;
+
+/// Batches answered after the socket takes no more: more than the system keeps.
+const LAST_BATCHES_MAX: usize = 1_024;
 
 /// Answers until `closing` is requested.
 pub(super) fn serve(
@@ -21,30 +25,61 @@ pub(super) fn serve(
     mut batch: DatagramBatch,
     late: &Arc<LateReplies>,
 ) {
-    let mut payload_octets_max = shared.settings.load().payload_octets_max;
-    let mut answerer = Answerer::new(payload_octets_max);
-    let mut queries = vec![Query::default(); DATAGRAMS_MAX];
-    let mut verdicts = [Verdict::Drop; DATAGRAMS_MAX];
-    while !closing.is_requested() {
-        let count = match batch.receive() {
-            Ok(count) => count.min(DATAGRAMS_MAX),
-            Err(error) => {
-                shared.reporter.tell(DnsEvent::Refused {
-                    peer: batch.local_addr(),
-                    reason: format!("the UDP socket failed: {error}"),
-                });
-                return;
+    if let Err(error) = Desk::new(shared, late).serve(closing, &mut batch) {
+        shared.reporter.tell(DnsEvent::Refused {
+            peer: batch.local_addr(),
+            reason: format!("the UDP socket failed: {error}"),
+        });
+    }
+}
+
+/// What one thread answers with.
+struct Desk<'a> {
+    shared: &'a Arc<Shared>,
+    late: &'a Arc<LateReplies>,
+    payload_octets_max: u16,
+    answerer: Answerer,
+    queries: Vec<Query>,
+    verdicts: [Verdict; DATAGRAMS_MAX],
+}
+
+impl<'a> Desk<'a> {
+    fn new(shared: &'a Arc<Shared>, late: &'a Arc<LateReplies>) -> Self {
+        let payload_octets_max = shared.settings.load().payload_octets_max;
+        let answerer = Answerer::new(payload_octets_max);
+        let queries = vec![Query::default(); DATAGRAMS_MAX];
+        let verdicts = [Verdict::Drop; DATAGRAMS_MAX];
+        Self { shared, late, payload_octets_max, answerer, queries, verdicts }
+    }
+
+    fn serve(&mut self, closing: &Shutdown, batch: &mut DatagramBatch) -> io::Result<()> {
+        while !closing.is_requested() {
+            match batch.receive_now()? {
+                0 => batch.wait()?,
+                count => self.reply(batch, count),
             }
-        };
-        if count == 0 {
-            continue;
         }
-        let wanted = shared.settings.load().payload_octets_max;
-        if wanted != payload_octets_max {
-            payload_octets_max = wanted;
-            answerer = Answerer::new(wanted);
+        // What waits is answered still: here, or by who has taken the socket over.
+        if batch.retire()? {
+            for _ in 0..LAST_BATCHES_MAX {
+                match batch.receive_now()? {
+                    0 => break,
+                    count => self.reply(batch, count),
+                }
+            }
         }
-        answer(shared, late, &mut answerer, &mut batch, &mut queries[..count], &mut verdicts[..count]);
+        Ok(())
+    }
+
+    fn reply(&mut self, batch: &mut DatagramBatch, count: usize) {
+        let count = count.min(DATAGRAMS_MAX);
+        let wanted = self.shared.settings.load().payload_octets_max;
+        if wanted != self.payload_octets_max {
+            self.payload_octets_max = wanted;
+            self.answerer = Answerer::new(wanted);
+        }
+        let (queries, verdicts) = (&mut self.queries[..count], &mut self.verdicts[..count]);
+        answer(self.shared, self.late, &mut self.answerer, batch, queries, verdicts);
         // What the system could not send is lost as on a wire; the client asks again.
         let _ = batch.send();
     }

@@ -125,7 +125,7 @@ impl Resolver {
         let plan = shared.lock().plan(wanted, &shared.shutdown, |(), address| {
             let failed = |source| ListenError { service: "resolver", address, source };
             let (datagrams, listener, local) =
-                listen(&shared.network, address, &shared.bounds).map_err(failed)?;
+                listen(&shared.network.taking_over(), address, &shared.bounds).map_err(failed)?;
             Ok::<_, ListenError>(((datagrams, listener), local))
         })?;
         let bounds = (config.connections_max, config.connections_per_address_max);

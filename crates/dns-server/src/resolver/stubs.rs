@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use dns::resolver::stub::{self, StubQuery, Unanswerable};
 use domain::base::iana::OptRcode;
 use event::{Detail, DnsEvent, Reporter};
-use net::{Datagrams, Listener, Shutdown, Stream};
+use net::{Datagrams, Listener, Received, Shutdown, Stream};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 const REPLIES_PER_CONNECTION_MAX: usize = 64;
 /// How long a client may take to accept a reply.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Datagrams taken after the listener has closed: more than the system keeps.
+const LAST_DATAGRAMS_MAX: usize = 16_384;
 
 /// What a reload may change.
 #[derive(Debug)]
@@ -47,26 +50,35 @@ pub(super) struct Ends {
 }
 
 impl Stubs {
-    /// Answers datagrams until the listener closes.
+    /// Answers datagrams until the listener closes, and then those that wait, where
+    /// nobody has taken the socket over.
     pub(super) async fn serve_datagrams(self, socket: Arc<Datagrams>) {
         let mut buffer = vec![0; 4_096];
         loop {
             let received = tokio::select! {
-                () = self.closing.requested() => return,
+                // First, so that nothing is taken from who has taken over.
+                biased;
+                () = self.closing.requested() => break,
                 received = socket.receive(&mut buffer) => received,
             };
             match received {
-                Ok(received) => {
-                    let ends = Ends { client: received.peer, local: received.local };
-                    let octets = buffer.get(..received.octets).unwrap_or_default();
-                    if let Some(reply) = self.take(octets, ends, Sink::Datagrams(socket.clone())) {
-                        // From the address that was asked, on a host that has several.
-                        let _ = socket.send_from(&reply, ends.local, ends.client).await;
-                    }
-                }
+                Ok(received) => self.take_datagram(&socket, received, &buffer).await,
                 // An earlier reply was not wanted (ICMP); the socket lives on.
                 Err(error) => tracing::debug!(%error, "receiving a query"),
             }
+        }
+        for _ in 0..LAST_DATAGRAMS_MAX {
+            let Some(received) = socket.receive_waiting(&mut buffer) else { return };
+            self.take_datagram(&socket, received, &buffer).await;
+        }
+    }
+
+    async fn take_datagram(&self, socket: &Arc<Datagrams>, received: Received, buffer: &[u8]) {
+        let ends = Ends { client: received.peer, local: received.local };
+        let octets = buffer.get(..received.octets).unwrap_or_default();
+        if let Some(reply) = self.take(octets, ends, Sink::Datagrams(socket.clone())) {
+            // From the address that was asked, on a host that has several.
+            let _ = socket.send_from(&reply, ends.local, ends.client).await;
         }
     }
 

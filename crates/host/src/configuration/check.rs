@@ -85,19 +85,21 @@ impl Configuration {
         Ok(())
     }
 
-    /// Checks that every file the configuration names can be read; `folder` is
-    /// where relative names begin.
+    /// Checks that every file the configuration names can be read, and that no
+    /// others may read its secrets; `folder` is where relative names begin.
     ///
     /// # Errors
     /// The first file that cannot, and what is wrong with it.
     pub fn check_files(&self, folder: &Path) -> Result<(), String> {
         let placed = self.clone().within(folder);
         let zones = placed.dns.zones.iter().filter_map(|zone| zone.file.as_ref());
+        let open = zones.chain(&placed.tls.certificate_file);
         let keys = placed.dns.keys.iter().map(|key| &key.secret_file);
         let dkim = placed.smtp.dkim.iter().map(|key| &key.key_file);
-        let tls = placed.tls.certificate_file.iter().chain(&placed.tls.key_file);
-        for file in zones.chain(keys).chain(dkim).chain(tls) {
-            match files::read(file, FILE_OCTETS_MAX) {
+        let secret = keys.chain(dkim).chain(&placed.tls.key_file);
+        let all = open.map(|file| (file, files::read_text(file, FILE_OCTETS_MAX)));
+        for (file, text) in all.chain(secret.map(|file| (file, files::read_secret(file, FILE_OCTETS_MAX)))) {
+            match text {
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(format!("{}: there is no such file", file.display())),
                 Err(error) => return Err(error.to_string()),
@@ -138,7 +140,11 @@ mod tests {
         let configuration = Configuration::parse(text, Path::new("utopia.toml")).expect("well formed");
         let told = configuration.check_files(folder.path()).expect_err("no file");
         assert!(told.ends_with("none: there is no such file"), "{told}");
-        std::fs::write(folder.path().join("none"), "x").expect("written");
+        let file = folder.path().join("none");
+        files::write_atomically(&file, b"x", files::PUBLIC).expect("written");
+        let told = configuration.check_files(folder.path()).expect_err("others may read it");
+        assert!(told.ends_with(&format!("`chmod 600 {}`", file.display())), "{told}");
+        files::write_atomically(&file, b"x", files::SECRET).expect("written");
         assert_eq!(configuration.check_files(folder.path()), Ok(()));
     }
 }

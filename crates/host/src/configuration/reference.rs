@@ -13,7 +13,8 @@ pub fn reference() -> String {
          Generated from the doc comments by `cargo xtask reference`; do not edit.\n\n\
          One TOML file, `version = 1` first. `utopia up` reads `utopia.toml` in the data folder, or the file that \
          `--config` names; SIGHUP reads it again without dropping a connection. Unknown keys are refused. Secrets \
-         stand in files of their own, mode 0600, which the configuration names.\n",
+         stand in files of their own, which the configuration names: mode 0600, or at most 0640 where root owns them \
+         (systemd's credentials). Others are refused.\n",
     );
     section(&mut out, &schema, &schema, "");
     out

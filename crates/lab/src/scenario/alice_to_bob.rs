@@ -169,7 +169,7 @@ async fn messages_of_bob(host: &host::Host) -> Result<u32, LabError> {
 async fn wait_for_queue(internet: &Internet) -> Result<String, LabError> {
     let deadline = tokio::time::Instant::now() + ARRIVAL_PATIENCE;
     while tokio::time::Instant::now() < deadline {
-        if let Some(queue) = internet.host(ALICES_SERVER).and_then(host::Host::queue)
+        if let Some(queue) = internet.host(ALICES_SERVER).map(host::Host::queue)
             && let Some(waiting) = queue.list().await?.into_iter().find(|waiting| !waiting.reason.is_empty())
         {
             return Ok(format!(
@@ -183,7 +183,7 @@ async fn wait_for_queue(internet: &Internet) -> Result<String, LabError> {
 }
 
 async fn queue_is_empty(internet: &Internet) -> Result<bool, LabError> {
-    let Some(queue) = internet.host(ALICES_SERVER).and_then(host::Host::queue) else { return Ok(false) };
+    let Some(queue) = internet.host(ALICES_SERVER).map(host::Host::queue) else { return Ok(false) };
     Ok(queue.list().await?.is_empty())
 }
 

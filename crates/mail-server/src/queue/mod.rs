@@ -132,9 +132,27 @@ pub struct Waiting {
     pub reason: String,
 }
 
+/// A queue's sending, which has not begun.
+#[must_use = "nothing is sent until it is started"]
+pub struct Sending {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// What it held when it was stopped, and when each of it is to be tried.
+    stored: Vec<(EntryKey, u64)>,
+}
+
+impl Sending {
+    /// Sends from here on, until the queue's shutdown is requested.
+    pub fn start(self) {
+        let shutdown = self.shared.shutdown.clone();
+        shutdown.spawn(schedule::run(self.shared, self.commands, self.stored));
+    }
+}
+
 impl Queue {
-    /// Starts the queue with what it held when it was stopped.
-    pub async fn start(settings: Settings, parts: Parts) -> Result<Self, StorageError> {
+    /// The queue with what it held when it was stopped. It takes mail from here
+    /// on, and sends when its [`Sending`] is started, once.
+    pub async fn open(settings: Settings, parts: Parts) -> Result<(Self, Sending), StorageError> {
         let (scheduler, commands) = mpsc::unbounded_channel();
         let stored = parts.mailboxes.storage().read(|transaction| record::entries(transaction, None)).await?;
         let shared = Arc::new(Shared {
@@ -144,13 +162,12 @@ impl Queue {
             lookup: Lookup::new(parts.resolver),
             mailboxes: parts.mailboxes,
             reporter: parts.reporter,
-            shutdown: parts.shutdown.clone(),
+            shutdown: parts.shutdown,
             scheduler,
             entries: AtomicUsize::new(0),
         });
         let stored = stored.into_iter().map(|(key, entry)| (key, entry.next_ms)).collect();
-        parts.shutdown.spawn(schedule::run(shared.clone(), commands, stored));
-        Ok(Self { shared })
+        Ok((Self { shared: shared.clone() }, Sending { shared, commands, stored }))
     }
 
     /// Works with other settings from here on; a session under way ends with

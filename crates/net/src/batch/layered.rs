@@ -7,14 +7,13 @@ use crate::message;
 use crate::{Direction, Passing};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// Datagrams between the batch and the wire.
 #[derive(Debug)]
 pub(super) struct Layered {
     layers: Layers,
-    patience: Duration,
     incoming: DelayQueue<Parcel>,
     outgoing: DelayQueue<Parcel>,
 }
@@ -28,18 +27,18 @@ struct Parcel {
 }
 
 impl Layered {
-    pub(super) fn new(layers: Layers, patience: Duration) -> Self {
-        Self { layers, patience, incoming: DelayQueue::default(), outgoing: DelayQueue::default() }
+    pub(super) fn new(layers: Layers) -> Self {
+        Self { layers, incoming: DelayQueue::default(), outgoing: DelayQueue::default() }
     }
 
     pub(super) fn layers(&self) -> &Layers {
         &self.layers
     }
 
-    /// How long to wait for the wire: until the next held datagram is due.
-    fn wait(&self, now: Instant) -> Duration {
+    /// How long to wait for the wire at most: until the next held datagram is due.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
         let due = [self.incoming.next_due(), self.outgoing.next_due()].into_iter().flatten().min();
-        due.map_or(self.patience, |due| due.saturating_duration_since(now).min(self.patience))
+        due.map_or(Duration::MAX, |due| due.saturating_duration_since(now))
     }
 }
 
@@ -48,11 +47,7 @@ impl DatagramBatch {
     /// into the buffers.
     pub(super) fn receive_layered(&mut self) -> io::Result<usize> {
         self.send_due();
-        let Some(wait) = self.layered.as_ref().map(|layered| layered.wait(Instant::now())) else {
-            return Ok(0);
-        };
-        self.wait_readable(wait)?;
-        let count = self.receive_wire(libc::MSG_DONTWAIT)?;
+        let count = self.receive_wire()?;
         let now = Instant::now();
         let Some(mut layered) = self.layered.take() else { return Ok(0) };
         self.count = count;
@@ -137,17 +132,5 @@ impl DatagramBatch {
         self.locals[index] = parcel.local;
         self.truncated[index] = parcel.truncated;
         self.count += 1;
-    }
-
-    fn wait_readable(&self, wait: Duration) -> io::Result<()> {
-        let mut poll = libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let milliseconds = i32::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX);
-        // SAFETY: one pollfd, valid until the call returns.
-        let result = unsafe { libc::poll(&raw mut poll, 1, milliseconds) };
-        if result >= 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
     }
 }
