@@ -187,8 +187,8 @@ impl Network {
     /// up to `receive_buffer_octets` while nobody receives; its own limit
     /// (`net.core.rmem_max`) holds.
     pub fn trains(&self, address: SocketAddr, receive_buffer_octets: usize) -> io::Result<Trains> {
-        let socket = match self.inherited.take_datagrams(address) {
-            Some(socket) => socket,
+        let socket = match self.held.at(Type::DGRAM, address, true).into_iter().next() {
+            Some(inherited) => inherited.duplicate()?.into(),
             None => bind_datagrams(address, false)?.into(),
         };
         Trains::new(socket, receive_buffer_octets, self.layers.clone())

@@ -70,7 +70,7 @@ impl Trains {
         let kind = if layers.is_empty() {
             Kind::Direct(Wire::new(socket, local)?)
         } else {
-            Kind::Layered(Datagrams::new(socket, layers)?)
+            Kind::Layered(Datagrams::new(socket, None, layers)?)
         };
         Ok(Self { kind, local })
     }
