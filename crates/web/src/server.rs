@@ -6,15 +6,28 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::{Router, middleware, routing};
 use event::metrics::Metrics;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use net::{ListenError, Listener, Listeners, Network, Plan, Shutdown, Stream};
-use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Connections open at once; further ones wait.
 const CONNECTIONS_MAX: usize = 1_000;
 /// Connections open at once from one address; further ones are closed.
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
+/// How long a client may take to send a whole request header, and how long it may
+/// say nothing between two requests.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last, also one whose client does not read what it
+/// asked for; a client with more to ask connects again.
+const LIFE: Duration = Duration::from_mins(1);
+/// How long a response that has begun may take once its connection is to end:
+/// short enough for a host that has ten seconds to stop.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tells what runs where, now.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -54,12 +67,10 @@ impl Server {
     /// Serves on the addresses of the configuration from here on.
     pub fn carry_out(&self, Prepared(plan): Prepared) {
         for new in self.listeners.carry_out(plan, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX) {
-            let served = axum::serve(Accepting(new.socket), self.app.clone())
-                .with_graceful_shutdown(async move { new.closing.requested().await });
-            self.shutdown.spawn(async move {
-                // Only accepting could fail, and `Accepting` tries again.
-                let _ = served.await;
-            });
+            let (app, shutdown) = (self.app.clone(), self.shutdown.clone());
+            self.shutdown.spawn(new.socket.each(new.closing, move |stream| {
+                shutdown.spawn(serve(stream, app.clone(), shutdown.clone()));
+            }));
         }
     }
 
@@ -125,28 +136,19 @@ async fn guard(mut response: Response) -> Response {
     response
 }
 
-/// Our listener, as axum wants it.
-struct Accepting(Listener);
-
-impl axum::serve::Listener for Accepting {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok(stream) => {
-                    let peer = stream.peer_addr();
-                    return (stream, peer);
-                }
-                // Out of file descriptors, or a client gone before it was
-                // accepted: the next try may succeed.
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-            }
-        }
+/// Serves one connection, within its bounds.
+async fn serve(stream: Stream, app: Router, shutdown: Shutdown) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Whatever a client does wrong ends its own connection only.
+        _ = connection.as_mut() => return,
+        () = shutdown.requested() => {}
+        () = tokio::time::sleep(LIFE) => {}
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_PATIENCE, connection).await;
 }
