@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tests::peer;
-use tests::utopia::{Utopia, own_address, run, said, told, wait_for};
+use tests::utopia::{Utopia, closed_pipe, command, own_address, run, said, told, wait_for};
 
 /// Every command, as the help of its parent lists it.
 fn commands(path: &[String], all: &mut Vec<Vec<String>>) {
@@ -138,6 +138,54 @@ fn what_cannot_be_done_is_said_in_one_line_that_names_the_place() {
         fs::write(&configuration, content).expect("written");
         fails(&["config", "check", text], &format!("{text}{place}"));
     }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let utopia = Utopia::start(&data);
+    let zone = data.join("zones/utopia.test.zone");
+    let zone = zone.to_str().expect("a path");
+    let dns = utopia.at("dns").to_string();
+    for arguments in [
+        &["config", "reference"][..],
+        &["--help"],
+        &["dns", "zone", "show", zone],
+        &["dns", "zone", "check", zone, "--json"],
+        &["dns", "query", "utopia.test", "SOA", "--server", &dns],
+        &["status"],
+        &["status", "--json"],
+        &["user", "list"],
+        &["mail", "queue", "list"],
+    ] {
+        let has_data = ["status", "user", "mail"].contains(&arguments[0]);
+        let mut command = if has_data { utopia.asking(arguments) } else { command(arguments) };
+        let output = command.stdout(closed_pipe()).output().expect("utopia runs");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", said(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+    // A full disk is another matter.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let output = command(&["config", "reference"]).stdout(full).output().expect("utopia runs");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).starts_with("utopia: standard output cannot be written: "), "{}", said(&output));
+    utopia.stop();
+}
+
+#[test]
+fn a_domain_runs_whether_what_it_says_is_read_or_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut up = command(&["up", "--address", &own_address().to_string(), "--data"]);
+    up.arg(&data).stdout(closed_pipe()).stderr(closed_pipe());
+    let mut up = up.spawn().expect("utopia runs");
+    let data = data.to_str().expect("a path");
+    wait_for("it is ready", || run(&["status", "--data", data]).status.success().then_some(()));
+    told(run(&["reload", "--data", data]));
+    assert!(Command::new("kill").arg(up.id().to_string()).status().expect("kill runs").success());
+    let status = up.wait().expect("it ends");
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -21,12 +21,12 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Reference => {
-            print!("{}", host::reference());
+            out::text(&host::reference());
             ExitCode::SUCCESS
         }
         Command::Check { file } => match check(file) {
             Ok(()) => {
-                println!("{} is right", file.display());
+                out::line(format_args!("{} is right", file.display()));
                 ExitCode::SUCCESS
             }
             Err(reason) => out::failed(&reason),

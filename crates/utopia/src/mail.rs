@@ -140,7 +140,7 @@ impl Send {
         let replies = submit(&Network::new(), target, submission).await.map_err(|error| error.to_string())?;
         let mut refused = false;
         for (to, reply) in self.to.iter().zip(&replies) {
-            println!("{to}: {reply}");
+            out::line(format_args!("{to}: {reply}"));
             refused |= !reply.is_positive();
         }
         if refused { Err("not all recipients were accepted".to_owned()) } else { Ok(()) }
@@ -223,20 +223,20 @@ async fn submissions(data: &Data) -> Result<SocketAddr, String> {
 async fn list(data: &Data, json: bool) -> Result<(), String> {
     let waiting = status::ask(data, &Request::QueueList).await?;
     if json {
-        println!("{waiting}");
+        out::line(waiting);
         return Ok(());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let empty = Vec::new();
     let waiting = waiting.as_array().unwrap_or(&empty);
     if waiting.is_empty() {
-        println!("nothing waits");
+        out::line("nothing waits");
     }
     for entry in waiting {
         let text = |key: &str| entry[key].as_str().unwrap_or_default();
         let number = |key: &str| entry[key].as_u64().unwrap_or_default();
         let next = number("next").saturating_sub(now);
-        println!(
+        out::line(format_args!(
             "{}  {} -> {}  {} octets, {} tries, next in {next} s  {}",
             text("id"),
             text("from"),
@@ -244,7 +244,7 @@ async fn list(data: &Data, json: bool) -> Result<(), String> {
             number("octets"),
             number("attempts"),
             text("reason")
-        );
+        ));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ mod input;
 mod listen;
 mod output;
 
-use crate::capture;
+use crate::{capture, out};
 use clap::{ArgGroup, Args, Subcommand};
 use net::{Capture, Network, Timeouts};
 use output::Output;
@@ -194,6 +194,7 @@ pub(crate) async fn run(arguments: SocketArguments) -> ExitCode {
             let result = tokio::select! {
                 result = work => result,
                 () = asked_to_stop() => Ok(()),
+                () = out::UNREAD.requested() => Ok(()),
             };
             drop(network);
             let flushed = capture.map_or(Ok(()), |capture| {
@@ -206,7 +207,7 @@ pub(crate) async fn run(arguments: SocketArguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
-            eprintln!("utopia socket: {why}");
+            out::complain(format_args!("utopia socket: {why}"));
             ExitCode::FAILURE
         }
     }

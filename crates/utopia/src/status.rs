@@ -28,12 +28,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Err(reason) => return out::failed(&reason),
     };
     if arguments.json {
-        println!("{value}");
+        out::line(value);
         return ExitCode::SUCCESS;
     }
     match serde_json::from_value::<Status>(value) {
         Ok(status) => {
-            print!("{}", table(&status));
+            out::text(&table(&status));
             ExitCode::SUCCESS
         }
         Err(error) => out::failed(&format!("the running program is of another version: {error}")),

@@ -84,7 +84,7 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
     })
     .await?;
     host::notify_ready();
-    print!("{}", told(&host, folder, provisioned.as_ref()));
+    out::announce(&told(&host, folder, provisioned.as_ref()));
 
     loop {
         tokio::select! {
@@ -97,12 +97,15 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
             }
         }
     }
-    eprintln!("utopia: finishing what was promised, at most {} s", FINISH_PATIENCE.as_secs());
+    out::complain(format_args!(
+        "utopia: finishing what was promised, at most {} s",
+        FINISH_PATIENCE.as_secs()
+    ));
     host::notify_stopping();
     let stop = host.stop(FINISH_PATIENCE);
     tokio::select! {
         finished = stop => if !finished {
-            eprintln!("utopia: not everything could be finished in time; what waits is in the queue");
+            out::complain("utopia: not everything could be finished in time; what waits is in the queue");
         },
         // A second signal means now.
         _ = interrupt.recv() => {}
@@ -120,7 +123,7 @@ async fn reload(host: &Host, file: &Path) -> Result<(), String> {
     };
     let reloaded = reloaded.map_err(|error| format!("the configuration stays as it was: {error}"));
     if let Err(reason) = &reloaded {
-        eprintln!("utopia: {reason}");
+        out::complain(format_args!("utopia: {reason}"));
     }
     host::notify_ready();
     reloaded

@@ -81,7 +81,7 @@ async fn set(user: &WithPassword, request: impl FnOnce(String, String) -> Reques
     let (password, made) = user.password()?;
     ask(&user.data, request(user.address.clone(), password.clone())).await?;
     if made {
-        println!("{}  {password}", user.address);
+        out::line(format_args!("{}  {password}", user.address));
     }
     Ok(())
 }
@@ -89,11 +89,11 @@ async fn set(user: &WithPassword, request: impl FnOnce(String, String) -> Reques
 async fn list(data: &Data, json: bool) -> Result<(), String> {
     let users = ask(data, Request::UserList).await?;
     if json {
-        println!("{users}");
+        out::line(users);
         return Ok(());
     }
     for user in users.as_array().into_iter().flatten().filter_map(|user| user.as_str()) {
-        println!("{user}");
+        out::line(user);
     }
     Ok(())
 }
