@@ -189,6 +189,43 @@ fn a_domain_runs_whether_what_it_says_is_read_or_not() {
 }
 
 #[test]
+fn a_configuration_is_right_exactly_where_the_domain_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let file = folder.path().join("utopia.toml");
+    let at = own_address();
+    let dns = format!("[dns]\nlisten = [\"{at}:5300\"]\n");
+    let smtp = format!("[smtp]\nlisten = [\"{at}:2525\"]\n");
+    for wrong in [
+        "[resolver]\nallow = [\"10.0.0.0/33\"]\n".to_owned(),
+        "[resolver.stub_zones]\n\"a..b\" = [\"127.0.0.1:53\"]\n".to_owned(),
+        format!("{dns}[[dns.zones]]\nname = \"\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\nkind = \"secondary\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\nfile = \"utopia.toml\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\ntext = \"\"\nallow_transfer = [\"foo\"]\n"),
+        format!("{dns}[[dns.keys]]\nname = \"k\"\nsecret_file = \"utopia.toml\"\nalgorithm = \"md5\"\n"),
+        format!("{smtp}hostname = \"a b\"\n"),
+        format!("{smtp}session_seconds_max = 9223372036854775807\n"),
+        format!("{smtp}[[smtp.dkim]]\nselector = \"a\"\nkey_file = \"utopia.toml\"\n"),
+        format!("{smtp}[tls]\ncertificate_file = \"utopia.toml\"\nkey_file = \"utopia.toml\"\n"),
+        "[storage]\nreaders_max = 9223372036854775807\n".to_owned(),
+    ] {
+        fs::write(&file, format!("version = 1\ndomain = \"utopia.test\"\n{wrong}")).expect("written");
+        let up = run(&["up", "--data", data]);
+        let check = run(&["config", "check", file.to_str().expect("a path")]);
+        for output in [&up, &check] {
+            assert_eq!(output.status.code(), Some(1), "{wrong}: {}", said(output));
+            assert!(!said(output).contains("panicked"), "{wrong}: {}", said(output));
+        }
+        let last = |output| said(output).lines().last().unwrap_or_default().replace("utopia: ", "");
+        // A start says of a file that the configuration names it; a check is told
+        // which configuration.
+        assert!(last(&check).ends_with(&last(&up)), "{}\n{}", last(&check), last(&up));
+    }
+}
+
+#[test]
 fn the_configuration_reference_names_every_key_that_is_written() {
     let reference = told(run(&["config", "reference"]));
     for key in ["domain", "listen_submissions", "allow_update", "stub_zones", "key_file", "connections_max"] {

@@ -2,7 +2,7 @@
 //! local CA in the data folder issues and renews in time.
 
 use crate::{Configuration, HostError};
-use net::tls::{self, Authority, CertificateHandle, Certified};
+use net::tls::{self, Authority, CertificateHandle, Certified, Part};
 use rustls::ServerConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,9 +55,34 @@ impl Certificate {
 
 /// The certificate chain and the key of a configuration.
 fn pems(configuration: &Configuration, folder: &Path) -> Result<(String, String), HostError> {
-    match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
-        (Some(chain), Some(key)) => Ok((required(chain)?, required(key)?)),
-        _ => local(&names(configuration), folder),
+    match given(configuration)? {
+        Some(given) => Ok(given),
+        None => local(&names(configuration), folder),
+    }
+}
+
+/// The certificate chain and the key that the configuration names, if it does.
+///
+/// # Errors
+/// When one is not there or of no use; the error names the file.
+pub(crate) fn given(configuration: &Configuration) -> Result<Option<(String, String)>, HostError> {
+    let (Some(chain_file), Some(key_file)) =
+        (&configuration.tls.certificate_file, &configuration.tls.key_file)
+    else {
+        return Ok(None);
+    };
+    let (chain, key) = (required(chain_file)?, required(key_file)?);
+    match Certified::read(&chain, &key) {
+        Ok(_) => Ok(Some((chain, key))),
+        Err(source) => {
+            let (chain, key) = (chain_file.display(), key_file.display());
+            let place = match source.part() {
+                Some(Part::Certificate) => chain.to_string(),
+                Some(Part::Key) => key.to_string(),
+                None => format!("{chain} and {key}"),
+            };
+            Err(HostError::Certificate { place, source })
+        }
     }
 }
 

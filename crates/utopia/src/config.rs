@@ -37,5 +37,5 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 fn check(file: &Path) -> Result<(), String> {
     let configuration = Configuration::read(file).map_err(|error| error.to_string())?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    configuration.check_files(folder).map_err(|reason| format!("{}: {reason}", file.display()))
+    configuration.check_files(folder).map_err(|error| format!("{}: {error}", file.display()))
 }

@@ -3,7 +3,10 @@
 
 mod check;
 mod load;
+mod ranges;
 mod reference;
+mod source;
+mod words;
 
 pub use load::ConfigurationError;
 pub use reference::reference;
@@ -20,6 +23,7 @@ const FILE_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// The version of this file's form: 1.
+    #[schemars(range(min = 1, max = 1))]
     pub version: u32,
     /// The domain that is run here, e.g. `example.org`.
     pub domain: String,
