@@ -16,7 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  utopia up\n  utopia up --data second --address 127.0.0.2")]
+#[command(after_help = "Examples:\n  utopia up\n  utopia up --data second --address 127.0.0.2\n\n\
+    While it runs, `utopia reload` or SIGHUP makes it read its configuration again, without dropping a connection; \
+    SIGTERM or Ctrl-C ends it.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: Data,
