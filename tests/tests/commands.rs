@@ -54,11 +54,13 @@ fn every_command_explains_itself_with_an_example() {
         assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
     }
     assert!(told(run(&["--version"])).starts_with("utopia "));
+    let up = told(run(&["up", "--help"]));
+    assert!(up.contains("utopia reload") && up.contains("SIGHUP"), "{up}");
 }
 
 #[test]
 fn wrong_use_gets_one_line_and_exit_status_2() {
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&["stat"], "'status'"),
         (&["up", "--dta", "x"], "'--data'"),
         (&["up", "--address", "192.0.2.1"], "utopia init"),
@@ -72,6 +74,7 @@ fn wrong_use_gets_one_line_and_exit_status_2() {
         (&["user", "add"], "<ADDRESS>"),
         (&["mail", "send", "--from", "alice@utopia.test"], "--to"),
         (&["dns", "query", "example.org", "NOTYPE"], "NOTYPE"),
+        (&["dns", "update", "example.org", "--server", "x"], "like 192.0.2.1:53"),
         (&["dns", "query", "example.org", "--root", "127.1.0.1"], "--trace"),
         (&["config", "chek"], "'check'"),
         (&["socket", "connect", "--udp", "--tls", "1"], "--tls"),
@@ -115,6 +118,29 @@ fn what_cannot_be_done_is_said_in_one_line_that_names_the_place() {
     fails(&["config", "check", data], data);
     fails(&["up", "--config", data, "--data", data], data);
     assert!(!Path::new(data).exists(), "and no folder is made of it");
+
+    // What the person named is said once, with what to do.
+    let twice = folder.path().to_str().expect("a path");
+    let output = run(&["config", "check", twice]);
+    assert_eq!(said(&output), format!("utopia: {twice}: this is a folder; name a file\n"));
+    let latin = folder.path().join("latin.toml");
+    fs::write(&latin, b"version = 1 # \xe9\n").expect("written");
+    let latin = latin.to_str().expect("a path");
+    assert_eq!(
+        said(&run(&["config", "check", latin])),
+        format!("utopia: {latin}: it is not UTF-8 text; save it as that\n")
+    );
+    for command in [&["status"][..], &["user", "list"], &["reload"]] {
+        fails(&[command, &["--data", latin]].concat(), "is no folder: name a data folder with --data");
+    }
+    fails(
+        &["mail", "send", "--from", "a@x.test", "--to", "b@x.test", "--password-file", data],
+        "there is no such file; write the password of a@x.test into it",
+    );
+    fails(
+        &["socket", "listen", "0", "--tls", "--cert", latin, "--key", latin],
+        "latin.toml: it is not UTF-8 text",
+    );
 
     // A folder that cannot be written, because it is a file.
     let file = folder.path().join("file");
@@ -289,6 +315,18 @@ fn names_are_asked_and_waiting_mail_is_looked_after() {
         let query = ["dns", "query", "utopia.test", "SOA", "--server", &resolver];
         assert!(told(run(&[&query, more].concat())).contains("postmaster"));
     }
+    // Each refusal of an update says what to look at.
+    for (arguments, words) in [
+        (&["utopia.test", "--key", "other"][..], "it does not know the key"),
+        (&["elsewhere.test"], "it is not the zone's primary"),
+        (&["utopia.test", "--secret-file", "none"], "none: there is no such file; name the file"),
+    ] {
+        let update = utopia.ask(&[&["dns", "update", "--add", "new 300 A 192.0.2.7"], arguments].concat());
+        assert_eq!(update.status.code(), Some(1), "{}", said(&update));
+        assert!(said(&update).contains(words), "{}", said(&update));
+    }
+    let wrong = utopia.ask(&["user", "add", "carol"]);
+    assert!(said(&wrong).contains("write one like alice@example.org"), "{}", said(&wrong));
     let nobody = format!("{}:9", own_address());
     let output = run(&["dns", "query", "utopia.test", "--tcp", "--server", &nobody]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));

@@ -1,7 +1,7 @@
 //! Files of people and other programs: whole or not at all, with their mode.
 
 use std::os::unix::fs::PermissionsExt;
-use storage::files;
+use storage::{Config, Storage, files};
 
 #[test]
 fn a_file_is_replaced_whole() {
@@ -41,4 +41,18 @@ fn errors_name_the_file() {
     }
     assert_eq!(files::read(&path, 11).unwrap().map(|octets| octets.len()), Some(11));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_its_place_and_a_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = files::read_text(folder.path(), 100).expect_err("it is a folder").to_string();
+    assert_eq!(told, format!("{}: this is a folder; name a file", folder.path().display()));
+    let tables = folder.path().join("tables.sqlite");
+    std::fs::write(&tables, "no database, but long enough to be looked at as one".repeat(100))
+        .expect("written");
+    let opened = Storage::open(&Config::default(), folder.path(), event::Reporter::silent());
+    let told = opened.expect_err("it is refused").to_string();
+    assert!(told.starts_with(&format!("{}: this is no database", tables.display())), "{told}");
+    assert!(told.contains("backup"), "{told}");
 }

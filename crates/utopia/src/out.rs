@@ -3,6 +3,7 @@
 use net::Shutdown;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{LazyLock, OnceLock};
@@ -75,6 +76,25 @@ pub(crate) fn failed(reason: &str) -> ExitCode {
 pub(crate) fn misused(reason: &str) -> ExitCode {
     complain(format_args!("utopia: {reason}"));
     ExitCode::from(USAGE)
+}
+
+/// Octets of the largest file that a command is given, e.g. with certificates.
+const FILE_OCTETS_MAX: u64 = 16 << 20;
+
+/// The text of a file that the command line names; an error is for the person,
+/// with what to do where there is none.
+pub(crate) fn file(file: &Path, remedy: &str) -> Result<String, String> {
+    match storage::files::read_text(file, FILE_OCTETS_MAX) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(format!("{}: there is no such file; {remedy}", file.display())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A server on the command line.
+pub(crate) fn server(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address with its port, like 192.0.2.1:53 or [2001:db8::1]:53".to_owned())
 }
 
 /// The option every command has that works on a data folder.

@@ -2,6 +2,7 @@
 //! none runs, in the data folder itself.
 
 use crate::out::{self, Data};
+use crate::status;
 use host::control::Request;
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -103,8 +104,6 @@ async fn ask(data: &Data, request: Request) -> Result<serde_json::Value, String>
     match host::control::ask(data.folder(), &request).await {
         Ok(Some(reply)) => reply,
         Ok(None) => host::offline(data.folder(), request).await.map_err(|error| error.to_string()),
-        Err(error) => {
-            Err(format!("the program that runs on {} does not answer: {error}", data.folder().display()))
-        }
+        Err(error) => Err(status::unanswered(data.folder(), &error)),
     }
 }

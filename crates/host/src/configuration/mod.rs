@@ -14,6 +14,7 @@ pub use reference::reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use storage::StorageError;
 
 /// The largest configuration file, in octets.
 const FILE_OCTETS_MAX: u64 = 4 * 1024 * 1024;
@@ -99,6 +100,8 @@ impl Configuration {
         match storage::files::read_text(file, FILE_OCTETS_MAX) {
             Ok(Some(text)) => Self::parse(&text, file),
             Ok(None) => Err(failed("there is no such file; `utopia init DOMAIN` writes one".to_owned())),
+            // The file is named already.
+            Err(StorageError::Failed { reason, .. }) => Err(failed(reason)),
             Err(error) => Err(failed(error.to_string())),
         }
     }
