@@ -129,6 +129,24 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
                 let given_raw = matches!(record.data(), ZoneRecordData::Unknown(_));
                 let record = WireRecord { owner, rtype, ttl, data: compose(record.data()) };
+                if domain::base::Name::<[u8]>::from_slice(record.owner.as_slice()).is_err() {
+                    findings.push(finding(
+                        line,
+                        format!("the owner of a {rtype} record has an empty label"),
+                        "write single dots between labels",
+                    ));
+                    continue;
+                }
+                if !given_raw && record.to_record().is_none() {
+                    let mut found = finding(
+                        line,
+                        format!("the data of the {rtype} record are not well formed"),
+                        "write single dots between the labels of a name",
+                    );
+                    found.name = key::display(record.owner.as_slice());
+                    findings.push(found);
+                    continue;
+                }
                 if given_raw && record.to_record().is_none() {
                     findings.push(finding(
                         line,
@@ -276,6 +294,16 @@ mod tests {
             let findings = check(&text, &origin);
             let told = findings[0].in_file("zone");
             assert!(!told.contains('\n') && told.len() < PROBLEM_LETTERS_MAX + 200, "{told}");
+        }
+    }
+
+    #[test]
+    fn empty_labels_are_refused_wherever_a_name_stands() {
+        let origin = name("example.test").unwrap();
+        for record in ["a..b A 192.0.2.1", "a..b. A 192.0.2.1", "x CNAME a..b", "x MX 5 a..b.", "x NS a.."] {
+            let (records, findings) = read(&format!("$TTL 60\n{record}\n"), &origin);
+            assert_eq!((records.len(), findings.len()), (0, 1), "{record}: {records:?}");
+            assert_eq!(findings[0].line, Some(2), "{record}: {}", findings[0]);
         }
     }
 
