@@ -14,7 +14,7 @@ fn fault(path: &[&str], reason: impl Into<String>) -> Fault {
     (path.iter().map(|key| (*key).to_owned()).collect(), reason.into())
 }
 
-/// Whether hosts may be called so (RFC 1123 section 2.1).
+/// Whether hosts may be called so: letters, digits and hyphens between dots.
 fn is_host_name(name: &str) -> bool {
     let is_label = |label: &str| {
         let inner = label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
