@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Write;
+use std::io::{PipeWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -44,6 +44,14 @@ pub fn command(arguments: &[&str]) -> Command {
 /// When it cannot be run.
 pub fn run(arguments: &[&str]) -> Output {
     command(arguments).output().expect("utopia runs")
+}
+
+/// A pipe to write into that nobody reads.
+///
+/// # Panics
+/// When the system gives none.
+pub fn closed_pipe() -> PipeWriter {
+    std::io::pipe().expect("a pipe").1
 }
 
 /// Runs any command to its end with something on its standard input.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tests::peer;
-use tests::utopia::{Utopia, own_address, run, said, told, wait_for};
+use tests::utopia::{Utopia, closed_pipe, command, own_address, run, said, told, wait_for};
 
 /// Every command, as the help of its parent lists it.
 fn commands(path: &[String], all: &mut Vec<Vec<String>>) {
@@ -54,11 +54,13 @@ fn every_command_explains_itself_with_an_example() {
         assert!(names.iter().any(|name| name == expected), "{expected} is not among {names:?}");
     }
     assert!(told(run(&["--version"])).starts_with("utopia "));
+    let up = told(run(&["up", "--help"]));
+    assert!(up.contains("utopia reload") && up.contains("SIGHUP"), "{up}");
 }
 
 #[test]
 fn wrong_use_gets_one_line_and_exit_status_2() {
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&["stat"], "'status'"),
         (&["up", "--dta", "x"], "'--data'"),
         (&["up", "--address", "192.0.2.1"], "utopia init"),
@@ -72,6 +74,7 @@ fn wrong_use_gets_one_line_and_exit_status_2() {
         (&["user", "add"], "<ADDRESS>"),
         (&["mail", "send", "--from", "alice@utopia.test"], "--to"),
         (&["dns", "query", "example.org", "NOTYPE"], "NOTYPE"),
+        (&["dns", "update", "example.org", "--server", "x"], "like 192.0.2.1:53"),
         (&["dns", "query", "example.org", "--root", "127.1.0.1"], "--trace"),
         (&["config", "chek"], "'check'"),
         (&["socket", "connect", "--udp", "--tls", "1"], "--tls"),
@@ -116,6 +119,29 @@ fn what_cannot_be_done_is_said_in_one_line_that_names_the_place() {
     fails(&["up", "--config", data, "--data", data], data);
     assert!(!Path::new(data).exists(), "and no folder is made of it");
 
+    // What the person named is said once, with what to do.
+    let twice = folder.path().to_str().expect("a path");
+    let output = run(&["config", "check", twice]);
+    assert_eq!(said(&output), format!("utopia: {twice}: this is a folder; name a file\n"));
+    let latin = folder.path().join("latin.toml");
+    fs::write(&latin, b"version = 1 # \xe9\n").expect("written");
+    let latin = latin.to_str().expect("a path");
+    assert_eq!(
+        said(&run(&["config", "check", latin])),
+        format!("utopia: {latin}: it is not UTF-8 text; save it as that\n")
+    );
+    for command in [&["status"][..], &["user", "list"], &["reload"]] {
+        fails(&[command, &["--data", latin]].concat(), "is no folder: name a data folder with --data");
+    }
+    fails(
+        &["mail", "send", "--from", "a@x.test", "--to", "b@x.test", "--password-file", data],
+        "there is no such file; write the password of a@x.test into it",
+    );
+    fails(
+        &["socket", "listen", "0", "--tls", "--cert", latin, "--key", latin],
+        "latin.toml: it is not UTF-8 text",
+    );
+
     // A folder that cannot be written, because it is a file.
     let file = folder.path().join("file");
     fs::write(&file, "").expect("written");
@@ -137,6 +163,91 @@ fn what_cannot_be_done_is_said_in_one_line_that_names_the_place() {
     ] {
         fs::write(&configuration, content).expect("written");
         fails(&["config", "check", text], &format!("{text}{place}"));
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let utopia = Utopia::start(&data);
+    let zone = data.join("zones/utopia.test.zone");
+    let zone = zone.to_str().expect("a path");
+    let dns = utopia.at("dns").to_string();
+    for arguments in [
+        &["config", "reference"][..],
+        &["--help"],
+        &["dns", "zone", "show", zone],
+        &["dns", "zone", "check", zone, "--json"],
+        &["dns", "query", "utopia.test", "SOA", "--server", &dns],
+        &["status"],
+        &["status", "--json"],
+        &["user", "list"],
+        &["mail", "queue", "list"],
+    ] {
+        let has_data = ["status", "user", "mail"].contains(&arguments[0]);
+        let mut command = if has_data { utopia.asking(arguments) } else { command(arguments) };
+        let output = command.stdout(closed_pipe()).output().expect("utopia runs");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", said(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+    // A full disk is another matter.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let output = command(&["config", "reference"]).stdout(full).output().expect("utopia runs");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).starts_with("utopia: standard output cannot be written: "), "{}", said(&output));
+    utopia.stop();
+}
+
+#[test]
+fn a_domain_runs_whether_what_it_says_is_read_or_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut up = command(&["up", "--address", &own_address().to_string(), "--data"]);
+    up.arg(&data).stdout(closed_pipe()).stderr(closed_pipe());
+    let mut up = up.spawn().expect("utopia runs");
+    let data = data.to_str().expect("a path");
+    wait_for("it is ready", || run(&["status", "--data", data]).status.success().then_some(()));
+    told(run(&["reload", "--data", data]));
+    assert!(Command::new("kill").arg(up.id().to_string()).status().expect("kill runs").success());
+    let status = up.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_configuration_is_right_exactly_where_the_domain_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let file = folder.path().join("utopia.toml");
+    let at = own_address();
+    let dns = format!("[dns]\nlisten = [\"{at}:5300\"]\n");
+    let smtp = format!("[smtp]\nlisten = [\"{at}:2525\"]\n");
+    for wrong in [
+        "[resolver]\nallow = [\"10.0.0.0/33\"]\n".to_owned(),
+        "[resolver.stub_zones]\n\"a..b\" = [\"127.0.0.1:53\"]\n".to_owned(),
+        format!("{dns}[[dns.zones]]\nname = \"\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\nkind = \"secondary\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\nfile = \"utopia.toml\"\n"),
+        format!("{dns}[[dns.zones]]\nname = \"a.test\"\ntext = \"\"\nallow_transfer = [\"foo\"]\n"),
+        format!("{dns}[[dns.keys]]\nname = \"k\"\nsecret_file = \"utopia.toml\"\nalgorithm = \"md5\"\n"),
+        format!("{smtp}hostname = \"a b\"\n"),
+        format!("{smtp}session_seconds_max = 9223372036854775807\n"),
+        format!("{smtp}[[smtp.dkim]]\nselector = \"a\"\nkey_file = \"utopia.toml\"\n"),
+        format!("{smtp}[tls]\ncertificate_file = \"utopia.toml\"\nkey_file = \"utopia.toml\"\n"),
+        "[storage]\nreaders_max = 9223372036854775807\n".to_owned(),
+    ] {
+        fs::write(&file, format!("version = 1\ndomain = \"utopia.test\"\n{wrong}")).expect("written");
+        let up = run(&["up", "--data", data]);
+        let check = run(&["config", "check", file.to_str().expect("a path")]);
+        for output in [&up, &check] {
+            assert_eq!(output.status.code(), Some(1), "{wrong}: {}", said(output));
+            assert!(!said(output).contains("panicked"), "{wrong}: {}", said(output));
+        }
+        let last = |output| said(output).lines().last().unwrap_or_default().replace("utopia: ", "");
+        // A start says of a file that the configuration names it; a check is told
+        // which configuration.
+        assert!(last(&check).ends_with(&last(&up)), "{}\n{}", last(&check), last(&up));
     }
 }
 
@@ -204,6 +315,18 @@ fn names_are_asked_and_waiting_mail_is_looked_after() {
         let query = ["dns", "query", "utopia.test", "SOA", "--server", &resolver];
         assert!(told(run(&[&query, more].concat())).contains("postmaster"));
     }
+    // Each refusal of an update says what to look at.
+    for (arguments, words) in [
+        (&["utopia.test", "--key", "other"][..], "it does not know the key"),
+        (&["elsewhere.test"], "it is not the zone's primary"),
+        (&["utopia.test", "--secret-file", "none"], "none: there is no such file; name the file"),
+    ] {
+        let update = utopia.ask(&[&["dns", "update", "--add", "new 300 A 192.0.2.7"], arguments].concat());
+        assert_eq!(update.status.code(), Some(1), "{}", said(&update));
+        assert!(said(&update).contains(words), "{}", said(&update));
+    }
+    let wrong = utopia.ask(&["user", "add", "carol"]);
+    assert!(said(&wrong).contains("write one like alice@example.org"), "{}", said(&wrong));
     let nobody = format!("{}:9", own_address());
     let output = run(&["dns", "query", "utopia.test", "--tcp", "--server", &nobody]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));

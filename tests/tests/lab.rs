@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::mail::read;
-use tests::utopia::{Utopia, command, run, said, told, wait_for};
+use tests::utopia::{Utopia, closed_pipe, command, run, said, told, wait_for};
 use tests::{Peer, peer, skip};
 
 /// The hosts of the lab have their addresses for themselves, so one lab runs at
@@ -93,6 +93,19 @@ fn a_scenario_for_people_is_drawn_with_arrows() {
     assert!(output.contains("\n1. ") && output.contains('✓'), "{output}");
     assert!(output.contains("──") || output.contains("->") || output.contains('→'), "{output}");
     assert!(output.contains("all as it should be"), "{output}");
+}
+
+#[test]
+fn a_story_that_nobody_reads_ends_early_and_quietly() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut lab = command(&["lab", "register"]);
+    lab.env("TMPDIR", folder.path()).stdout(closed_pipe());
+    let output = lab.output().expect("utopia runs");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(said(&output), "");
+    let left = std::fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(left, 0, "its temporary folder is gone");
 }
 
 /// Runs `lab up`; also how long it took to be ready.

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 use std::fs;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -374,6 +375,22 @@ fn an_end_finishes_what_was_promised_within_ten_seconds() {
     assert!(messages.iter().any(|text| text.contains("Subject: done\r\n")), "{messages:?}");
     assert!(messages.iter().all(|text| text.ends_with("first half\r\nsecond half\r\n")), "{messages:?}");
     utopia.stop();
+}
+
+#[test]
+fn half_sent_requests_to_the_page_do_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut utopia = Utopia::start(&folder.path().join("data"));
+    let half = || {
+        let mut stream = TcpStream::connect(utopia.at("http")).expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").expect("sent");
+        stream
+    };
+    let _halves: Vec<TcpStream> = (0..50).map(|_| half()).collect();
+    utopia.signal("TERM");
+    let status = utopia.wait();
+    assert!(status.success(), "{status}: {}", utopia.said());
+    assert!(!utopia.said().contains("not everything could be finished"), "{}", utopia.said());
 }
 
 #[test]

@@ -35,12 +35,14 @@ pub enum SendError {
         server: SocketAddr,
     },
     /// The server refused.
-    #[error("{server} refused the update: {rcode}")]
+    #[error("{server} refused the update: {rcode}, {}", meaning(*.rcode, *.signed))]
     Refused {
         /// The server.
         server: SocketAddr,
         /// Its code.
         rcode: Rcode,
+        /// Whether it signed its refusal: it knows the key.
+        signed: bool,
     },
 }
 
@@ -68,6 +70,25 @@ pub async fn send(
     match rcode {
         Rcode::NOERROR if signed => Ok(()),
         Rcode::NOERROR => Err(SendError::Signature { server }),
-        rcode => Err(SendError::Refused { server, rcode }),
+        rcode => Err(SendError::Refused { server, rcode, signed }),
+    }
+}
+
+/// What a refusal means and what to do about it (RFC 2136 section 2.2, RFC 8945
+/// section 5.2).
+fn meaning(rcode: Rcode, signed: bool) -> &'static str {
+    match (rcode, signed) {
+        (Rcode::NOTAUTH, false) => {
+            "it does not know the key, or by another secret; give the key's name and secret as the server's \
+             configuration has them, and compare the clocks"
+        }
+        (Rcode::NOTAUTH, true) => {
+            "it is not the zone's primary; name a zone that it is configured for, or the zone's own server"
+        }
+        (Rcode::REFUSED, _) => "the key may not change this zone; name it in the zone's allow_update",
+        (Rcode::NOTZONE, _) => "a name is not within the zone; name the zone it is in",
+        (Rcode::SERVFAIL, _) => "it failed itself; its log says why",
+        (Rcode::NOTIMP, _) => "it takes no updates",
+        _ => "see RFC 2136 section 2.2",
     }
 }

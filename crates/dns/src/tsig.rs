@@ -31,7 +31,7 @@ pub enum KeyError {
     #[error("the algorithm `{0}` is not known; write hmac-sha256, hmac-sha384, hmac-sha512 or hmac-sha1")]
     Algorithm(String),
     /// The secret is not base64.
-    #[error("the secret is not base64")]
+    #[error("the secret is not base64; make one with `openssl rand -base64 32`")]
     Secret,
     /// The secret is too short.
     #[error(

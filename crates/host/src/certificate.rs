@@ -2,7 +2,7 @@
 //! local CA in the data folder issues and renews in time.
 
 use crate::{Configuration, HostError};
-use net::tls::{self, Authority, CertificateHandle, Certified};
+use net::tls::{self, Authority, CertificateHandle, Certified, Part};
 use rustls::ServerConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,13 +55,35 @@ impl Certificate {
 
 /// The certificate chain and the key of a configuration.
 fn pems(configuration: &Configuration, folder: &Path) -> Result<(String, String), HostError> {
-    match (&configuration.tls.certificate_file, &configuration.tls.key_file) {
-        (Some(chain), Some(key)) => {
-            let missing = |file: &Path| HostError::NoFile { file: file.to_owned() };
-            let chain = files::read_text(chain, PEM_OCTETS_MAX)?.ok_or_else(|| missing(chain))?;
-            Ok((chain, files::read_secret(key, PEM_OCTETS_MAX)?.ok_or_else(|| missing(key))?))
+    match given(configuration)? {
+        Some(given) => Ok(given),
+        None => local(&names(configuration), folder),
+    }
+}
+
+/// The certificate chain and the key that the configuration names, if it does.
+///
+/// # Errors
+/// When one is not there or of no use; the error names the file.
+pub(crate) fn given(configuration: &Configuration) -> Result<Option<(String, String)>, HostError> {
+    let (Some(chain_file), Some(key_file)) =
+        (&configuration.tls.certificate_file, &configuration.tls.key_file)
+    else {
+        return Ok(None);
+    };
+    let chain = required(chain_file, files::read_text(chain_file, PEM_OCTETS_MAX)?)?;
+    let key = required(key_file, files::read_secret(key_file, PEM_OCTETS_MAX)?)?;
+    match Certified::read(&chain, &key) {
+        Ok(_) => Ok(Some((chain, key))),
+        Err(source) => {
+            let (chain, key) = (chain_file.display(), key_file.display());
+            let place = match source.part() {
+                Some(Part::Certificate) => chain.to_string(),
+                Some(Part::Key) => key.to_string(),
+                None => format!("{chain} and {key}"),
+            };
+            Err(HostError::Certificate { place, source })
         }
-        _ => local(&names(configuration), folder),
     }
 }
 
@@ -123,6 +145,10 @@ fn local(names: &[String], folder: &Path) -> Result<(String, String), HostError>
 fn issued_for(chain: &str) -> Option<(SystemTime, &str)> {
     let (seconds, names) = chain.lines().next()?.strip_prefix(ENDS)?.split_once(" for ")?;
     Some((UNIX_EPOCH.checked_add(Duration::from_secs(seconds.parse().ok()?))?, names))
+}
+
+fn required(file: &Path, text: Option<String>) -> Result<String, HostError> {
+    text.ok_or_else(|| HostError::NoFile { file: file.to_owned() })
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub enum HostError {
     /// Certificates or keys are of no use.
     #[error("TLS: {0}")]
     Tls(#[from] net::tls::TlsError),
+    /// The certificate or key that the configuration names is of no use.
+    #[error("{place}: {source}")]
+    Certificate {
+        /// The file, or both.
+        place: String,
+        /// Why.
+        source: net::tls::TlsError,
+    },
     /// The authoritative server did not start.
     #[error("dns: {0}")]
     Dns(dns_server::authoritative::ServerError),
@@ -52,9 +60,17 @@ pub enum HostError {
     /// A user's account could not be changed.
     #[error(transparent)]
     Account(#[from] mail_server::accounts::AccountError),
-    /// A DKIM key is of no use.
+    /// No DKIM key could be made.
     #[error(transparent)]
-    Dkim(#[from] mail_server::authentication::DkimKeyError),
+    NoDkim(#[from] mail_server::authentication::DkimKeyError),
+    /// A DKIM key is of no use.
+    #[error("{}: {source}", file.display())]
+    Dkim {
+        /// Its file.
+        file: PathBuf,
+        /// Why.
+        source: mail_server::authentication::DkimKeyError,
+    },
     /// SMTP cannot work so.
     #[error(transparent)]
     Smtp(#[from] mail_server::smtp::PrepareError),

@@ -151,13 +151,16 @@ fn directory(configuration: &Configuration, accounts: &Accounts) -> Directory {
 }
 
 /// Signs with the keys that the configuration names.
-fn signer(configuration: &Configuration) -> Result<DkimSigner, HostError> {
-    let mut keys = Vec::new();
+pub(crate) fn signer(configuration: &Configuration) -> Result<DkimSigner, HostError> {
+    let mut signer = DkimSigner::default();
     for key in &configuration.smtp.dkim {
-        let private_pem = files::read_secret(&key.key_file, KEY_OCTETS_MAX)?
-            .ok_or_else(|| HostError::NoFile { file: key.key_file.clone() })?;
+        let file = key.key_file.clone();
+        let private_pem = files::read_secret(&file, KEY_OCTETS_MAX)?
+            .ok_or_else(|| HostError::NoFile { file: file.clone() })?;
         let (domain, selector) = (configuration.domain.clone(), key.selector.clone());
-        keys.push(DkimKey { domain, selector, private_pem });
+        signer
+            .add(&DkimKey { domain, selector, private_pem })
+            .map_err(|source| HostError::Dkim { file, source })?;
     }
-    Ok(DkimSigner::new(&keys)?)
+    Ok(signer)
 }

@@ -12,6 +12,10 @@ pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLi
     let ca = std::path::absolute(ca_file(folder)).unwrap_or_else(|_| ca_file(folder));
     let mut lines = Vec::new();
     let mut add = |what: &str, line: String| lines.push(TryLine { what: what.to_owned(), line });
+    let settings = |address: SocketAddr| {
+        let (ip, port) = (address.ip(), address.port());
+        format!("{ip}, port {port}, TLS, user bob@{domain}; trust the CA {}", ca.display())
+    };
     if let Some(address) = find("dns") {
         add("Ask the authoritative server", format!("dig {} {domain} MX", at(address)));
     }
@@ -36,16 +40,10 @@ pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLi
                 ca.display()
             ),
         );
-        add(
-            "Settings for a mail program: IMAP",
-            format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()),
-        );
+        add("Settings for a mail program: IMAP", settings(address));
     }
     if let Some(address) = find("submissions") {
-        add(
-            "Settings for a mail program: SMTP",
-            format!("{}, port {}, TLS, user bob@{domain}", address.ip(), address.port()),
-        );
+        add("Settings for a mail program: SMTP", settings(address));
     }
     if let Some(address) = find("http") {
         add("This page", format!("http://{address}/"));
@@ -59,5 +57,26 @@ fn at(address: SocketAddr) -> String {
         format!("@{}", address.ip())
     } else {
         format!("@{} -p {}", address.ip(), address.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_mail_program_name_the_ca() {
+        let service = |name: &str| Service {
+            name: name.to_owned(),
+            transport: "tcp".to_owned(),
+            address: SocketAddr::from(([127, 0, 0, 1], 9930)),
+            host: None,
+        };
+        let lines = of("utopia.test", &[service("imaps"), service("submissions")], Path::new("/data"));
+        let settings: Vec<_> = lines.iter().filter(|line| line.what.starts_with("Settings")).collect();
+        assert_eq!(settings.len(), 2);
+        for line in settings {
+            assert!(line.line.ends_with("; trust the CA /data/tls/ca.pem"), "{}", line.line);
+        }
     }
 }

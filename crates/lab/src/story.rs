@@ -27,6 +27,8 @@ pub struct Telling {
     pub json: bool,
     /// The terminal's width in columns.
     pub width: usize,
+    /// Prints a line.
+    pub line: fn(&str),
 }
 
 /// Tells one scenario.
@@ -108,7 +110,7 @@ impl Story {
     /// Adds words to the current step.
     pub fn say(&self, text: &str) {
         if !self.telling.json {
-            println!("   {text}");
+            (self.telling.line)(&format!("   {text}"));
         }
     }
 
@@ -128,25 +130,57 @@ impl Story {
         });
     }
 
-    /// Ends the story. Returns whether all checks held.
-    pub async fn end(mut self) -> bool {
+    /// Ends the story, which was told as a `whole` or broke off. Returns whether
+    /// it was whole and all checks held.
+    pub async fn end(mut self, whole: bool) -> bool {
         self.settle().await;
         let (checks, failed) = (self.checks, self.failed);
         // A story without checks would prove nothing.
-        let passed = failed == 0 && checks > 0;
+        let passed = whole && failed == 0 && checks > 0;
         let seconds = self.began.elapsed().as_secs_f64();
         self.print(&Line::End { passed, checks, failed, seconds }, || {
-            let verdict = if passed { "all as it should be" } else { "something is wrong" };
+            let verdict = match (whole, passed) {
+                (false, _) => "the story broke off",
+                (true, true) => "all as it should be",
+                (true, false) => "something is wrong",
+            };
             format!("\n{verdict}: {} of {checks} checks hold, {seconds:.1} s", checks - failed)
         });
         passed
     }
 
     fn print(&self, line: &Line<'_>, text: impl FnOnce() -> String) {
-        if self.telling.json {
-            println!("{}", serde_json::to_string(line).unwrap_or_default());
-        } else {
-            println!("{}", text());
-        }
+        let line = if self.telling.json { serde_json::to_string(line).unwrap_or_default() } else { text() };
+        (self.telling.line)(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// A story with one check that holds; its last line, and what came of it.
+    async fn ended(whole: bool, json: bool) -> (String, bool) {
+        let line = |line: &str| TOLD.with_borrow_mut(|told| told.push(line.to_owned()));
+        let (_arrows, none) = mpsc::channel(1);
+        let mut story = Story::begin("test", 1, Telling { json, width: 80, line }, none, |_| true);
+        story.check("one is one", true);
+        let passed = story.end(whole).await;
+        (TOLD.take().pop().unwrap_or_default(), passed)
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_story_ends_well() {
+        let (line, passed) = ended(true, false).await;
+        assert!(passed && line.starts_with("\nall as it should be: 1 of 1 checks hold"), "{line}");
+        let (line, passed) = ended(false, false).await;
+        assert!(!passed && line.starts_with("\nthe story broke off: 1 of 1 checks hold"), "{line}");
+        let (line, passed) = ended(false, true).await;
+        assert!(!passed && line.contains("\"passed\":false"), "{line}");
     }
 }

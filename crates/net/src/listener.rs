@@ -37,7 +37,7 @@ impl ListenOptions {
 
 /// A service cannot listen where it shall.
 #[derive(Debug, thiserror::Error)]
-#[error("{service} cannot listen on {address}: {source}{}", remedy(source))]
+#[error("{service} cannot listen on {address}: {source}{}", remedy(.source))]
 pub struct ListenError {
     /// The service.
     pub service: &'static str,
@@ -47,11 +47,24 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// What to do, where the error does not say so itself.
-fn remedy(source: &io::Error) -> &'static str {
-    match source.get_ref() {
-        Some(inner) if inner.is::<HeldHere>() => "",
-        _ => "; choose another address or stop what listens there",
+/// What to do where listening fails, unless the error says so itself.
+fn remedy(error: &io::Error) -> &'static str {
+    if error.get_ref().is_some_and(|inner| inner.is::<HeldHere>()) {
+        return "";
+    }
+    match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => "; choose another address or stop what listens there",
+        Some(libc::EADDRNOTAVAIL) => "; choose an address of this machine",
+        Some(libc::EACCES | libc::EPERM) => {
+            "; choose a port above 1023, or let this program have it (CAP_NET_BIND_SERVICE, or a socket of systemd)"
+        }
+        Some(libc::EMFILE | libc::ENFILE) => {
+            "; raise the limit of open files (ulimit -n), or ask for fewer threads"
+        }
+        Some(libc::ENOBUFS | libc::ENOMEM) => {
+            "; the machine is out of memory: make room, or ask for fewer threads"
+        }
+        _ => "; choose another address",
     }
 }
 
@@ -333,6 +346,22 @@ impl Drop for Neighbour {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_not_to_listen_has_its_remedy() {
+        let told = |code| {
+            let source = io::Error::from_raw_os_error(code);
+            let address = SocketAddr::from(([192, 0, 2, 1], 53));
+            ListenError { service: "dns", address, source }.to_string()
+        };
+        assert!(told(libc::EADDRINUSE).contains("stop what listens there"));
+        assert!(
+            told(libc::EMFILE)
+                .ends_with("raise the limit of open files (ulimit -n), or ask for fewer threads")
+        );
+        assert!(told(libc::EACCES).contains("above 1023"));
+        assert!(told(libc::EADDRNOTAVAIL).contains("of this machine"));
+    }
 
     #[test]
     fn one_ipv6_subscriber_counts_as_one_address() {

@@ -2,6 +2,7 @@
 
 use crate::layer::Layers;
 use crate::listener::Guest;
+use crate::tls::words::explained;
 use crate::{BoxedDuplex, Ends};
 use socket2::SockRef;
 use std::fs::File;
@@ -110,7 +111,7 @@ impl Stream {
             }
             None => config,
         };
-        let tls = TlsAcceptor::from(config).accept(wire).await?;
+        let tls = TlsAcceptor::from(config).accept(wire).await.map_err(explained)?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
     }
 
@@ -131,7 +132,7 @@ impl Stream {
             }
             None => config,
         };
-        let tls = TlsConnector::from(config).connect(name, wire).await?;
+        let tls = TlsConnector::from(config).connect(name, wire).await.map_err(explained)?;
         Ok(Self { inner: Inner::Tls(Box::new(tls.into())), ..self })
     }
 }

@@ -6,6 +6,7 @@
 mod authority;
 mod certificate;
 mod opportunistic;
+pub(crate) mod words;
 
 pub use authority::{Authority, Issued};
 pub use certificate::{CertificateHandle, Certified};
@@ -14,7 +15,7 @@ pub use rustls::{ClientConfig, ServerConfig};
 
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
@@ -22,8 +23,11 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The text holds no certificate.
-    #[error("no certificate found: expected a block that begins with -----BEGIN CERTIFICATE-----")]
+    #[error("it holds no certificate, a block that begins with -----BEGIN CERTIFICATE-----")]
     NoCertificate,
+    /// The text holds no private key.
+    #[error("it holds no private key, a block that begins with -----BEGIN PRIVATE KEY-----")]
+    NoKey,
     /// The text is no PEM.
     #[error("the {what} cannot be read as PEM: {reason}")]
     Pem {
@@ -36,9 +40,33 @@ pub enum TlsError {
     #[error("the certificate cannot be issued: {0}")]
     Issue(#[from] rcgen::Error),
     /// Certificate and key do not fit together, or are of a kind TLS cannot use.
-    #[error("certificate and key cannot be used for TLS: {0}")]
+    #[error("{}", words::of(.0))]
     Unusable(#[from] rustls::Error),
 }
+
+/// One of the two texts a server needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The certificate chain.
+    Certificate,
+    /// The private key.
+    Key,
+}
+
+impl TlsError {
+    /// The text that is to blame, where it is only one.
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Self::NoCertificate | Self::Pem { what: CERTIFICATE, .. } => Some(Part::Certificate),
+            Self::NoKey | Self::Pem { what: KEY, .. } => Some(Part::Key),
+            _ => None,
+        }
+    }
+}
+
+/// What cannot be read as PEM.
+const CERTIFICATE: &str = "certificate";
+const KEY: &str = "private key";
 
 /// Settings of a server with a certificate chain (its own first) and its key.
 pub fn server_config(cert_chain_pem: &str, key_pem: &str) -> Result<Arc<ServerConfig>, TlsError> {
@@ -89,14 +117,16 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
+fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(text.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Pem { what: "certificate", reason: error.to_string() })?;
+        .map_err(|error| TlsError::Pem { what: CERTIFICATE, reason: error.to_string() })?;
     if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
 }
 
-fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(pem.as_bytes())
-        .map_err(|error| TlsError::Pem { what: "private key", reason: error.to_string() })
+fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey,
+        error => TlsError::Pem { what: KEY, reason: error.to_string() },
+    })
 }

@@ -237,12 +237,16 @@ async fn certificates_of_another_time_are_not_valid() {
 async fn bad_pem_is_told_in_one_line() {
     assert_eq!(
         tls::client_config_verified("nothing").unwrap_err().to_string(),
-        "no certificate found: expected a block that begins with -----BEGIN CERTIFICATE-----"
+        "it holds no certificate, a block that begins with -----BEGIN CERTIFICATE-----"
     );
     let authority = Authority::create("ca", SystemTime::now()).unwrap();
     let other = Authority::create("ca", SystemTime::now()).unwrap();
-    assert!(tls::server_config(authority.cert_pem(), "nothing").is_err());
-    assert!(tls::server_config(authority.cert_pem(), &other.key_pem()).is_err());
+    let refused = |key: &str| tls::server_config(authority.cert_pem(), key).unwrap_err().to_string();
+    assert_eq!(
+        refused("nothing"),
+        "it holds no private key, a block that begins with -----BEGIN PRIVATE KEY-----"
+    );
+    assert!(refused(&other.key_pem()).starts_with("the key is not that of the certificate"));
     assert!(authority.issue(&["nä me"], SystemTime::now()).is_err());
 }
 

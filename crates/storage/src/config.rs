@@ -11,15 +11,20 @@ pub struct Config {
     pub backend: Backend,
     /// Content (a message's octets) up to this size lies in a table and
     /// travels with the transaction; larger content becomes a blob of its own.
+    #[schemars(range(min = 0, max = 16_777_216))]
     pub content_inline_octets_max: u64,
     /// The largest content that is stored at all, in octets.
+    #[schemars(range(min = 65_536, max = 2_147_483_648_u64))]
     pub content_octets_max: u64,
     /// Changes that may wait for the writer; who comes later waits with its
     /// peer held back.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub writes_waiting_max: usize,
     /// Changes gathered into one durable commit.
+    #[schemars(range(min = 1, max = 100_000))]
     pub batch_writes_max: usize,
     /// Views that are read at the same time; who comes later waits.
+    #[schemars(range(min = 1, max = 256))]
     pub readers_max: usize,
 }
 

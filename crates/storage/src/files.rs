@@ -18,8 +18,17 @@ pub const PUBLIC: u32 = 0o644;
 /// Makes two writers of one file use two temporary files.
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
-fn failed(path: &Path, error: std::io::Error) -> StorageError {
-    StorageError::failed(path.display(), error)
+pub(crate) fn failed(path: &Path, error: std::io::Error) -> StorageError {
+    let reason = match error.kind() {
+        ErrorKind::IsADirectory => "this is a folder; name a file".to_owned(),
+        ErrorKind::NotADirectory => "a part of this path is a file, not a folder; name another".to_owned(),
+        ErrorKind::PermissionDenied => {
+            "this user may not read or write it; change its owner or mode, or run as its owner".to_owned()
+        }
+        ErrorKind::StorageFull => "the disk is full; make room".to_owned(),
+        _ => error.to_string(),
+    };
+    StorageError::failed(path.display(), reason)
 }
 
 /// Replaces the file at `path`, or makes it with its folders: readers see the
@@ -71,7 +80,7 @@ pub fn read_text(path: &Path, octets_max: u64) -> Result<Option<String>, Storage
     read(path, octets_max)?
         .map(String::from_utf8)
         .transpose()
-        .map_err(|_| StorageError::failed(path.display(), "it is not UTF-8 text"))
+        .map_err(|_| StorageError::failed(path.display(), "it is not UTF-8 text; save it as that"))
 }
 
 /// The text of a secret's file, as [`read_text`]; refused if others may read or

@@ -20,7 +20,7 @@ impl FolderLock {
     /// Takes the folder, or says who has it.
     pub(crate) fn take(folder: &Path) -> Result<Self, StorageError> {
         let path = folder.join("lock");
-        let failed = |error: std::io::Error| StorageError::failed(path.display(), error);
+        let failed = |error: std::io::Error| crate::files::failed(&path, error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -1,7 +1,7 @@
 //! Files of people and other programs: whole or not at all, with their mode.
 
 use std::os::unix::fs::PermissionsExt;
-use storage::files;
+use storage::{Config, Storage, files};
 
 #[test]
 fn a_file_is_replaced_whole() {
@@ -54,4 +54,18 @@ fn a_secret_that_others_may_read_is_refused_with_the_remedy() {
     assert_eq!(told, format!("{name}: others may read or change this secret; `chmod 600 {name}`"));
     files::write_atomically(&path, b"secret", files::SECRET).unwrap();
     assert_eq!(files::read_secret(&path, 100).unwrap().as_deref(), Some("secret"));
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_its_place_and_a_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let told = files::read_text(folder.path(), 100).expect_err("it is a folder").to_string();
+    assert_eq!(told, format!("{}: this is a folder; name a file", folder.path().display()));
+    let tables = folder.path().join("tables.sqlite");
+    std::fs::write(&tables, "no database, but long enough to be looked at as one".repeat(100))
+        .expect("written");
+    let opened = Storage::open(&Config::default(), folder.path(), event::Reporter::silent());
+    let told = opened.expect_err("it is refused").to_string();
+    assert!(told.starts_with(&format!("{}: this is no database", tables.display())), "{told}");
+    assert!(told.contains("backup"), "{told}");
 }

@@ -21,12 +21,12 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> ExitCode {
     match command {
         Command::Reference => {
-            print!("{}", host::reference());
+            out::text(&host::reference());
             ExitCode::SUCCESS
         }
         Command::Check { file } => match check(file) {
             Ok(()) => {
-                println!("{} is right", file.display());
+                out::line(format_args!("{} is right", file.display()));
                 ExitCode::SUCCESS
             }
             Err(reason) => out::failed(&reason),
@@ -37,5 +37,5 @@ pub(crate) fn run(command: &Command) -> ExitCode {
 fn check(file: &Path) -> Result<(), String> {
     let configuration = Configuration::read(file).map_err(|error| error.to_string())?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    configuration.check_files(folder).map_err(|reason| format!("{}: {reason}", file.display()))
+    configuration.check_files(folder).map_err(|error| format!("{}: {error}", file.display()))
 }

@@ -104,9 +104,9 @@ async fn query(args: &QueryArgs) -> ExitCode {
         Ok(exchanged) => {
             let answered = matches!(exchanged.reply.rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN);
             if args.json {
-                println!("{}", print::exchanged_json(&question, server, &exchanged));
+                out::line(print::exchanged_json(&question, server, &exchanged));
             } else {
-                print!("{}", print::exchanged(&question, server, &exchanged));
+                out::text(&print::exchanged(&question, server, &exchanged));
             }
             ExitCode::from(u8::from(!answered))
         }
@@ -132,23 +132,22 @@ async fn trace(args: &QueryArgs, question: Question, roots: &[SocketAddr]) -> Ex
             steps.extend(print::step_json(step));
         } else if let Some(text) = print::step(step) {
             told += 1;
-            println!("{told}. {text}");
+            out::line(format_args!("{told}. {text}"));
         }
     })
     .await;
     match result {
         Ok(response) => {
             if args.json {
-                println!("{}", print::response_json(&question, &response, steps));
+                out::line(print::response_json(&question, &response, steps));
             } else {
-                print!("{}", print::response(&question, &response));
+                out::text(&print::response(&question, &response));
             }
             ExitCode::SUCCESS
         }
         Err(error) if args.json => {
-            println!(
-                "{}",
-                json!({ "question": print::question_json(&question), "error": error.to_string(), "steps": steps })
+            out::line(
+                json!({ "question": print::question_json(&question), "error": error.to_string(), "steps": steps }),
             );
             ExitCode::FAILURE
         }
@@ -158,7 +157,7 @@ async fn trace(args: &QueryArgs, question: Question, roots: &[SocketAddr]) -> Ex
 
 fn fail(args: &QueryArgs, question: &Question, error: &str) -> ExitCode {
     if args.json {
-        println!("{}", json!({ "question": print::question_json(question), "error": error }));
+        out::line(json!({ "question": print::question_json(question), "error": error }));
         return ExitCode::FAILURE;
     }
     out::failed(error)

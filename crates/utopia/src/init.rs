@@ -40,33 +40,30 @@ pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
             .iter()
             .map(|(address, password)| json!({"address": address, "password": password}))
             .collect();
-        println!(
-            "{}",
-            json!({
-                "domain": made.domain,
-                "configuration": made.configuration_file,
-                "name_servers": name_servers,
-                "users": users,
-            })
-        );
+        out::line(json!({
+            "domain": made.domain,
+            "configuration": made.configuration_file,
+            "name_servers": name_servers,
+            "users": users,
+        }));
         return ExitCode::SUCCESS;
     }
-    println!("{domain} is set up in {}.", arguments.data.folder().display());
-    println!("\nTell the registrar of {domain} its name servers and their addresses (glue):");
+    out::line(format_args!("{domain} is set up in {}.", arguments.data.folder().display()));
+    out::line(format_args!("\nTell the registrar of {domain} its name servers and their addresses (glue):"));
     for (name, glue) in &made.name_servers {
-        println!("  {domain}. NS {name}.");
+        out::line(format_args!("  {domain}. NS {name}."));
         for address in glue {
-            println!("  {name}. {} {address}", if address.is_ipv4() { "A" } else { "AAAA" });
+            out::line(format_args!("  {name}. {} {address}", if address.is_ipv4() { "A" } else { "AAAA" }));
         }
     }
-    println!(
+    out::line(format_args!(
         "\nMany registrars want two name servers on two machines: change ns2 in the zone when you have a second one.\n\
          Ask the owner of your address for the reverse name mail.{domain}: other mail servers look at it."
-    );
-    println!("\nUsers, told this once:");
+    ));
+    out::line("\nUsers, told this once:");
     for (address, password) in &made.users {
-        println!("  {address}  {password}");
+        out::line(format_args!("  {address}  {password}"));
     }
-    println!("\nThen: utopia up --data {}", arguments.data.folder().display());
+    out::line(format_args!("\nThen: utopia up --data {}", arguments.data.folder().display()));
     ExitCode::SUCCESS
 }

@@ -103,8 +103,8 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Some(scenario) => {
             let width =
                 std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
-            let telling = Telling { json: arguments.json, width };
-            match tell(scenario, telling, plan).await {
+            let telling = Telling { json: arguments.json, width, line: |line| out::line(line) };
+            match tell(scenario, telling, plan, &out::UNREAD).await {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::FAILURE,
                 Err(error) => out::failed(&error.to_string()),
@@ -145,14 +145,14 @@ async fn up(mut plan: Plan, dns_port: Option<u16>) -> Result<(), String> {
     let ports = internet.topology().ports;
     let resolver = internet.address("resolver.utopia.test");
     let mail = internet.address("mail.utopia.test");
-    println!(
+    out::announce(&format!(
         "\nThe small Internet is up; its folder is {}.\n\n{}\nTry it:\n  \
          dig @{resolver} -p {} mail.crepes.test\n  \
          utopia dns query gaia.cs.university.edu --trace --root {}:{} --port {}\n  \
          swaks --server {mail} --port {} --tls --auth PLAIN --auth-user alice@utopia.test --auth-password {PASSWORD} \
          --from alice@utopia.test --to bob@crepes.test\n\n\
          The users alice@utopia.test and bob@crepes.test have the password {PASSWORD}; the CA is {}.\n\
-         Stop with Ctrl-C.\n",
+         Stop with Ctrl-C.\n\n",
         folder.display(),
         status::table(&shown),
         ports.dns,
@@ -161,7 +161,7 @@ async fn up(mut plan: Plan, dns_port: Option<u16>) -> Result<(), String> {
         ports.dns,
         ports.submission,
         folder.join("ca.pem").display()
-    );
+    ));
     loop {
         tokio::select! {
             // Nobody draws them here; they must not pile up.

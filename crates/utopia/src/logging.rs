@@ -12,5 +12,7 @@ pub(crate) fn start(standard: &str) {
         // A file or a journal wants no colours.
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
+        // It would be told on standard error, where it just failed.
+        .log_internal_errors(false)
         .init();
 }

@@ -40,7 +40,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "FILE")]
     password_file: PathBuf,
     /// The submission server; without it that of the domain which runs on --data
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = out::server)]
     server: Option<SocketAddr>,
     /// The CA that must have signed the server's certificate (PEM); without it that of the data folder
     #[arg(long, value_name = "FILE")]
@@ -97,12 +97,12 @@ pub(crate) async fn run(command: Command) -> ExitCode {
 
 impl Send {
     async fn run(self) -> Result<(), String> {
-        let read = |file: &PathBuf| {
-            std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
-        };
-        let password = read(&self.password_file)?.lines().next().unwrap_or_default().to_owned();
-        let ca = read(&self.ca.clone().unwrap_or_else(|| host::ca_file(self.data.folder())))?;
-        let tls = tls::client_config_verified(&ca).map_err(|error| error.to_string())?;
+        let remedy = format!("write the password of {} into it, on one line", self.from);
+        let password = out::file(&self.password_file, &remedy)?.lines().next().unwrap_or_default().to_owned();
+        let ca_file = self.ca.clone().unwrap_or_else(|| host::ca_file(self.data.folder()));
+        let ca = out::file(&ca_file, "name the certificate of the server's CA with --ca")?;
+        let tls = tls::client_config_verified(&ca)
+            .map_err(|error| format!("{}: {error}; name the server's CA with --ca", ca_file.display()))?;
         let address = |text: &str| {
             text.parse::<Address>().map_err(|error| format!("{text:?} is no mail address: {error}"))
         };
@@ -140,7 +140,7 @@ impl Send {
         let replies = submit(&Network::new(), target, submission).await.map_err(|error| error.to_string())?;
         let mut refused = false;
         for (to, reply) in self.to.iter().zip(&replies) {
-            println!("{to}: {reply}");
+            out::line(format_args!("{to}: {reply}"));
             refused |= !reply.is_positive();
         }
         if refused { Err("not all recipients were accepted".to_owned()) } else { Ok(()) }
@@ -223,20 +223,20 @@ async fn submissions(data: &Data) -> Result<SocketAddr, String> {
 async fn list(data: &Data, json: bool) -> Result<(), String> {
     let waiting = status::ask(data, &Request::QueueList).await?;
     if json {
-        println!("{waiting}");
+        out::line(waiting);
         return Ok(());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let empty = Vec::new();
     let waiting = waiting.as_array().unwrap_or(&empty);
     if waiting.is_empty() {
-        println!("nothing waits");
+        out::line("nothing waits");
     }
     for entry in waiting {
         let text = |key: &str| entry[key].as_str().unwrap_or_default();
         let number = |key: &str| entry[key].as_u64().unwrap_or_default();
         let next = number("next").saturating_sub(now);
-        println!(
+        out::line(format_args!(
             "{}  {} -> {}  {} octets, {} tries, next in {next} s  {}",
             text("id"),
             text("from"),
@@ -244,7 +244,7 @@ async fn list(data: &Data, json: bool) -> Result<(), String> {
             number("octets"),
             number("attempts"),
             text("reason")
-        );
+        ));
     }
     Ok(())
 }

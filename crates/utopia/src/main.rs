@@ -1,6 +1,9 @@
 //! The command line: the first words are trades, the second words are verbs.
 //! Exit status 0 done, 1 failed, 2 used wrongly.
 
+// A closed pipe is no panic: what is printed goes through `out`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod capture;
 mod config;
 mod dns;
@@ -102,7 +105,7 @@ fn main() -> ExitCode {
     });
     // A thread that waits for standard input must not keep the program.
     runtime.shutdown_background();
-    code
+    out::verdict(code)
 }
 
 /// Whether the person did something wrong, in place of asking for help.

@@ -7,7 +7,7 @@ mod input;
 mod listen;
 mod output;
 
-use crate::capture;
+use crate::{capture, out};
 use clap::{ArgGroup, Args, Subcommand};
 use net::{Capture, Network, Timeouts};
 use output::Output;
@@ -195,6 +195,7 @@ pub(crate) async fn run(arguments: SocketArguments) -> ExitCode {
             let result = tokio::select! {
                 result = work => result,
                 () = asked_to_stop() => Ok(()),
+                () = out::UNREAD.requested() => Ok(()),
             };
             drop(network);
             let flushed = capture.map_or(Ok(()), |capture| {
@@ -207,7 +208,7 @@ pub(crate) async fn run(arguments: SocketArguments) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(why)) => {
-            eprintln!("utopia socket: {why}");
+            out::complain(format_args!("utopia socket: {why}"));
             ExitCode::FAILURE
         }
     }
@@ -228,7 +229,7 @@ async fn asked_to_stop() {
 }
 
 fn read_file(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure(format!("cannot read {}: {error}", path.display())))
+    out::file(path, "name one that is there").map_err(Failure)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

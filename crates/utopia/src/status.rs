@@ -2,6 +2,8 @@
 
 use crate::out::{self, Data};
 use host::control::{self, Request};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::process::ExitCode;
 use web::Status;
 
@@ -28,12 +30,12 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Err(reason) => return out::failed(&reason),
     };
     if arguments.json {
-        println!("{value}");
+        out::line(value);
         return ExitCode::SUCCESS;
     }
     match serde_json::from_value::<Status>(value) {
         Ok(status) => {
-            print!("{}", table(&status));
+            out::text(&table(&status));
             ExitCode::SUCCESS
         }
         Err(error) => out::failed(&format!("the running program is of another version: {error}")),
@@ -61,7 +63,21 @@ pub(crate) async fn ask(data: &Data, request: &Request) -> Result<serde_json::Va
             "nothing runs on {}; start it with `utopia up`, or name another --data",
             folder.display()
         )),
-        Err(error) => Err(format!("the program that runs on {} does not answer: {error}", folder.display())),
+        Err(error) => Err(unanswered(folder, &error)),
+    }
+}
+
+/// Why it cannot be asked what runs on a folder.
+pub(crate) fn unanswered(folder: &Path, error: &io::Error) -> String {
+    let folder = folder.display();
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            format!("{folder} is not this user's: run this as the user who owns it, or name another --data")
+        }
+        ErrorKind::NotADirectory => format!("{folder} is no folder: name a data folder with --data"),
+        _ => format!(
+            "the program that runs on {folder} does not answer: {error}; look at its log, or start it again"
+        ),
     }
 }
 

@@ -16,7 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const FINISH_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  utopia up\n  utopia up --data second --address 127.0.0.2")]
+#[command(after_help = "Examples:\n  utopia up\n  utopia up --data second --address 127.0.0.2\n\n\
+    While it runs, `utopia reload` or SIGHUP makes it read its configuration again, without dropping a connection; \
+    SIGTERM or Ctrl-C ends it.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     data: Data,
@@ -84,7 +86,7 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
     })
     .await?;
     host::notify_ready();
-    print!("{}", told(&host, folder, provisioned.as_ref()));
+    out::announce(&told(&host, folder, provisioned.as_ref()));
 
     loop {
         tokio::select! {
@@ -97,12 +99,15 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
             }
         }
     }
-    eprintln!("utopia: finishing what was promised, at most {} s", FINISH_PATIENCE.as_secs());
+    out::complain(format_args!(
+        "utopia: finishing what was promised, at most {} s",
+        FINISH_PATIENCE.as_secs()
+    ));
     host::notify_stopping();
     let stop = host.stop(FINISH_PATIENCE);
     tokio::select! {
         finished = stop => if !finished {
-            eprintln!("utopia: not everything could be finished in time; what waits is in the queue");
+            out::complain("utopia: not everything could be finished in time; what waits is in the queue");
         },
         // A second signal means now.
         _ = interrupt.recv() => {}
@@ -121,7 +126,7 @@ async fn reload(host: &Host, file: &Path) -> Result<Vec<String>, String> {
     };
     let reloaded = reloaded.map_err(|error| format!("the configuration stays as it was: {error}"));
     if let Err(reason) = &reloaded {
-        eprintln!("utopia: {reason}");
+        out::complain(format_args!("utopia: {reason}"));
     }
     host::notify_ready();
     reloaded

@@ -2,6 +2,7 @@
 //! none runs, in the data folder itself.
 
 use crate::out::{self, Data};
+use crate::status;
 use host::control::Request;
 use std::io::BufRead;
 use std::process::ExitCode;
@@ -81,7 +82,7 @@ async fn set(user: &WithPassword, request: impl FnOnce(String, String) -> Reques
     let (password, made) = user.password()?;
     ask(&user.data, request(user.address.clone(), password.clone())).await?;
     if made {
-        println!("{}  {password}", user.address);
+        out::line(format_args!("{}  {password}", user.address));
     }
     Ok(())
 }
@@ -89,11 +90,11 @@ async fn set(user: &WithPassword, request: impl FnOnce(String, String) -> Reques
 async fn list(data: &Data, json: bool) -> Result<(), String> {
     let users = ask(data, Request::UserList).await?;
     if json {
-        println!("{users}");
+        out::line(users);
         return Ok(());
     }
     for user in users.as_array().into_iter().flatten().filter_map(|user| user.as_str()) {
-        println!("{user}");
+        out::line(user);
     }
     Ok(())
 }
@@ -103,8 +104,6 @@ async fn ask(data: &Data, request: Request) -> Result<serde_json::Value, String>
     match host::control::ask(data.folder(), &request).await {
         Ok(Some(reply)) => reply,
         Ok(None) => host::offline(data.folder(), request).await.map_err(|error| error.to_string()),
-        Err(error) => {
-            Err(format!("the program that runs on {} does not answer: {error}", data.folder().display()))
-        }
+        Err(error) => Err(status::unanswered(data.folder(), &error)),
     }
 }

@@ -6,16 +6,28 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::{Router, middleware, routing};
 use event::metrics::Metrics;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use net::{ListenError, Listener, Listeners, Network, Plan, Shutdown, Stream};
-use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
 
 /// Connections open at once; further ones wait.
 const CONNECTIONS_MAX: usize = 1_000;
 /// Connections open at once from one address; further ones are closed.
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
+/// How long a client may take to send a whole request header, and how long it may
+/// say nothing between two requests.
+const HEADER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last, also one whose client does not read what it
+/// asked for; a client with more to ask connects again.
+const LIFE: Duration = Duration::from_mins(1);
+/// How long a response that has begun may take once its connection is to end:
+/// short enough for a host that has ten seconds to stop.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tells what runs where, now.
 pub type StatusSource = Arc<dyn Fn() -> Status + Send + Sync>;
@@ -29,9 +41,8 @@ struct Shown {
 
 /// The pages of a host.
 pub struct Server {
+    app: Router,
     listeners: Listeners<()>,
-    /// To the one that serves what all listeners accept. They bound what waits there.
-    accepted: mpsc::UnboundedSender<Stream>,
     shutdown: Shutdown,
 }
 
@@ -39,19 +50,10 @@ pub struct Server {
 pub struct Prepared(Plan<(), Listener>);
 
 impl Server {
-    /// Pages without a listener yet. Serving ends with `shutdown`. Must be called
-    /// within a tokio runtime.
+    /// Pages that are not served yet. Serving ends with `shutdown`.
     pub fn new(network: Network, status: StatusSource, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
         let listeners = Listeners::none(network, shutdown.clone(), |()| "http");
-        let (accepted, streams) = mpsc::unbounded_channel();
-        let end = shutdown.clone();
-        let served = axum::serve(Accepting(streams), router(Shown { status, metrics }))
-            .with_graceful_shutdown(async move { end.requested().await });
-        shutdown.spawn(async move {
-            // Accepting does not fail.
-            let _ = served.await;
-        });
-        Self { listeners, accepted, shutdown }
+        Self { app: router(Shown { status, metrics }), listeners, shutdown }
     }
 
     /// Opens what the configuration needs and is not open yet.
@@ -65,10 +67,9 @@ impl Server {
     /// Serves on the addresses of the configuration from here on.
     pub fn carry_out(&self, Prepared(plan): Prepared) {
         for new in self.listeners.carry_out(plan, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX) {
-            let accepted = self.accepted.clone();
+            let (app, shutdown) = (self.app.clone(), self.shutdown.clone());
             self.shutdown.spawn(new.socket.each(new.closing, move |stream| {
-                // When nobody serves any more the host is stopping.
-                let _ = accepted.send(stream);
+                shutdown.spawn(serve(stream, app.clone(), shutdown.clone()));
             }));
         }
     }
@@ -135,26 +136,19 @@ async fn guard(mut response: Response) -> Response {
     response
 }
 
-/// What our listeners accept, as axum wants it.
-struct Accepting(mpsc::UnboundedReceiver<Stream>);
-
-impl axum::serve::Listener for Accepting {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        match self.0.recv().await {
-            Some(stream) => {
-                let peer = stream.peer_addr();
-                (stream, peer)
-            }
-            // The pages are gone: nobody comes any more.
-            None => std::future::pending().await,
-        }
+/// Serves one connection, within its bounds.
+async fn serve(stream: Stream, app: Router, shutdown: Shutdown) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Whatever a client does wrong ends its own connection only.
+        _ = connection.as_mut() => return,
+        () = shutdown.requested() => {}
+        () = tokio::time::sleep(LIFE) => {}
     }
-
-    /// Of no account to the pages, which have several.
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::AddrNotAvailable.into())
-    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_PATIENCE, connection).await;
 }

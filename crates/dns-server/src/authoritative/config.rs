@@ -13,15 +13,20 @@ pub struct Config {
     /// the system chooses one, the same for both. Empty: no authoritative server.
     pub listen: Vec<SocketAddr>,
     /// Threads that answer over UDP, for each address; 0 is one a core.
+    #[schemars(range(min = 0, max = 256))]
     pub threads: usize,
     /// Octets of the largest reply over UDP, 512 to 4096; longer ones are had
     /// over TCP.
+    #[schemars(range(min = 512, max = 4_096))]
     pub payload_octets_max: u16,
     /// TCP connections open at once; further ones wait.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// TCP connections open at once from one address; further ones are closed.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address_max: usize,
     /// Seconds a TCP connection may be idle (RFC 7766 section 6.2.3).
+    #[schemars(range(min = 1, max = 3_600))]
     pub idle_seconds_max: u64,
     /// The zones.
     pub zones: Vec<ZoneConfig>,

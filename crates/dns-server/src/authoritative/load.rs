@@ -2,11 +2,12 @@
 //! new configuration.
 
 use super::ServerError;
+use super::config::Config;
 use super::keeper::Loaded;
 use super::settings::{Settings, ZoneSettings};
 use super::store::{self, Stored};
 use dns::master::{self, Finding};
-use dns::zone::{Soa, key};
+use dns::zone::{Soa, Zone, key};
 use std::sync::Arc;
 use storage::Storage;
 
@@ -36,12 +37,7 @@ async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) ->
         let zone = zone.filter(|zone| age < u64::from(zone.soa().expire));
         return Ok(Loaded { settings, zone, head, file_hash: 0, notes: Vec::new() });
     }
-    let place = place(&settings);
-    let text = match (&settings.config.text, &settings.config.file) {
-        (Some(text), _) => Some(text.clone()),
-        (None, Some(file)) => storage::files::read_text(file, master::FILE_OCTETS_MAX as u64)?,
-        (None, None) => None,
-    };
+    let (text, place) = text(&settings)?;
     // A fixed seed: the hash is compared with one from another run.
     let file_hash = text.as_ref().map_or(0, |text| key::hash(0, text.as_bytes()).max(1));
     let (text, stored) = match (text, stored) {
@@ -56,12 +52,11 @@ async fn load_zone(settings: Arc<ZoneSettings>, storage: &Storage, seed: u64) ->
             let (file_hash, zone, head) = (head.file_hash, Some(Arc::new(zone)), Some(head));
             return Ok(Loaded { settings, zone, head, file_hash, notes });
         }
-        (None, None) => return Err(error(format!("there is no file {place}; write the zone there"))),
+        (None, None) => return Err(no_text(&settings, &place)),
     };
-    let apex = settings.apex.clone();
-    let read = tokio::task::spawn_blocking(move || master::load(&text, &apex, seed)).await;
-    let read = read.map_err(|failed| error(failed.to_string()))?;
-    let (zone, warnings) = read.map_err(|findings| error(listed(&findings, &place)))?;
+    let (of, at) = (settings.clone(), place.clone());
+    let read = tokio::task::spawn_blocking(move || parse(&of, &text, &at, seed)).await;
+    let (zone, warnings) = read.map_err(|failed| error(failed.to_string()))??;
     let mut notes: Vec<_> = warnings.iter().map(|warning| warning.in_file(&place)).collect();
     match stored {
         Some(Stored { zone: stored, head }) if !store::file_is_newer(zone.soa(), stored.soa()) => {
@@ -94,6 +89,47 @@ pub(super) fn ignored(settings: &ZoneSettings, file: Soa, served: Soa) -> String
         file.serial,
         served.serial,
     )
+}
+
+/// Reads all that a configuration names, and keeps nothing: whether a server
+/// with an empty storage would take it.
+///
+/// # Errors
+/// What such a server would refuse it with.
+pub fn check(config: &Config) -> Result<(), ServerError> {
+    let settings = Settings::read(config)?;
+    for zone in settings.zones.values().filter(|zone| zone.is_primary()) {
+        let (text, place) = text(zone)?;
+        parse(zone, &text.ok_or_else(|| no_text(zone, &place))?, &place, 0)?;
+    }
+    Ok(())
+}
+
+/// The text of a primary's master file, if it is there, and where.
+fn text(settings: &ZoneSettings) -> Result<(Option<String>, String), ServerError> {
+    let text = match (&settings.config.text, &settings.config.file) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(file)) => storage::files::read_text(file, master::FILE_OCTETS_MAX as u64)?,
+        (None, None) => None,
+    };
+    Ok((text, place(settings)))
+}
+
+fn no_text(settings: &ZoneSettings, place: &str) -> ServerError {
+    let reason = format!("there is no file {place}; write the zone there");
+    ServerError::Zone { zone: settings.config.name.clone(), reason }
+}
+
+fn parse(
+    settings: &ZoneSettings,
+    text: &str,
+    place: &str,
+    seed: u64,
+) -> Result<(Zone, Vec<Finding>), ServerError> {
+    master::load(text, &settings.apex, seed).map_err(|findings| ServerError::Zone {
+        zone: settings.config.name.clone(),
+        reason: listed(&findings, place),
+    })
 }
 
 fn listed(findings: &[Finding], place: &str) -> String {

@@ -17,6 +17,7 @@ mod tests;
 mod udp;
 
 pub use config::{Config, KeyConfig, Kind, Remote, ZoneConfig};
+pub use load::check;
 
 use arc_swap::ArcSwap;
 use deferred::Request;

@@ -3,7 +3,7 @@
 use super::ServerError;
 use super::config::{Config, Kind, Remote, ZoneConfig};
 use dns::Name;
-use dns::tsig::{self, Key, Keys};
+use dns::tsig::{self, Key, KeyError, Keys};
 use domain::tsig::KeyName;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -50,8 +50,8 @@ enum Access {
 impl Settings {
     pub(super) fn read(config: &Config) -> Result<Self, ServerError> {
         let mut settings = Self {
-            payload_octets_max: config.payload_octets_max.clamp(512, 4_096),
-            idle: Duration::from_secs(config.idle_seconds_max.max(1)),
+            payload_octets_max: config.payload_octets_max,
+            idle: Duration::from_secs(config.idle_seconds_max),
             ..Self::default()
         };
         let mut by_name = HashMap::new();
@@ -64,8 +64,12 @@ impl Settings {
                         "there is no file {file}; write the secret there, e.g. with `openssl rand -base64 32`"
                     ))
                 })?;
-            let read = tsig::key(&key.name, &key.algorithm, &secret)
-                .map_err(|reason| error(format!("{}: {reason}", key.secret_file.display())))?;
+            let read = tsig::key(&key.name, &key.algorithm, &secret).map_err(|reason| match reason {
+                KeyError::Secret | KeyError::Short(_) => {
+                    error(format!("{}: {reason}", key.secret_file.display()))
+                }
+                reason => error(reason.to_string()),
+            })?;
             settings.keys.insert((read.name().clone(), read.algorithm()), read.clone());
             by_name.insert(read.name().clone(), read);
         }
@@ -85,8 +89,10 @@ type KeysByName = HashMap<KeyName, Arc<Key>>;
 impl ZoneSettings {
     fn read(config: &ZoneConfig, keys: &KeysByName) -> Result<Self, ServerError> {
         let error = |reason: String| ServerError::Zone { zone: config.name.clone(), reason };
-        let apex = dns::master::name(&config.name)
-            .ok_or_else(|| error("this is no domain name; write one like example.org".to_owned()))?;
+        let apex = dns::master::name(&config.name).ok_or_else(|| ServerError::Zone {
+            zone: format!("{:?}", config.name),
+            reason: "this is no domain name; write one like example.org".to_owned(),
+        })?;
         let key_named = |name: &str| {
             tsig::key_name(name).and_then(|name| keys.get(&name)).cloned().ok_or_else(|| {
                 error(format!("there is no key `{name}`; add it to the keys, with its secret_file"))

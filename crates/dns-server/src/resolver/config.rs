@@ -27,6 +27,7 @@ pub struct Config {
     /// forwards everything.
     pub forward_zones: BTreeMap<String, Vec<SocketAddr>>,
     /// The port of name servers that are found by name; 53 on the Internet.
+    #[schemars(range(min = 1, max = 65_535))]
     pub upstream_port: u16,
     /// Whether name servers are asked over IPv6 as well.
     pub ipv6: bool,
@@ -35,14 +36,19 @@ pub struct Config {
     /// Whether letters of questions change case at random, against forged replies.
     pub mixed_case: bool,
     /// Octets of memory for the cache.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub cache_octets_max: usize,
     /// Questions being resolved at once; further ones get SERVFAIL.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub questions_max: usize,
     /// TCP connections of clients open at once; further ones wait.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// TCP connections open at once from one address; further ones are closed.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address_max: usize,
     /// Seconds a TCP connection may be idle (RFC 7766 section 6.2.3).
+    #[schemars(range(min = 1, max = 3_600))]
     pub idle_seconds_max: u64,
 }
 
@@ -104,7 +110,23 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The key it is about.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Name { key, .. } | Self::NoServers { key, .. } => key,
+            Self::Network { .. } => "resolver.allow",
+        }
+    }
+}
+
 impl Config {
+    /// Whether a resolver would take these settings.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.allowed()?;
+        self.rules().map(drop)
+    }
+
     /// The rules' own form of these settings.
     pub fn rules(&self) -> Result<dns::resolver::Config, ConfigError> {
         let mut rules = dns::resolver::Config {

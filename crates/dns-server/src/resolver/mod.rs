@@ -120,7 +120,7 @@ impl Resolver {
         let shared = &self.0;
         let rules = config.rules()?;
         let serving =
-            Serving { allowed: config.allowed()?, idle: Duration::from_secs(config.idle_seconds_max.max(1)) };
+            Serving { allowed: config.allowed()?, idle: Duration::from_secs(config.idle_seconds_max) };
         let wanted = config.listen.iter().map(|address| ((), *address));
         let plan = shared.lock().plan(wanted, &shared.shutdown, |(), address| {
             let failed = |source| ListenError { service: "resolver", address, source };

@@ -3,6 +3,7 @@
 
 mod check;
 mod rewrite;
+mod words;
 
 use crate::Name;
 use crate::zone::{WireRecord, Zone, compose, key};
@@ -84,11 +85,7 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
         line: Some(line),
         name: key::display(origin.as_slice()),
         // It may repeat what stands in the file.
-        problem: problem
-            .chars()
-            .take(PROBLEM_LETTERS_MAX)
-            .map(|letter| if letter.is_control() { ' ' } else { letter })
-            .collect(),
+        problem: one_line(&problem),
         remedy: remedy.to_owned(),
     };
     if text.len() > FILE_OCTETS_MAX {
@@ -108,9 +105,15 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
     file.set_origin(origin.clone());
     file.set_default_class(Class::IN);
     let mut lines = Lines { text: text.as_bytes(), offset: 0, line: 1 };
+    // Those of whole entries.
+    let mut lines_read = 0;
     loop {
         let entry = file.next_entry();
         let line = lines.at(file.current_offset());
+        let lines_before = lines_read;
+        if matches!(entry, Ok(Some(_))) {
+            lines_read = line;
+        }
         match entry {
             Ok(None) => break,
             Ok(Some(Entry::Record(record))) => {
@@ -126,6 +129,24 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 let (rtype, ttl) = (record.rtype(), record.ttl().as_secs());
                 let given_raw = matches!(record.data(), ZoneRecordData::Unknown(_));
                 let record = WireRecord { owner, rtype, ttl, data: compose(record.data()) };
+                if domain::base::Name::<[u8]>::from_slice(record.owner.as_slice()).is_err() {
+                    findings.push(finding(
+                        line,
+                        format!("the owner of a {rtype} record has an empty label"),
+                        "write single dots between labels",
+                    ));
+                    continue;
+                }
+                if !given_raw && record.to_record().is_none() {
+                    let mut found = finding(
+                        line,
+                        format!("the data of the {rtype} record are not well formed"),
+                        "write single dots between the labels of a name",
+                    );
+                    found.name = key::display(record.owner.as_slice());
+                    findings.push(found);
+                    continue;
+                }
                 if given_raw && record.to_record().is_none() {
                     findings.push(finding(
                         line,
@@ -144,22 +165,31 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
                 ));
             }
             Err(error) => {
-                let text = error.to_string();
-                let mut parts = text.splitn(3, ':');
+                let said = error.to_string();
+                let mut parts = said.splitn(3, ':');
                 let line: usize = parts.next().and_then(|line| line.trim().parse().ok()).unwrap_or(line);
                 let (column, problem) =
-                    (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&text).trim());
+                    (parts.next().unwrap_or("?").trim(), parts.next().unwrap_or(&said).trim());
                 // The reader looks one token ahead: at the beginning of a line it
                 // complains of the line before.
-                let (line, place) = match column {
-                    "1" if line > 1 => (line - 1, "at its end".to_owned()),
-                    column => (line, format!("column {column}")),
+                let (line, column) = match column.parse().ok() {
+                    Some(1) if line > 1 => (line - 1, None),
+                    column => (line, column),
                 };
-                findings.push(finding(
-                    line,
-                    format!("{place}: {problem}"),
-                    "a record reads OWNER [TTL] [IN] TYPE DATA, with the TTL in seconds or like 1h30m (RFC 1035 section 5.1)",
-                ));
+                let blamed = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                let (problem, remedy) = words::told(problem, blamed, column);
+                let mut found = finding(line, problem, remedy);
+                match words::owner(&text, lines_before, line) {
+                    Some("") => {
+                        if let Some(Located { record, .. }) = records.last() {
+                            found.name = key::display(record.owner.as_slice());
+                        }
+                    }
+                    Some("@") => found.name = within(&file, origin, ""),
+                    Some(owner) => found.name = within(&file, origin, owner),
+                    None => {}
+                }
+                findings.push(found);
                 return (records, findings);
             }
         }
@@ -168,6 +198,24 @@ pub fn read(text: &str, origin: &Name) -> (Vec<Located>, Vec<Finding>) {
         findings.push(finding(fault.line, fault.problem, fault.remedy));
     }
     (records, findings)
+}
+
+/// A name as it stands in a file, whole; `""` is the current origin.
+fn within(file: &Zonefile, origin: &Name, owner: &str) -> String {
+    let origin = file.origin().unwrap_or_else(|_| origin.clone());
+    let origin = key::display(origin.as_slice());
+    let whole = match owner {
+        "" => origin,
+        owner if owner.ends_with('.') => owner.to_owned(),
+        owner => format!("{owner}.{}", origin.trim_start_matches('.')),
+    };
+    one_line(&whole)
+}
+
+/// What a file says, as it may be repeated.
+fn one_line(text: &str) -> String {
+    let letters = text.chars().take(PROBLEM_LETTERS_MAX);
+    letters.map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// Counts lines as far as the reader has come.
@@ -246,6 +294,16 @@ mod tests {
             let findings = check(&text, &origin);
             let told = findings[0].in_file("zone");
             assert!(!told.contains('\n') && told.len() < PROBLEM_LETTERS_MAX + 200, "{told}");
+        }
+    }
+
+    #[test]
+    fn empty_labels_are_refused_wherever_a_name_stands() {
+        let origin = name("example.test").unwrap();
+        for record in ["a..b A 192.0.2.1", "a..b. A 192.0.2.1", "x CNAME a..b", "x MX 5 a..b.", "x NS a.."] {
+            let (records, findings) = read(&format!("$TTL 60\n{record}\n"), &origin);
+            assert_eq!((records.len(), findings.len()), (0, 1), "{record}: {records:?}");
+            assert_eq!(findings[0].line, Some(2), "{record}: {}", findings[0]);
         }
     }
 

@@ -1,39 +1,82 @@
 //! What the sections of a configuration cannot check by themselves: whether they
-//! fit together, and whether the files they name are there.
+//! fit together, and whether what they name can be used.
 
 use super::Configuration;
+use crate::{HostError, certificate, mail};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use storage::files;
 
-/// The key to blame, and why.
-pub(super) type Fault = (&'static str, String);
+/// The way to the key to blame, and why.
+pub(super) type Fault = (Vec<String>, String);
 
-/// The largest file that a configuration names, in octets.
-const FILE_OCTETS_MAX: u64 = 256 * 1024 * 1024;
+fn fault(path: &[&str], reason: impl Into<String>) -> Fault {
+    (path.iter().map(|key| (*key).to_owned()).collect(), reason.into())
+}
+
+/// Whether hosts may be called so: letters, digits and hyphens between dots.
+fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+        inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    dns::master::name(name).is_some_and(|read| !read.is_root()) && name.split('.').all(is_label)
+}
+
+/// Whether a DKIM key may be published so (RFC 6376 section 3.1); some use
+/// underscores.
+fn is_selector(name: &str) -> bool {
+    is_host_name(&name.replace('_', "x"))
+}
 
 impl Configuration {
     /// Checks that the sections fit together.
     pub(super) fn check(&self) -> Result<(), Fault> {
-        if dns::master::name(&self.domain).is_none_or(|name| name.label_count() < 2) {
-            return Err((
-                "domain",
-                format!("{:?} is no domain name; write one like example.org, in ASCII (xn--…)", self.domain),
-            ));
-        }
+        self.check_names()?;
         if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
-            return Err(("certificate_file", "give certificate_file and key_file, or neither".to_owned()));
+            let there = if self.tls.key_file.is_some() { "key_file" } else { "certificate_file" };
+            return Err(fault(&["tls", there], "give certificate_file and key_file, or neither"));
         }
         self.check_keys()?;
-        self.check_bounds()?;
+        self.resolver.check().map_err(|error| {
+            let path: Vec<_> = error.key().split('.').collect();
+            fault(&path, error.to_string())
+        })?;
         self.check_addresses()
+    }
+
+    /// Names that must be names of hosts and domains.
+    fn check_names(&self) -> Result<(), Fault> {
+        let no_name = |name: &str, like: &str| {
+            format!("{name:?} is no domain name; write one like {like}, in ASCII (xn--…)")
+        };
+        if !is_host_name(&self.domain) {
+            return Err(fault(&["domain"], no_name(&self.domain, "example.org")));
+        }
+        if let Some(hostname) = self.smtp.hostname.as_ref().filter(|name| !is_host_name(name)) {
+            return Err(fault(&["smtp", "hostname"], no_name(hostname, "mail.example.org")));
+        }
+        for (number, domain) in self.smtp.more_domains.iter().enumerate() {
+            if !is_host_name(domain) {
+                let path = ["smtp", "more_domains", &number.to_string()];
+                return Err(fault(&path, no_name(domain, "example.net")));
+            }
+        }
+        for (number, key) in self.smtp.dkim.iter().enumerate() {
+            if !is_selector(&key.selector) {
+                let path = ["smtp", "dkim", &number.to_string(), "selector"];
+                let reason = format!("{:?} is no selector; write letters, digits and hyphens", key.selector);
+                return Err(fault(&path, reason));
+            }
+        }
+        Ok(())
     }
 
     /// Every TSIG key that a zone names is there.
     fn check_keys(&self) -> Result<(), Fault> {
         let known = |name: &str| self.dns.keys.iter().any(|key| key.name.eq_ignore_ascii_case(name));
-        for zone in &self.dns.zones {
+        for (number, zone) in self.dns.zones.iter().enumerate() {
             let transfer = zone.allow_transfer.iter().filter_map(|who| who.strip_prefix("key:"));
             let remotes =
                 zone.primaries.iter().chain(&zone.notify).filter_map(|remote| remote.key.as_deref());
@@ -41,29 +84,9 @@ impl Configuration {
             let named = named.chain(transfer.map(|name| ("allow_transfer", name)));
             for (place, name) in named.chain(remotes.map(|name| ("key", name))) {
                 if !known(name) {
-                    return Err((place, format!("there is no key {name:?}; add it as [[dns.keys]]")));
+                    let path = ["dns", "zones", &number.to_string(), place];
+                    return Err(fault(&path, format!("there is no key {name:?}; add it as [[dns.keys]]")));
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Bounds with which a service could not serve.
-    fn check_bounds(&self) -> Result<(), Fault> {
-        let least = [
-            ("recipients_max", self.smtp.recipients_max, 100),
-            ("connections_max", self.smtp.connections_max, 1),
-            ("connections_per_address_max", self.smtp.connections_per_address_max, 1),
-            ("sessions_max", self.queue.sessions_max, 1),
-            ("sessions_per_destination_max", self.queue.sessions_per_destination_max, 1),
-            ("messages_per_session_max", self.queue.messages_per_session_max, 1),
-            ("connections_max", self.imap.connections_max, 1),
-            ("connections_max", self.dns.connections_max, 1),
-            ("questions_max", self.resolver.questions_max, 1),
-        ];
-        for (key, value, least) in least {
-            if value < least {
-                return Err((key, format!("{key} is {value}, but must be at least {least}")));
             }
         }
         Ok(())
@@ -71,40 +94,43 @@ impl Configuration {
 
     /// No two services listen on one address.
     fn check_addresses(&self) -> Result<(), Fault> {
-        let all = (self.dns.listen.iter().map(|address| ("dns", *address)))
-            .chain(self.resolver.listen.iter().map(|address| ("resolver", *address)))
-            .chain(self.smtp.endpoints().map(|(_, address)| ("smtp", address)))
-            .chain(self.imap.endpoints().map(|(_, address)| ("imap", address)))
-            .chain(self.http.listen.iter().map(|address| ("http", *address)));
+        let smtp = [
+            ("smtp.listen", &self.smtp.listen),
+            ("smtp.listen_submission", &self.smtp.listen_submission),
+            ("smtp.listen_submissions", &self.smtp.listen_submissions),
+        ];
+        let imap = [("imap.listen", &self.imap.listen), ("imap.listen_tls", &self.imap.listen_tls)];
+        let others = [
+            ("dns.listen", &self.dns.listen),
+            ("resolver.listen", &self.resolver.listen),
+            ("http.listen", &self.http.listen),
+        ];
         let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
-        for (service, address) in all.filter(|(_, address)| address.port() != 0) {
-            if let Some(other) = taken.insert(address, service) {
-                return Err(("listen", format!("{address} is named twice, by {other} and {service}")));
+        for (key, addresses) in smtp.into_iter().chain(imap).chain(others) {
+            for (number, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
+                if let Some(other) = taken.insert(*address, key) {
+                    let mut path: Vec<_> = key.split('.').collect();
+                    let number = number.to_string();
+                    path.push(&number);
+                    let reason = format!("{address} is named twice, by {other} and {key}; keep one");
+                    return Err(fault(&path, reason));
+                }
             }
         }
         Ok(())
     }
 
-    /// Checks that every file the configuration names can be read, and that no
-    /// others may read its secrets; `folder` is where relative names begin.
+    /// Reads what the configuration names, as a start does before it opens
+    /// anything: zones, keys, certificates, none of whose secrets others may read.
+    /// `folder` is where relative names begin.
     ///
     /// # Errors
-    /// The first file that cannot, and what is wrong with it.
-    pub fn check_files(&self, folder: &Path) -> Result<(), String> {
+    /// What a start would fail with.
+    pub fn check_files(&self, folder: &Path) -> Result<(), HostError> {
         let placed = self.clone().within(folder);
-        let zones = placed.dns.zones.iter().filter_map(|zone| zone.file.as_ref());
-        let open = zones.chain(&placed.tls.certificate_file);
-        let keys = placed.dns.keys.iter().map(|key| &key.secret_file);
-        let dkim = placed.smtp.dkim.iter().map(|key| &key.key_file);
-        let secret = keys.chain(dkim).chain(&placed.tls.key_file);
-        let all = open.map(|file| (file, files::read_text(file, FILE_OCTETS_MAX)));
-        for (file, text) in all.chain(secret.map(|file| (file, files::read_secret(file, FILE_OCTETS_MAX)))) {
-            match text {
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(format!("{}: there is no such file", file.display())),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
+        dns_server::authoritative::check(&placed.dns)?;
+        mail::signer(&placed)?;
+        certificate::given(&placed)?;
         Ok(())
     }
 }
@@ -112,6 +138,7 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     fn fails(text: &str) -> String {
         let text = format!("version = 1\ndomain = \"utopia.test\"\n{text}");
@@ -125,26 +152,99 @@ mod tests {
     }
 
     #[test]
-    fn bounds_and_addresses_that_cannot_serve_are_named() {
-        assert!(fails("[smtp]\nrecipients_max = 1\n").starts_with("utopia.toml:4: recipients_max is 1"));
-        assert!(fails("[queue]\nsessions_max = 0\n").starts_with("utopia.toml:4: sessions_max is 0"));
+    fn addresses_and_names_that_cannot_serve_are_named() {
         let message = fails("[smtp]\nlisten = [\"127.0.0.1:25\"]\n[http]\nlisten = [\"127.0.0.1:25\"]\n");
-        assert!(message.contains("127.0.0.1:25 is named twice, by smtp and http"), "{message}");
+        assert_eq!(
+            message,
+            "utopia.toml:6: 127.0.0.1:25 is named twice, by smtp.listen and http.listen; keep one"
+        );
+        for (text, told) in [
+            ("[smtp]\nhostname = \"a b\"\n", "utopia.toml:4: \"a b\" is no domain name; "),
+            ("[smtp]\nhostname = \"\"\n", "utopia.toml:4: \"\" is no domain name; "),
+            ("[smtp]\nmore_domains = [\"a.test\",\n \"-b\"]\n", "utopia.toml:5: \"-b\" is no domain name; "),
+            (
+                "[[smtp.dkim]]\nselector = \"a b\"\nkey_file = \"k\"\n",
+                "utopia.toml:4: \"a b\" is no selector; ",
+            ),
+            (
+                "[resolver]\nipv6 = true\nallow = [\"10.0.0.0/33\"]\n",
+                "utopia.toml:5: resolver.allow: \"10.0.0.0/33\"",
+            ),
+            (
+                "[resolver.stub_zones]\n\"a..b\" = [\"127.0.0.1:53\"]\n",
+                "utopia.toml:3: resolver.stub_zones: \"a..b\"",
+            ),
+            ("[tls]\nkey_file = \"k\"\n", "utopia.toml:4: give certificate_file and key_file"),
+        ] {
+            let message = fails(text);
+            assert!(message.starts_with(told), "{text}: {message}");
+        }
+    }
+
+    /// A folder with `files`, and what is told of the configuration that names them.
+    fn told(files: &[(&str, &str)], text: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).expect("written");
+        }
+        let text = format!("version = 1\ndomain = \"utopia.test\"\n{text}");
+        let configuration = Configuration::parse(&text, Path::new("utopia.toml")).expect("well formed");
+        match configuration.check_files(folder.path()) {
+            Ok(()) => "right".to_owned(),
+            Err(error) => error.to_string().replace(&format!("{}/", folder.path().display()), ""),
+        }
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let text =
-            "version = 1\ndomain = \"utopia.test\"\n[[smtp.dkim]]\nselector = \"a\"\nkey_file = \"none\"\n";
-        let configuration = Configuration::parse(text, Path::new("utopia.toml")).expect("well formed");
-        let told = configuration.check_files(folder.path()).expect_err("no file");
-        assert!(told.ends_with("none: there is no such file"), "{told}");
-        let file = folder.path().join("none");
-        files::write_atomically(&file, b"x", files::PUBLIC).expect("written");
-        let told = configuration.check_files(folder.path()).expect_err("others may read it");
-        assert!(told.ends_with(&format!("`chmod 600 {}`", file.display())), "{told}");
-        files::write_atomically(&file, b"x", files::SECRET).expect("written");
-        assert_eq!(configuration.check_files(folder.path()), Ok(()));
+    fn what_a_start_would_fail_with_is_told() {
+        let zone = "$ORIGIN a.test.\n@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a\na 60 A 127.0.0.1\n";
+        let primary = "[[dns.zones]]\nname = \"a.test\"\nfile = \"zone\"\n";
+        assert_eq!(told(&[("zone", zone)], primary), "right");
+        let key = "[[dns.keys]]\nname = \"k\"\nsecret_file = \"secret\"\n";
+        let dkim = "[[smtp.dkim]]\nselector = \"a\"\nkey_file = \"key\"\n";
+        for (files, text, reason) in [
+            (&[][..], primary.to_owned(), "dns: zone a.test: there is no file zone"),
+            (&[("zone", "a A 1\n")], primary.to_owned(), "dns: zone a.test: zone:1: "),
+            (&[("zone", zone)], format!("{primary}allow_transfer = [\"foo\"]\n"), "dns: zone a.test: `foo`"),
+            (&[], "[[dns.zones]]\nname = \"\"\n".to_owned(), "dns: zone \"\": this is no domain name"),
+            (&[], "[[dns.zones]]\nname = \"a.test\"\n".to_owned(), "dns: zone a.test: a primary needs"),
+            (
+                &[],
+                "[[dns.zones]]\nname = \"a.test\"\nkind = \"secondary\"\n".to_owned(),
+                "dns: zone a.test: a secondary needs",
+            ),
+            (&[], key.to_owned(), "dns: key k: there is no file secret"),
+            (&[("secret", "short")], key.to_owned(), "dns: key k: secret: the secret "),
+            (&[("secret", "")], format!("{key}algorithm = \"md5\"\n"), "dns: key k: the algorithm `md5`"),
+            (&[], dkim.to_owned(), "key: there is no such file"),
+            (
+                &[("key", "x")],
+                dkim.to_owned(),
+                "key: the DKIM key of selector a for utopia.test cannot be read: it holds no",
+            ),
+        ] {
+            let told = told(files, &text);
+            assert!(told.starts_with(reason), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn certificates_and_keys_that_cannot_be_used_are_told_with_their_files() {
+        let authority = net::tls::Authority::create("a CA", SystemTime::now()).expect("a CA");
+        let issue = || authority.issue(&["localhost"], SystemTime::now()).expect("a certificate");
+        let (one, other) = (issue(), issue());
+        let tls = "[tls]\ncertificate_file = \"chain\"\nkey_file = \"key\"\n";
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (chain, key, reason) in [
+            (&*one.cert_chain_pem, &*one.key_pem, "right"),
+            (&*one.cert_chain_pem, &*other.key_pem, "chain and key: the key is not that of the certificate"),
+            ("", &*one.key_pem, "chain: it holds no certificate"),
+            (&*one.cert_chain_pem, "", "key: it holds no private key"),
+            (damaged, &*one.key_pem, "chain and key: the certificate is damaged"),
+        ] {
+            let told = told(&[("chain", chain), ("key", key)], tls);
+            assert!(told.starts_with(reason), "{told}");
+        }
+        assert!(told(&[("chain", &one.cert_chain_pem)], tls).starts_with("key: there is no such file"));
     }
 }

@@ -1,9 +1,10 @@
 //! Reading the configuration file: an error names the file, the line, what is
 //! wrong and the nearest right thing.
 
-use super::Configuration;
-use serde::de::DeserializeOwned;
+use super::source::{Misread, Source};
+use super::{Configuration, ranges, words};
 use std::path::Path;
+use toml::de::DeValue;
 
 /// Why a configuration could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,86 +28,51 @@ impl Configuration {
     /// When the text is no TOML, the version is not one we know, a key is unknown
     /// or a value is wrong.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigurationError> {
-        let error = |line, reason| ConfigurationError { file: file.display().to_string(), line, reason };
-        let version = version(text).map_err(|(line, reason)| error(line, reason))?;
-        if version != VERSION {
-            return Err(error(
-                line_of_key(text, "version"),
-                format!("version {version} is not known here; this program reads version {VERSION}"),
-            ));
-        }
-        let configuration: Self = parse_section(text).map_err(|(line, reason)| error(line, reason))?;
-        configuration.check().map_err(|(key, reason)| error(line_of_key(text, key), reason))?;
-        Ok(configuration)
-    }
-}
-
-/// The `version` key, which must be there before anything else is read.
-fn version(text: &str) -> Result<u32, (Option<usize>, String)> {
-    #[derive(serde::Deserialize)]
-    struct Version {
-        version: Option<u32>,
-    }
-    let version: Version = parse_section(text)?;
-    version.version.ok_or_else(|| (Some(1), format!("begin the file with `version = {VERSION}`")))
-}
-
-fn parse_section<T: DeserializeOwned>(text: &str) -> Result<T, (Option<usize>, String)> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        (line, explain(error.message()))
-    })
-}
-
-/// Adds the nearest right key to serde's words about an unknown one.
-fn explain(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("unknown field `") else { return in_words(message) };
-    let Some((unknown, rest)) = rest.split_once('`') else { return message.to_owned() };
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(unknown, known), *known))
-        .min()
-        .filter(|(distance, known)| *distance <= known.len().max(unknown.len()) / 2);
-    match nearest {
-        Some((_, nearest)) => format!("unknown key `{unknown}`; did you mean `{nearest}`?"),
-        None => format!("unknown key `{unknown}`; possible are {}", known.join(", ")),
-    }
-}
-
-/// Says in a person's words what serde says in Rust's.
-fn in_words(message: &str) -> String {
-    const WORDS: [(&str, &str); 12] = [
-        ("expected usize", "write a whole number, 0 or more"),
-        ("expected u64", "write a whole number, 0 or more"),
-        ("expected u32", "write a whole number from 0 to 4294967295"),
-        ("expected u16", "write a whole number from 0 to 65535"),
-        ("expected a boolean", "write true or false"),
-        ("expected a string", "write a text in quotes"),
-        ("expected path string", "write a file's name in quotes"),
-        ("expected a sequence", "write a list in square brackets"),
-        ("expected a map", "write a table of keys and values"),
-        (
-            "invalid socket address syntax",
-            "this is no address with a port; write one like 192.0.2.1:53 or [2001:db8::1]:53",
-        ),
-        ("invalid type: ", "this does not fit: "),
-        ("invalid value: ", "this does not fit: "),
-    ];
-    let mut said = message.replace('\n', " ");
-    for (theirs, ours) in WORDS {
-        said = said.replace(theirs, ours);
-    }
-    said
-}
-
-/// The line that sets `key`, for errors found after reading.
-fn line_of_key(text: &str, key: &str) -> Option<usize> {
-    text.lines()
-        .position(|line| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        read(text).map_err(|(line, reason)| ConfigurationError {
+            file: file.display().to_string(),
+            line,
+            reason,
         })
-        .map(|index| index + 1)
+    }
+}
+
+fn read(text: &str) -> Result<Configuration, Misread> {
+    let source = Source::read(text)?;
+    check_version(&source)?;
+    ranges::check(&source)?;
+    let configuration: Configuration = toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| source.line_at(span.start));
+        (line, words::explain(error.message()))
+    })?;
+    configuration
+        .check()
+        .map_err(|(path, reason)| (source.line_of(path.iter().map(String::as_str)), reason))?;
+    Ok(configuration)
+}
+
+/// The `version` key comes first: nothing else is understood without it.
+fn check_version(source: &Source<'_>) -> Result<(), Misread> {
+    let begin = format!("begin the file with `version = {VERSION}`");
+    let version = source.table().get("version");
+    match (source.first_key(), version) {
+        (Some(("version", line)), Some(version)) => match version.get_ref() {
+            DeValue::Integer(number) if number.as_str() == VERSION.to_string() => Ok(()),
+            DeValue::Integer(number) => Err((
+                Some(line),
+                format!(
+                    "version {} is not known here; this program reads version {VERSION}",
+                    number.as_str()
+                ),
+            )),
+            _ => Err((Some(line), begin)),
+        },
+        (Some((_, line)), Some(_)) => {
+            let there = source.line_of(["version"]).unwrap_or_default();
+            Err((Some(line), format!("{begin}, which stands only on line {there}")))
+        }
+        (Some((_, line)), None) => Err((Some(line), begin)),
+        (None, _) => Err((Some(1), begin)),
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +94,10 @@ mod tests {
     #[test]
     fn a_missing_or_unknown_version_is_refused() {
         assert_eq!(fails("domain = \"utopia.test\"\n"), "utopia.toml:1: begin the file with `version = 1`");
+        let message = fails("[dns]\n[smtp]\n");
+        assert_eq!(message, "utopia.toml:1: begin the file with `version = 1`");
+        let message = fails("# First\ndomain = \"utopia.test\"\nversion = 1\n");
+        assert_eq!(message, "utopia.toml:2: begin the file with `version = 1`, which stands only on line 3");
         let message = fails("version = 2\nanything = true\n");
         assert_eq!(message, "utopia.toml:1: version 2 is not known here; this program reads version 1");
     }
@@ -136,13 +106,25 @@ mod tests {
     fn a_wrong_value_names_its_line() {
         let message = fails("version = 1\ndomain = \"utopia.test\"\n[http]\nlisten = [\"127.0.0.1\"]\n");
         assert!(message.starts_with("utopia.toml:4: "), "{message}");
-        assert!(message.contains("write one like 192.0.2.1:53"), "{message}");
+        assert!(message.contains("write one like \"192.0.2.1:53\""), "{message}");
+        let message = fails("version = 1\ndomain = \"utopia.test\"\n[storage]\nbackend = \"postgres\"\n");
+        assert_eq!(message, "utopia.toml:4: \"postgres\" is not known here; write \"sqlite\"");
+        let message = fails("version = 1\ndomain = \"utopia.test\"\n[storage]\nbackend = 5\n");
+        assert!(message.contains("utopia config reference"), "{message}");
+        assert!(fails("version = 1\nsmtp = 5\n").contains("write a table of keys and values"));
+        assert!(fails("version = 1\n").contains("the key `domain` is missing here"));
         for (line, words) in [
-            ("connections_max = \"many\"", "string \"many\", write a whole number"),
+            ("connections_max = \"many\"", "the text \"many\" does not fit here; write a whole number"),
+            ("connections_max = 1.5", "the number 1.5 does not fit here; write a whole number"),
             ("connections_max = -1", "write a whole number"),
-            ("own_address_only = 1", "integer `1`, write true or false"),
-            ("listen = 25", "integer `25`, write a list in square brackets"),
-            ("hostname = []", "sequence, write a text in quotes"),
+            ("own_address_only = 1", "the number 1 does not fit here; write true or false"),
+            ("listen = 25", "the number 25 does not fit here; write a list in square brackets"),
+            ("listen = [25]", "this is no address with a port; write one like \"192.0.2.1:53\""),
+            ("listen = { a = 1 }", "a table does not fit here; write a list in square brackets"),
+            ("hostname = []", "a list does not fit here; write a text in quotes"),
+            ("hostname = true", "true does not fit here; write a text in quotes"),
+            ("dkim = [{ selector = \"a\" }]", "the key `key_file` is missing here; add it"),
+            ("dkim = [5]", "the number 5 does not fit here; write a table of keys and values"),
         ] {
             let message = fails(&format!("version = 1\ndomain = \"utopia.test\"\n[smtp]\n{line}\n"));
             assert!(message.starts_with("utopia.toml:4: ") && message.contains(words), "{message}");

@@ -3,7 +3,10 @@
 
 mod check;
 mod load;
+mod ranges;
 mod reference;
+mod source;
+mod words;
 
 pub use load::ConfigurationError;
 pub use reference::reference;
@@ -11,6 +14,7 @@ pub use reference::reference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use storage::StorageError;
 
 /// The largest configuration file, in octets.
 const FILE_OCTETS_MAX: u64 = 4 * 1024 * 1024;
@@ -20,6 +24,7 @@ const FILE_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// The version of this file's form: 1.
+    #[schemars(range(min = 1, max = 1))]
     pub version: u32,
     /// The domain that is run here, e.g. `example.org`.
     pub domain: String,
@@ -95,6 +100,8 @@ impl Configuration {
         match storage::files::read_text(file, FILE_OCTETS_MAX) {
             Ok(Some(text)) => Self::parse(&text, file),
             Ok(None) => Err(failed("there is no such file; `utopia init DOMAIN` writes one".to_owned())),
+            // The file is named already.
+            Err(StorageError::Failed { reason, .. }) => Err(failed(reason)),
             Err(error) => Err(failed(error.to_string())),
         }
     }

@@ -1,22 +1,21 @@
 //! The reference of all keys, generated from the doc comments of the structures
 //! that hold them.
 
-use super::Configuration;
+use super::ranges::{self, SCHEMA};
 use serde_json::{Map, Value};
 use std::fmt::Write;
 
 /// The reference as Markdown.
 pub fn reference() -> String {
-    let schema = serde_json::to_value(schemars::schema_for!(Configuration)).unwrap_or_default();
     let mut out = String::from(
         "# Configuration\n\n\
          Generated from the doc comments by `cargo xtask reference`; do not edit.\n\n\
-         One TOML file, `version = 1` first. `utopia up` reads `utopia.toml` in the data folder, or the file that \
+         One TOML file, which begins with `version = 1`. `utopia up` reads `utopia.toml` in the data folder, or the file that \
          `--config` names; SIGHUP reads it again without dropping a connection. Unknown keys are refused. Secrets \
          stand in files of their own, which the configuration names: mode 0600, or at most 0640 where root owns them \
          (systemd's credentials). Others are refused.\n",
     );
-    section(&mut out, &schema, &schema, "");
+    section(&mut out, &SCHEMA, &SCHEMA, "");
     out
 }
 
@@ -58,7 +57,7 @@ fn below<'a>(root: &'a Value, property: &'a Value) -> Option<(&'a Value, bool)> 
 }
 
 /// Follows `$ref`, also inside of `anyOf` with null (an optional value).
-fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+pub(super) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let target = schema["$ref"]
         .as_str()
         .or_else(|| schema["anyOf"].as_array()?.iter().find_map(|choice| choice["$ref"].as_str()));
@@ -104,7 +103,10 @@ fn kind(root: &Value, property: &Value) -> String {
     };
     match name {
         "array" => format!("list of {}", kind(root, &schema["items"])),
-        "integer" => "integer".to_owned(),
+        "integer" => match ranges::range(property) {
+            Some((least, most)) if least < most => format!("integer, {least} to {most}"),
+            _ => "integer".to_owned(),
+        },
         "object" => "table".to_owned(),
         name => name.to_owned(),
     }

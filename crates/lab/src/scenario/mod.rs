@@ -13,6 +13,7 @@ use dns::Name;
 use dns::resolver::Question;
 use dns_server::resolver::{AskOptions, Exchanged, ask};
 use domain::base::iana::Rtype;
+use net::Shutdown;
 
 /// A story that the lab can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,25 +67,37 @@ impl Scenario {
     }
 }
 
-/// Starts the Internet, tells the scenario and switches everything off. Returns
-/// whether all its checks held.
+/// Starts the Internet, tells the scenario and switches everything off; earlier
+/// when `stop` is requested. Returns whether it came to its end and all its checks
+/// held.
 ///
 /// # Errors
 /// When a host does not start or cannot be talked to.
-pub async fn run(scenario: Scenario, telling: Telling, plan: Plan) -> Result<bool, LabError> {
+pub async fn run(
+    scenario: Scenario,
+    telling: Telling,
+    plan: Plan,
+    stop: &Shutdown,
+) -> Result<bool, LabError> {
     let seed = plan.seed;
     let (mut internet, arrows) = Internet::start(plan).await?;
     let mut story = Story::begin(scenario.name(), seed, telling, arrows, scenario.interesting());
-    let told = match scenario {
-        Scenario::Sockets => sockets::tell(&mut story, &internet).await,
-        Scenario::Smtp => smtp::tell(&mut story, &internet).await,
-        Scenario::AliceToBob => alice_to_bob::tell(&mut story, &mut internet).await,
-        Scenario::Resolve => resolve::tell(&mut story, &internet).await,
-        Scenario::Register => register::tell(&mut story, &internet).await,
+    let tell = async {
+        match scenario {
+            Scenario::Sockets => sockets::tell(&mut story, &internet).await,
+            Scenario::Smtp => smtp::tell(&mut story, &internet).await,
+            Scenario::AliceToBob => alice_to_bob::tell(&mut story, &mut internet).await,
+            Scenario::Resolve => resolve::tell(&mut story, &internet).await,
+            Scenario::Register => register::tell(&mut story, &internet).await,
+        }
+    };
+    let told = tokio::select! {
+        told = tell => told.map(|()| true),
+        () = stop.requested() => Ok(false),
     };
     internet.stop().await;
-    let passed = story.end().await;
-    told.map(|()| passed)
+    let passed = story.end(matches!(told, Ok(true))).await;
+    told.map(|_| passed)
 }
 
 /// Asks a resolver of the lab as a stub on `host` does.

@@ -19,7 +19,7 @@ pub enum AccountError {
     #[error("there is an account {0} already")]
     Exists(String),
     /// This cannot be an account's address.
-    #[error("{address:?} cannot be an account's address: {reason}")]
+    #[error("{address:?} cannot be an account's address: {reason}; write one like alice@example.org")]
     BadAddress {
         /// The address.
         address: String,

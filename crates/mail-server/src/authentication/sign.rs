@@ -7,7 +7,7 @@ use mail_auth::common::headers::HeaderWriter as _;
 use mail_auth::dkim::generate::DkimKeyPair;
 use mail_auth::dkim::{DkimSigner as Signer, Done};
 use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 
 /// Fields that are signed where they are there (RFC 6376 section 5.4.1).
 const SIGNED_FIELDS: [&str; 16] = [
@@ -143,9 +143,15 @@ impl DkimSigner {
     pub fn new(keys: &[DkimKey]) -> Result<Self, DkimKeyError> {
         let mut signer = Self::default();
         for key in keys {
-            signer.keys.push((key.domain.to_lowercase(), load(key)?));
+            signer.add(key)?;
         }
         Ok(signer)
+    }
+
+    /// Signs with one more key.
+    pub fn add(&mut self, key: &DkimKey) -> Result<(), DkimKeyError> {
+        self.keys.push((key.domain.to_lowercase(), load(key)?));
+        Ok(())
     }
 
     /// The DKIM-Signature fields for a message of an author at `domain`; empty
@@ -178,8 +184,16 @@ fn load(key: &DkimKey) -> Result<Key, DkimKeyError> {
         selector: key.selector.clone(),
         reason,
     };
-    let der = PrivateKeyDer::from_pem_slice(key.private_pem.as_bytes())
-        .map_err(|error| unreadable(error.to_string()))?;
+    let der = PrivateKeyDer::from_pem_slice(key.private_pem.as_bytes()).map_err(|error| {
+        unreadable(match error {
+            pem::Error::NoItemsFound => {
+                "it holds no private key, a block that begins with -----BEGIN PRIVATE KEY----- or \
+                 -----BEGIN RSA PRIVATE KEY-----"
+                    .to_owned()
+            }
+            error => error.to_string(),
+        })
+    })?;
     if let PrivateKeyDer::Pkcs8(pkcs8) = &der
         && let Ok(ed25519) = Ed25519Key::from_pkcs8_maybe_unchecked_der(pkcs8.secret_pkcs8_der())
     {

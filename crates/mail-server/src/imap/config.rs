@@ -16,26 +16,36 @@ pub struct Config {
     /// Where users read mail under TLS from the first octet, usually port 993.
     pub listen_tls: Vec<SocketAddr>,
     /// Connections open at once; further ones wait.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Connections open at once from one address; further ones are closed.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address_max: usize,
     /// Octets of a command outside of its literals.
+    #[schemars(range(min = 8_192, max = 16_777_216))]
     pub line_octets_max: usize,
     /// Octets of the literals of a command other than APPEND.
+    #[schemars(range(min = 8_192, max = 1_073_741_824))]
     pub literal_octets_max: usize,
     /// Octets of the messages of one APPEND.
+    #[schemars(range(min = 65_536, max = 2_147_483_648_u64))]
     pub append_octets_max: usize,
     /// Octets of all large messages that clients are appending at the same time;
     /// who comes too many is told to try again.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub appends_octets_max: usize,
     /// Logins that may fail before the connection is closed.
+    #[schemars(range(min = 1, max = 1_000))]
     pub login_failures_max: u32,
     /// Seconds until a client has logged in.
+    #[schemars(range(min = 1, max = 3_600))]
     pub login_seconds_max: u64,
     /// Minutes a client may say nothing before it is logged out; RFC 9051
     /// section 5.4 asks for 30 at least.
+    #[schemars(range(min = 1, max = 10_080))]
     pub silence_minutes_max: u64,
     /// Seconds a client may take to read what it asked for.
+    #[schemars(range(min = 1, max = 3_600))]
     pub write_seconds_max: u64,
 }
 

@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Octets of all messages of an account; copies cost none.
+    #[schemars(range(min = 1, max = 1_125_899_906_842_624_u64))]
     pub account_octets_max: u64,
     /// Messages in all mailboxes of an account, copies counted.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub account_messages_max: u64,
     /// Mailboxes of an account.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub account_mailboxes_max: u32,
 }
 

@@ -9,30 +9,41 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Seconds until the second try; each further wait is twice as long.
+    #[schemars(range(min = 1, max = 7_776_000))]
     pub retry_seconds_first: u64,
     /// The longest wait between two tries, in seconds.
+    #[schemars(range(min = 1, max = 7_776_000))]
     pub retry_seconds_max: u64,
     /// Seconds a message is tried before its sender is told that it failed
     /// (RFC 5321 section 4.5.4.1: at least 4 to 5 days).
+    #[schemars(range(min = 1, max = 7_776_000))]
     pub lifetime_seconds: u64,
     /// Seconds after which its sender is told that a message is late; 0 for
     /// never.
+    #[schemars(range(min = 0, max = 7_776_000))]
     pub delay_warning_seconds: u64,
     /// The port of other hosts' SMTP servers.
+    #[schemars(range(min = 1, max = 65_535))]
     pub remote_port: u16,
     /// Connections to other hosts at once.
+    #[schemars(range(min = 1, max = 100_000))]
     pub sessions_max: usize,
     /// Connections for one destination domain at once.
+    #[schemars(range(min = 1, max = 100_000))]
     pub sessions_per_destination_max: usize,
     /// Messages sent over one connection.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_session_max: usize,
     /// Seconds to wait for a connection to one server.
+    #[schemars(range(min = 1, max = 3_600))]
     pub connect_seconds_max: u64,
     /// Seconds to wait for any one reply; the times of RFC 5321 section
     /// 4.5.3.2 hold where they are shorter.
+    #[schemars(range(min = 1, max = 3_600))]
     pub reply_seconds_max: u64,
     /// Messages times destination domains that may wait; beyond them new mail
     /// for other hosts gets 452.
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub entries_max: usize,
 }
 

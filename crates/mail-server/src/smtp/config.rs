@@ -24,28 +24,39 @@ pub struct Config {
     /// Keys with which users' mail is signed (DKIM, RFC 6376).
     pub dkim: Vec<DkimConfig>,
     /// Connections open at once, for each address; further ones wait.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Connections open at once from one address; further ones are closed.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address_max: usize,
     /// Octets of a message; announced with SIZE.
+    #[schemars(range(min = 65_536, max = 2_147_483_648_u64))]
     pub message_octets_max: usize,
     /// Octets of all messages that are being received at the same time; beyond
     /// them clients are told to come back (421).
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub receiving_octets_max: usize,
     /// Octets of a line of a message.
+    #[schemars(range(min = 1_000, max = 16_777_216))]
     pub text_line_octets_max: usize,
     /// Recipients of a message; at least 100 (RFC 5321 section 4.5.3.1.8).
+    #[schemars(range(min = 100, max = 100_000))]
     pub recipients_max: usize,
     /// Messages in one session.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_session_max: usize,
     /// Commands of one session that may meet an error.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub errors_max: usize,
     /// Seconds to wait for a command, or for more of a message (RFC 5321 section
     /// 4.5.3.2.7).
+    #[schemars(range(min = 1, max = 86_400))]
     pub command_seconds_max: u64,
     /// Seconds a session may take in all, however busy it is.
+    #[schemars(range(min = 1, max = 604_800))]
     pub session_seconds_max: u64,
     /// Seconds a TLS handshake may take.
+    #[schemars(range(min = 1, max = 3_600))]
     pub handshake_seconds_max: u64,
     /// Whether users may send with their own address only, in MAIL FROM and in
     /// the From field.

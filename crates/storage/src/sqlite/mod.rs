@@ -7,7 +7,7 @@ mod writer;
 use crate::blobs::Candidates;
 use crate::job::{Job, Verdict};
 use crate::{Config, StorageError};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +40,16 @@ impl Sqlite {
     ) -> Result<Self, StorageError> {
         let path = folder.join(FILE);
         let connection = connect(&path)?;
-        let failed = |error: rusqlite::Error| StorageError::failed(path.display(), error);
+        let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StorageError::failed(
+                path.display(),
+                format!(
+                    "this is no database, or it is damaged ({error}); restore the data folder from a backup, \
+                     or move this file away to begin anew without users and mail"
+                ),
+            ),
+            _ => StorageError::failed(path.display(), error),
+        };
         let mode: String = connection
             .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
             .map_err(failed)?;

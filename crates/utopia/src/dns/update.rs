@@ -26,7 +26,7 @@ pub(crate) struct UpdateArgs {
     #[arg(long, value_name = "WHAT")]
     delete: Vec<String>,
     /// The primary server; the domain's own that runs on --data unless given
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = out::server)]
     server: Option<SocketAddr>,
     /// The name of the TSIG key
     #[arg(long, value_name = "NAME", default_value = "update")]
@@ -58,7 +58,8 @@ pub(super) async fn run(args: &UpdateArgs) -> ExitCode {
 
 async fn send(args: &UpdateArgs, zone: &Name, changes: &[Change]) -> Result<(), String> {
     let file = args.secret_file.clone().unwrap_or_else(|| args.data.folder().join("secrets/update.tsig"));
-    let secret = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let remedy = "name the file of the key's secret with --secret-file, or the domain's folder with --data";
+    let secret = out::file(&file, remedy)?;
     let key = dns::tsig::key(&args.key, "hmac-sha256", &secret)
         .map_err(|error| format!("{}: {error}", file.display()))?;
     let server = match args.server {

@@ -85,14 +85,18 @@ fn check(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
         };
         let findings: Vec<_> = findings.iter().map(finding).collect();
         let zone = origin.fmt_with_dot().to_string();
-        println!("{}", json!({ "zone": zone, "right": errors == 0, "findings": findings }));
+        out::line(json!({ "zone": zone, "right": errors == 0, "findings": findings }));
     } else {
         for finding in &findings {
-            println!("{}", finding.in_file(file));
+            out::line(finding.in_file(file));
         }
         if errors == 0 {
             let (records, _) = master::read(text, origin);
-            println!("{file}: zone {} is right, {} records", origin.fmt_with_dot(), records.len());
+            out::line(format_args!(
+                "{file}: zone {} is right, {} records",
+                origin.fmt_with_dot(),
+                records.len()
+            ));
         }
     }
     ExitCode::from(u8::from(errors > 0))
@@ -102,7 +106,7 @@ fn show(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
     let (located, findings) = master::read(text, origin);
     if !findings.is_empty() {
         for finding in &findings {
-            eprintln!("{}", finding.in_file(file));
+            out::complain(finding.in_file(file));
         }
         return ExitCode::FAILURE;
     }
@@ -122,10 +126,10 @@ fn show(args: &ZoneArgs, file: &str, text: &str, origin: &Name) -> ExitCode {
             })
         };
         let records: Vec<_> = records.iter().map(record).collect();
-        println!("{}", json!({ "zone": origin.fmt_with_dot().to_string(), "records": records }));
+        out::line(json!({ "zone": origin.fmt_with_dot().to_string(), "records": records }));
     } else {
         for record in &records {
-            println!("{record}");
+            out::line(record);
         }
     }
     ExitCode::SUCCESS

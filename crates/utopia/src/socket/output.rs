@@ -2,9 +2,10 @@
 //! JSON object a line.
 
 use super::LINE_OCTETS_MAX;
+use crate::out;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 
 /// Prints what happens on the sockets.
@@ -50,7 +51,8 @@ impl Output {
             return Self::object(&Line { address: Some(address), text, ..self.line(event) });
         }
         let more = if more.is_empty() { String::new() } else { format!(" ({more})") };
-        writeln!(io::stderr(), "{event} {} {address}{more}", self.transport)
+        out::complain(format_args!("{event} {} {address}{more}", self.transport));
+        Ok(())
     }
 
     /// Octets that came. `named` puts the sender before them.
@@ -64,20 +66,19 @@ impl Output {
         if self.json {
             return self.message("received", from, to, octets);
         }
-        let mut out = io::stdout().lock();
-        if named {
-            write!(out, "{from} ")?;
-        }
+        let mut shown = if named { format!("{from} ").into_bytes() } else { Vec::new() };
         if self.hex {
-            writeln!(out, "{}", hex(octets))?;
+            shown.extend_from_slice(hex(octets).as_bytes());
+            shown.push(b'\n');
         } else {
-            out.write_all(octets)?;
+            shown.extend_from_slice(octets);
             let whole = self.transport == "udp" || self.lines;
             if whole && !octets.ends_with(b"\n") {
-                out.write_all(b"\n")?;
+                shown.push(b'\n');
             }
         }
-        out.flush()
+        out::octets(&shown);
+        Ok(())
     }
 
     /// Octets that left; only told in JSON, the person typed them.
@@ -96,10 +97,8 @@ impl Output {
     }
 
     fn object(line: &Line<'_>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer(&mut out, line)?;
-        out.write_all(b"\n")?;
-        out.flush()
+        out::line(serde_json::to_string(line)?);
+        Ok(())
     }
 }
 
