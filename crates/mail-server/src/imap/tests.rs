@@ -427,6 +427,55 @@ async fn silence_ends_a_connection() {
     let mut peer = server.stranger().await;
     assert_eq!(peer.line().await, "* BYE you said nothing for too long");
     assert_eq!(peer.line_or_end().await, None);
+    // Whoever is logged in has a time of its own.
+    let config = Config { silence_minutes_max: 0, ..Config::default() };
+    let mut peer = self::server(config).await.alice().await;
+    assert_eq!(peer.line().await, "* BYE you said nothing for too long");
+    assert_eq!(peer.line_or_end().await, None);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_begin_ends_the_connection() {
+    let server = server(Config::default()).await;
+    let mut silent = Network::new().connect(server.tls, PATIENCE).await.unwrap();
+    let reading = async { silent.read(&mut [0; 1]).await };
+    let patience = Duration::from_secs(super::connection::HANDSHAKE_SECONDS_MAX) + PATIENCE;
+    assert_eq!(
+        tokio::time::timeout(patience, reading).await.expect("the server waits no longer").unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_given_up() {
+    // While it is connected nobody else is, so that its end can be seen without
+    // reading what it was sent.
+    let config = Config { write_seconds_max: 1, connections_per_address_max: 1, ..Config::default() };
+    let server = server(config).await;
+    let mut peer = server.alice().await;
+    let body = "x".repeat(4 << 20);
+    assert!(peer.append("INBOX", "()", &format!("\r\n{body}")).await.starts_with("OK"));
+    peer.ok("SELECT INBOX").await;
+    // More than the system keeps for a client.
+    peer.send("f FETCH 1 BODY.PEEK[TEXT]\r\n".repeat(16)).await;
+    let mut gone = false;
+    for _ in 0..600 {
+        let stream = Network::new().connect(server.tls, PATIENCE).await.unwrap();
+        gone = stream.connect_tls(server.trust.clone(), "localhost").await.is_ok();
+        if gone {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(gone, "the client that does not read is still connected");
+    let (mut octets, mut more) = (0, vec![0; 1 << 20]);
+    loop {
+        match tokio::time::timeout(PATIENCE, peer.stream.read(&mut more)).await.expect("the end") {
+            Ok(0) | Err(_) => break,
+            Ok(count) => octets += count,
+        }
+    }
+    assert!(octets < 16 * body.len(), "{octets} octets were sent");
 }
 
 #[tokio::test]
