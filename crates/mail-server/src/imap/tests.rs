@@ -554,3 +554,51 @@ async fn what_happens_is_told_without_passwords() {
         assert!(told.contains(expected), "{expected} is not told:\n{told}");
     }
 }
+
+#[tokio::test]
+async fn more_messages_than_are_looked_up_at_once_are_all_fetched() {
+    let server = server(Config::default()).await;
+    let mut peer = server.alice().await;
+    peer.append("INBOX", "()", &message("one")).await;
+    peer.ok("SELECT INBOX").await;
+    let mut count = 1;
+    while count <= super::fetch::MESSAGES_AT_ONCE_MAX {
+        peer.ok("COPY 1:* INBOX").await;
+        count *= 2;
+    }
+    let lines = peer.ok("FETCH 1:* (UID)").await;
+    let fetched: Vec<String> = lines.into_iter().filter(|line| line.contains("FETCH")).collect();
+    let expected: Vec<String> = (1..=count).map(|n| format!("* {n} FETCH (UID {n})")).collect();
+    assert_eq!(fetched, expected);
+    let found = peer.ok("SEARCH RETURN (COUNT) BODY hello").await;
+    assert!(found[0].ends_with(&format!(" COUNT {count}")), "{found:?}");
+}
+
+#[tokio::test]
+async fn only_so_many_keywords_are_told_and_long_lists_come_whole() {
+    use super::mailboxes::{KEYWORDS_TOLD_MAX, RESPONSE_OCTETS_MAX};
+    let server = server(Config::default()).await;
+    let mut peer = server.alice().await;
+    peer.append("INBOX", "()", &message("one")).await;
+    peer.ok("SELECT INBOX").await;
+    peer.ok("COPY 1 INBOX").await;
+    peer.ok("COPY 1:* INBOX").await;
+    for number in 1..=4 {
+        let keywords: Vec<String> = (0..60).map(|n| format!("k{number}{n:02}")).collect();
+        peer.ok(&format!("STORE {number} +FLAGS.SILENT ({})", keywords.join(" "))).await;
+    }
+    let lines = peer.ok("SELECT INBOX").await;
+    let flags = lines.iter().find(|line| line.starts_with("* FLAGS")).unwrap();
+    assert_eq!(flags.matches(" k").count(), KEYWORDS_TOLD_MAX);
+
+    let name = |number: usize| format!("{number:03}{}", "x".repeat(850));
+    let count = RESPONSE_OCTETS_MAX / 850 + 10;
+    for number in 0..count {
+        peer.ok(&format!("CREATE {}", name(number))).await;
+    }
+    let lines = peer.ok("LIST \"\" *x").await;
+    assert!(lines.iter().map(String::len).sum::<usize>() > RESPONSE_OCTETS_MAX);
+    let expected: Vec<String> =
+        (0..count).map(|number| format!("* LIST (\\HasNoChildren) \"/\" {}", name(number))).collect();
+    assert_eq!(lines, expected);
+}
