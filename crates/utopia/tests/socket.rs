@@ -302,7 +302,8 @@ fn a_client_that_does_not_read_misses_pieces_and_holds_nobody_up() {
     let mut printed = BufReader::new(server.child.stdout.take().unwrap());
     printed.read_line(&mut String::new()).unwrap();
     // Far more than the system keeps for it and than may wait.
-    let line = [&[b'x'; 32 * 1024 - 1][..], b"\n"].concat();
+    let mut line = vec![b'x'; 32 * 1024];
+    line.push(b'\n');
     for _ in 0..2_000 {
         server.stdin.write_all(&line).unwrap();
     }

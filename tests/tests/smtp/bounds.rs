@@ -145,13 +145,12 @@ async fn a_queue_opens_only_so_many_sessions_with_so_many_messages() {
     gate.send(true).unwrap();
     host.wait_for_queue(0).await;
     until("the sessions have ended", || seen.lock().unwrap().open.values().sum::<usize>() == 0).await;
+    host.stop().await;
     let seen = seen.lock().unwrap();
     assert_eq!(seen.open_most_in_all, 3);
     assert_eq!(seen.open_most.values().max(), Some(&2), "{:?}", seen.open_most);
     assert_eq!(seen.messages.iter().sum::<usize>(), 24);
     assert_eq!(seen.messages.iter().max(), Some(&2), "{:?}", seen.messages);
-    drop(seen);
-    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -419,7 +419,11 @@ async fn a_reply_over_udp_has_no_more_octets_than_configured() {
         builder.push((apex("big.utopia.test"), Rtype::TXT, Class::IN)).unwrap();
         let mut builder = builder.additional();
         // The client would take more.
-        builder.opt(|opt| Ok(opt.set_udp_payload_size(4_096))).unwrap();
+        let opt = builder.opt(|opt| {
+            opt.set_udp_payload_size(4_096);
+            Ok(())
+        });
+        opt.unwrap();
         let socket = Network::new().datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
         socket.send_to(&builder.finish(), site.address()).await.unwrap();
         let mut buffer = [0; 4_096];

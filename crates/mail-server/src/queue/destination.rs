@@ -150,13 +150,10 @@ mod tests {
             name: &'a dns::Name,
             rtype: Rtype,
         ) -> dns::BoxFuture<'a, Result<dns::Resolution, dns::ResolveError>> {
+            let lines = |line: fn(usize) -> String| (0..=SERVERS_MAX).map(line).collect::<Vec<_>>().concat();
             let text = match (name.to_string().as_str(), rtype) {
-                ("a.test", Rtype::MX) => {
-                    (0..=SERVERS_MAX).map(|n| format!("@ MX {n} m{n}.a.test.\n")).collect::<String>()
-                }
-                ("many.test", Rtype::A) => {
-                    (0..=SERVERS_MAX).map(|n| format!("@ A 127.0.0.{n}\n")).collect::<String>()
-                }
+                ("a.test", Rtype::MX) => lines(|n| format!("@ MX {n} m{n}.a.test.\n")),
+                ("many.test", Rtype::A) => lines(|n| format!("@ A 127.0.0.{n}\n")),
                 (_, Rtype::A) => "@ A 127.0.0.1\n".to_owned(),
                 _ => String::new(),
             };

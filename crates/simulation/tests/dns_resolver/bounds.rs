@@ -148,7 +148,7 @@ fn only_so_many_servers_and_addresses_are_asked_so_often() {
     for server in 0..5 {
         writeln!(test, "glued NS n{server}.glued").expect("a line");
         (0..4).for_each(|n| {
-            writeln!(test, "n{server}.glued A 192.0.2.{}", 100 + 4 * server + n).expect("a line")
+            writeln!(test, "n{server}.glued A 192.0.2.{}", 100 + 4 * server + n).expect("a line");
         });
     }
     replace(&mut internet, "test", "test.", &test);
