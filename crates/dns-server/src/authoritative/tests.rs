@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::Storage;
 
@@ -30,7 +31,10 @@ struct Site {
 
 impl Site {
     async fn start(folder: &Path, config: &Config) -> Self {
-        let reporter = event::Reporter::silent();
+        Self::start_told(folder, config, event::Reporter::silent()).await
+    }
+
+    async fn start_told(folder: &Path, config: &Config, reporter: event::Reporter) -> Self {
         let storage = loop {
             match Storage::open(&storage::Config::default(), folder, reporter.clone()) {
                 // A server that was stopped just now lets go of it.
@@ -437,8 +441,24 @@ async fn a_reply_over_udp_has_no_more_octets_than_configured() {
     assert_eq!(replies, [(true, false), (false, true)]);
 }
 
+/// Counts the transfers that were sent.
+#[derive(Default)]
+struct Sent(AtomicUsize);
+
+impl event::Observer for Sent {
+    fn detail(&self) -> event::Detail {
+        event::Detail::Summary
+    }
+
+    fn observe(&self, told: &event::Told) {
+        if matches!(told.event, event::Event::Dns(event::DnsEvent::Transferred { sent: true, .. })) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_client_that_reads_a_transfer_slowly_gets_all_of_it() {
+async fn a_transfer_waits_for_a_client_that_reads_slowly() {
     let folder = tempfile::tempdir().unwrap();
     // More messages than may wait, and more octets than the system keeps.
     let (names, strings) = (600, 60);
@@ -448,11 +468,15 @@ async fn a_client_that_reads_a_transfer_slowly_gets_all_of_it() {
     });
     let mut large = zone("utopia.test", &text);
     large.allow_transfer = vec!["127.0.0.1".to_owned()];
-    let site = Site::start(folder.path(), &config(vec![large])).await;
+    let (stream, sent) = (event::Stream::new(), Arc::new(Sent::default()));
+    stream.observe(sent.clone());
+    let site = Site::start_told(folder.path(), &config(vec![large]), stream.reporter("a test")).await;
     let mut stream = Network::new().connect(site.address(), Duration::from_secs(20)).await.unwrap();
     let query = transfer::query(transfer::Kind::Axfr, &apex("utopia.test"), 8);
     write_message(&mut stream, &query).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Time for too much of it to be written ahead.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(sent.0.load(Ordering::SeqCst), 0, "the last message was taken before the first was read");
     let mut incoming = transfer::Incoming::new(apex("utopia.test"), 8);
     let mut messages = 0;
     loop {
@@ -466,6 +490,7 @@ async fn a_client_that_reads_a_transfer_slowly_gets_all_of_it() {
     assert!(messages > 10 * tcp::TRANSFER_MESSAGES_MAX, "{messages} messages");
     assert_eq!(incoming.finish(1).unwrap().records(), 3 + names);
     site.stop().await;
+    assert_eq!(sent.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
