@@ -4,10 +4,12 @@
 
 use serde_json::Value;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 use tests::peer;
-use tests::utopia::{Utopia, closed_pipe, command, own_address, run, said, told, wait_for};
+use tests::utopia::{Utopia, closed_pipe, command, own_address, run, run_with_input, said, told, wait_for};
 
 /// Every command, as the help of its parent lists it.
 fn commands(path: &[String], all: &mut Vec<Vec<String>>) {
@@ -104,6 +106,24 @@ fn fails(arguments: &[&str], place: &str) {
     let line = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.contains(place), "{line}");
+}
+
+#[test]
+fn a_message_that_is_too_large_is_not_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (password, ca) = (folder.path().join("password"), folder.path().join("ca.pem"));
+    fs::write(&password, "x\n").expect("written");
+    let authority = net::tls::Authority::create("a test", SystemTime::now()).expect("a CA");
+    fs::write(&ca, authority.cert_pem()).expect("written");
+    // Nobody listens there; the message is refused before anybody is asked.
+    let nobody = SocketAddr::new(own_address(), 9).to_string();
+    let mut command =
+        command(&["mail", "send", "--from", "a@x.test", "--to", "b@x.test", "--server", &nobody]);
+    command.arg("--password-file").arg(&password).arg("--ca").arg(&ca);
+    let message = format!("Subject: x\n\n{}", "x".repeat(64 * 1024 * 1024));
+    let output = run_with_input(command, &message);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("more than 67108864 octets"), "{}", said(&output));
 }
 
 #[test]

@@ -198,6 +198,41 @@ async fn a_client_that_sends_no_more_still_gets_its_replies() {
     assert_eq!(count, 10);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed() {
+    let config = Config { idle_seconds_max: 1, ..config(name_server()) };
+    let (_resolver, address, _shutdown) = start(&config, Reporter::silent());
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    assert_eq!(stream.read(&mut [0; 1]).expect("the end"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_loses_replies() {
+    // Nobody is allowed, so that each query is answered at once.
+    let config = Config { allow: Vec::new(), ..config(name_server()) };
+    let (_resolver, address, _shutdown) = start(&config, Reporter::silent());
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    stream.set_write_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    let long = ["x".repeat(63), "y".repeat(63), "z".repeat(63), "w".repeat(61)].join(".");
+    let mut builder = MessageBuilder::new_vec().question();
+    builder.push((name(&long), Rtype::A, Class::IN)).expect("room");
+    let query = builder.finish();
+    let framed = [&(query.len() as u16).to_be_bytes(), &query[..]].concat();
+    // Far more replies than the system keeps for a client.
+    let (rounds, at_once) = (600, 100);
+    let batch = framed.repeat(at_once);
+    for _ in 0..rounds {
+        stream.write_all(&batch).expect("the server reads on");
+    }
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut replies = Vec::new();
+    let _ = stream.read_to_end(&mut replies);
+    let received = replies.len() / framed.len();
+    assert!((64..rounds * at_once).contains(&received), "{received} replies");
+}
+
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let taken = UdpSocket::bind(loopback()).expect("a socket");

@@ -278,4 +278,23 @@ mod tests {
         assert_eq!(error("k", "hmac-sha256", "!"), KeyError::Secret);
         assert_eq!(error("k", "hmac-sha256", "c2hvcnQ="), KeyError::Short(5));
     }
+
+    #[test]
+    fn a_signature_takes_no_more_than_its_octets_and_none_is_made_without_room() {
+        // The longest name, the longest signature.
+        let label = "k".repeat(63);
+        let name = [&label[..], &label, &label, &label[..61]].join(".");
+        let key = key(&name, "hmac-sha512", SECRET).unwrap();
+        let padded = |octets: usize| {
+            let mut message = QUERY.to_vec();
+            message.resize(octets, 0);
+            message
+        };
+        let whole = usize::from(u16::MAX);
+        for octets in [QUERY.len(), whole - SIGNATURE_OCTETS_MAX] {
+            let (signed, _) = Checker::sign(padded(octets), key.clone(), 1_000_000).unwrap();
+            assert!(signed.len() - octets <= SIGNATURE_OCTETS_MAX, "{} octets", signed.len() - octets);
+        }
+        assert!(Checker::sign(padded(whole - SIGNATURE_OCTETS_MAX + 1), key, 1_000_000).is_none());
+    }
 }

@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The largest message read, in octets.
 const MESSAGE_OCTETS_MAX: usize = 1024 * 1024;
+/// The longest line of a response, in octets.
+const LINE_OCTETS_MAX: u64 = 64 * 1024;
 
 /// A session with an IMAP server over TLS.
 pub struct Reader {
@@ -85,9 +87,13 @@ impl Reader {
 
     async fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        let octets = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await??;
+        let mut bounded = (&mut self.stream).take(LINE_OCTETS_MAX);
+        let octets = tokio::time::timeout(PATIENCE, bounded.read_line(&mut line)).await??;
         if octets == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the IMAP server hung up"));
+        }
+        if octets as u64 == LINE_OCTETS_MAX && !line.ends_with('\n') {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line exceeds LINE_OCTETS_MAX"));
         }
         Ok(line)
     }
@@ -123,5 +129,39 @@ mod tests {
         assert_eq!(literal_octets("* 1 FETCH (BODY[] {42}\r\n"), Some(42));
         assert_eq!(literal_octets("* 1 FETCH (FLAGS ())\r\n"), None);
         assert_eq!(literal_octets("}\r\n"), None);
+    }
+
+    /// What a session says of an INBOX whose server answers FETCH like this.
+    async fn inbox_of(fetched: String) -> io::Result<Vec<String>> {
+        let network = Network::new();
+        let options = net::ListenOptions::at("127.0.0.1:0".parse().unwrap());
+        let listener = network.listen(&options).unwrap();
+        let at = listener.local_addr().unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), network.connect(at, PATIENCE));
+        let mut server = accepted.unwrap();
+        // It may find the reader gone.
+        let serving = tokio::spawn(async move {
+            server.write_all(b"* 1 EXISTS\r\na1 OK\r\n").await?;
+            server.write_all(fetched.as_bytes()).await?;
+            server.write_all(b")\r\na2 OK\r\n").await?;
+            server.flush().await?;
+            server.read_to_end(&mut Vec::new()).await
+        });
+        let mut reader = Reader { stream: BufReader::new(connected.unwrap()), tag: 0 };
+        let inbox = reader.inbox().await;
+        drop(reader);
+        let _ = serving.await.unwrap();
+        inbox
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_is_read_within_bounds() {
+        let message = |octets: usize| format!("* 1 FETCH (BODY[] {{{octets}}}\r\n{}", "x".repeat(octets));
+        let whole = inbox_of(message(MESSAGE_OCTETS_MAX)).await.unwrap();
+        assert_eq!(whole[0].len(), MESSAGE_OCTETS_MAX);
+        let error = inbox_of(message(MESSAGE_OCTETS_MAX + 1)).await.unwrap_err();
+        assert!(error.to_string().contains("MESSAGE_OCTETS_MAX"), "{error}");
+        let error = inbox_of("x".repeat(LINE_OCTETS_MAX as usize + 1)).await.unwrap_err();
+        assert!(error.to_string().contains("LINE_OCTETS_MAX"), "{error}");
     }
 }

@@ -49,7 +49,7 @@ pub struct ListenError {
 
 /// What to do where listening fails, unless the error says so itself.
 fn remedy(error: &io::Error) -> &'static str {
-    if error.get_ref().is_some_and(|inner| inner.is::<HeldHere>()) {
+    if matches!(error.get_ref(), Some(inner) if inner.is::<HeldHere>()) {
         return "";
     }
     match error.raw_os_error() {

@@ -141,6 +141,20 @@ async fn each_phase_has_its_time() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(error.to_string(), "waiting for the peer to speak took longer than 20ms");
     drop(server);
+    let short = Duration::from_millis(20);
+    for (phase, name, change) in [
+        (Phase::Connect, "connecting", (|t| &mut t.connect) as fn(&mut Timeouts) -> &mut Duration),
+        (Phase::Handshake, "the TLS handshake", |t| &mut t.handshake),
+        (Phase::Read, "waiting for the peer to speak", |t| &mut t.read),
+        (Phase::Write, "waiting for the peer to read", |t| &mut t.write),
+    ] {
+        // Only this phase is short: another one's time would not end the test.
+        let mut timeouts = Timeouts::all(Duration::from_hours(1));
+        *change(&mut timeouts) = short;
+        let error = timeouts.bound(phase, std::future::pending::<io::Result<()>>()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), format!("{name} took longer than 20ms"));
+    }
 }
 
 async fn tls_pair(

@@ -1,10 +1,10 @@
 //! Datagrams: source addresses, batches, and what a batch does with too much.
 
 use net::batch::{BatchOptions, DatagramBatch};
-use net::{Network, Shutdown};
+use net::{Conditions, Impairment, Network, Shutdown};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn client(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
@@ -84,6 +84,45 @@ fn a_batch_replies_from_the_address_that_was_asked() {
         let (octets, from) = client.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..octets], from), (&b"here"[..], asked));
     }
+}
+
+#[tokio::test]
+async fn a_late_reply_leaves_from_the_address_that_was_asked_after_its_batch() {
+    for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("127.0.0.3:0", "127.0.0.3")] {
+        let mut batch = batch(bound, 1);
+        let late = batch.late_replies().unwrap();
+        let asked = at(asked, batch.local_addr().port());
+        let client = client("127.0.0.1:0");
+        client.send_to(b"hard", asked).unwrap();
+        assert_eq!(batch.receive().unwrap(), 1);
+        let (local, peer) = (batch.datagram(0).local(), batch.datagram(0).peer());
+        assert_eq!(batch.send().unwrap(), 0);
+        // Another batch comes and goes meanwhile.
+        client.send_to(b"easy", asked).unwrap();
+        assert_eq!(echo(&mut batch), 1);
+        late.send(b"at last", local, peer).await;
+        let mut buffer = [0; 16];
+        for reply in [&b"EASY"[..], b"at last"] {
+            let (octets, from) = client.recv_from(&mut buffer).unwrap();
+            assert_eq!((&buffer[..octets], from), (reply, asked));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_reply_passes_the_layers_of_its_socket() {
+    let lossy = Impairment::new(1, Conditions { loss: 1.0, ..Conditions::default() });
+    let options = BatchOptions::at("127.0.0.1:0".parse().unwrap());
+    let batch = Network::new().with(lossy.clone()).datagram_batches(&options).unwrap().remove(0);
+    let (late, client) = (batch.late_replies().unwrap(), client("127.0.0.1:0"));
+    let (local, peer) = (batch.local_addr(), client.local_addr().unwrap());
+    late.send(b"lost", local, peer).await;
+    lossy.set(Conditions { delay: Duration::from_millis(20), ..Conditions::default() });
+    let begun = Instant::now();
+    late.send(b"delayed", local, peer).await;
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    let mut buffer = [0; 16];
+    assert_eq!(client.recv(&mut buffer).unwrap(), 7);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The simulation itself: what its links do to datagrams and streams, and that
 //! a seed replays a run.
 
-use simulation::{Link, Node, NodeId, Simulation, StreamEvent, StreamId, Transmit};
+use simulation::{
+    ATTEMPTS_MAX, Link, Node, NodeId, RETRANSMISSION, Simulation, StreamEvent, StreamId, Transmit,
+};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -179,10 +181,13 @@ fn a_stream_over_a_parted_path_breaks_at_both_ends() {
     simulation.run_for(Duration::from_secs(1));
     let stream = simulation.node(one).stream.expect("open");
     simulation.set_partition(at(1).ip(), at(2).ip(), true);
+    let sent = simulation.now();
     simulation.with(one, |peer, _| peer.out.push_back(Transmit::Send { stream, octets: vec![1] }));
     simulation.run_for(Duration::from_mins(5));
+    // After the last attempt, each waited for twice as long as the one before.
+    let broken = sent + RETRANSMISSION * (1 << ATTEMPTS_MAX);
     for node in [one, two] {
-        assert_eq!(simulation.node(node).events.last().expect("an event").1, StreamEvent::Broken);
+        assert_eq!(simulation.node(node).events.last(), Some(&(broken, StreamEvent::Broken)));
     }
     assert_eq!(received(simulation.node(two)), []);
 }

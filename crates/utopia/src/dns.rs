@@ -13,6 +13,7 @@ use domain::base::iana::{OptRcode, Rtype};
 use net::Network;
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Octets read of /etc/resolv.conf.
@@ -93,7 +94,7 @@ async fn query(args: &QueryArgs) -> ExitCode {
     }
     let server = match &args.server {
         Some(server) => socket_address(server, args.port),
-        None => first_name_server(args.port),
+        None => first_name_server("/etc/resolv.conf".as_ref(), args.port),
     };
     let server = match server {
         Ok(server) => server,
@@ -188,15 +189,35 @@ fn socket_address(text: &str, port: u16) -> Result<SocketAddr, String> {
 }
 
 /// The first name server this machine is configured with.
-fn first_name_server(port: u16) -> Result<SocketAddr, String> {
-    let path = "/etc/resolv.conf";
+fn first_name_server(path: &Path, port: u16) -> Result<SocketAddr, String> {
     let missing = "name a server with --server ADDRESS, or resolve from the root with --trace";
-    let text = storage::files::read_text(path.as_ref(), RESOLV_CONF_OCTETS_MAX)
+    let text = storage::files::read_text(path, RESOLV_CONF_OCTETS_MAX)
         .map_err(|error| format!("{error}; {missing}"))?
         .unwrap_or_default();
     let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let first = servers.find_map(|server| server.trim().parse().ok());
     first
         .map(|address| SocketAddr::new(address, port))
-        .ok_or_else(|| format!("{path} names no server; {missing}"))
+        .ok_or_else(|| format!("{} names no server; {missing}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    //! The machine's own configuration.
+    use super::*;
+
+    #[test]
+    fn the_machines_name_server_is_read_from_a_file_of_a_sane_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("resolv.conf");
+        let text = "# ours\nsearch utopia.test\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n";
+        let padded = |octets: u64| format!("{text}{}", "#".repeat(octets as usize - text.len()));
+        std::fs::write(&file, padded(RESOLV_CONF_OCTETS_MAX)).unwrap();
+        assert_eq!(first_name_server(&file, 53).unwrap().to_string(), "192.0.2.53:53");
+        std::fs::write(&file, padded(RESOLV_CONF_OCTETS_MAX + 1)).unwrap();
+        let error = first_name_server(&file, 53).unwrap_err();
+        assert!(error.contains("resolv.conf") && error.contains("--server"), "{error}");
+        let error = first_name_server(&folder.path().join("none"), 53).unwrap_err();
+        assert!(error.contains("names no server"), "{error}");
+    }
 }

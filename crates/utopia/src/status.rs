@@ -46,7 +46,7 @@ pub(crate) async fn reload(arguments: ReloadArguments) -> ExitCode {
     match ask(&arguments.data, &Request::Reload).await {
         Ok(notes) => {
             for note in notes.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str) {
-                println!("{note}");
+                out::line(note);
             }
             ExitCode::SUCCESS
         }

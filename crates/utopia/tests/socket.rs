@@ -255,3 +255,104 @@ fn gives_up_after_its_timeout_and_ends_with_its_only_client() {
     server.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     assert_eq!(printed, "bytes");
 }
+
+/// An address of loopback's many.
+fn numbered(number: u16) -> std::net::Ipv4Addr {
+    let [high, low] = number.to_be_bytes();
+    std::net::Ipv4Addr::new(127, 77, high, low)
+}
+
+#[test]
+fn only_the_last_senders_are_told_what_is_typed() {
+    let senders_max = 1_024;
+    let mut server = Server::start(&["--udp", "0", "--upper"]);
+    let speak = |number: u16| {
+        let socket = UdpSocket::bind((numbered(number), 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send_to(b"x", &server.address).unwrap();
+        let mut reply = [0; 16];
+        assert_eq!(socket.recv(&mut reply).unwrap(), 1);
+        socket
+    };
+    let first = speak(0);
+    let second = speak(1);
+    // Each from an address of its own; the others need not stay open.
+    for number in 2..senders_max {
+        drop(speak(number));
+    }
+    let last = speak(senders_max);
+    server.stdin.write_all(b"typed\n").unwrap();
+    let mut typed = [0; 16];
+    for socket in [&last, &second] {
+        assert_eq!(socket.recv(&mut typed).unwrap(), 5);
+    }
+    // It goes to them in the order in which they spoke: the first would have it by now.
+    first.set_nonblocking(true).unwrap();
+    assert!(first.recv(&mut typed).is_err(), "the first of {} is forgotten", senders_max + 1);
+}
+
+#[test]
+fn a_client_that_does_not_read_misses_pieces_and_holds_nobody_up() {
+    let mut server = Server::start(&["--tcp", "0", "--lines"]);
+    let mut slow = TcpStream::connect(&server.address).unwrap();
+    slow.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(server.notice().starts_with("connected tcp 127.0.0.1:"));
+    // The client is told what is typed from the moment its own line is printed.
+    slow.write_all(b"here\n").unwrap();
+    let mut printed = BufReader::new(server.child.stdout.take().unwrap());
+    printed.read_line(&mut String::new()).unwrap();
+    // Far more than the system keeps for it and than may wait.
+    let mut line = vec![b'x'; 32 * 1024];
+    line.push(b'\n');
+    for _ in 0..2_000 {
+        server.stdin.write_all(&line).unwrap();
+    }
+    let reading = std::thread::spawn(move || {
+        let (mut octets, mut buffer) = (0, vec![0; 1 << 20]);
+        while let Ok(read @ 1..) = slow.read(&mut buffer) {
+            octets += read;
+        }
+        octets
+    });
+    let notice = server.notice();
+    assert!(notice.starts_with("lagging ") && notice.contains(" pieces"), "{notice}");
+    drop(server);
+    let octets = reading.join().unwrap();
+    assert!(octets < 2_000 * line.len(), "{octets} octets");
+}
+
+#[test]
+fn what_is_typed_waits_for_a_server_that_does_not_read() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut child = utopia(&["connect", "--tcp", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let typed = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (counting, piece, pieces) = (typed.clone(), vec![b'x'; 64 * 1024], 1_000);
+    let typing = std::thread::spawn(move || {
+        for _ in 0..pieces {
+            stdin.write_all(&piece).unwrap();
+            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    // Time for too much to be read ahead; it stays within what the system keeps
+    // and the few pieces that wait.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(typed.load(std::sync::atomic::Ordering::SeqCst) < pieces);
+    let (mut octets, mut buffer) = (0, vec![0; 1 << 20]);
+    while octets < pieces * 64 * 1024 {
+        let read = peer.read(&mut buffer).unwrap();
+        assert!(read > 0, "{octets} octets came");
+        octets += read;
+    }
+    typing.join().unwrap();
+    drop(peer);
+    child.wait().unwrap();
+}

@@ -111,6 +111,23 @@ async fn spf_that_is_wrong_missing_or_too_much() {
     ] {
         assert_eq!(spf(&names, "192.0.2.1", &format!("<x@{domain}>")).await, result, "{domain}");
     }
+    // Ten names of one MX or PTR look-up are followed, and no more.
+    for (names, by_mx, by_ptr) in [(10, "pass", "pass"), (11, "permerror", "fail")] {
+        let mut master =
+            String::from("mx.test. TXT \"v=spf1 mx -all\"\nptr.test. TXT \"v=spf1 ptr:named.test -all\"\n");
+        for number in 1..=names {
+            // Only the last one is what is looked for.
+            let (address, domain) = if number == names { (1, "named") } else { (2, "other") };
+            let _ = writeln!(
+                master,
+                "mx.test. MX {number} m{number}.test.\nm{number}.test. A 192.0.2.{address}\n\
+                 1.2.0.192.in-addr.arpa. PTR p{number}.{domain}.test.\np{number}.{domain}.test. A 192.0.2.1"
+            );
+        }
+        let names = Names::new(&master);
+        assert_eq!(spf(&names, "192.0.2.1", "<x@mx.test>").await, by_mx);
+        assert_eq!(spf(&names, "192.0.2.1", "<x@ptr.test>").await, by_ptr);
+    }
     // No reverse-path: the name in EHLO is asked.
     let names = Names::new("mail.example.com. TXT \"v=spf1 ip4:192.0.2.1 -all\"\n");
     assert_eq!(spf(&names, "192.0.2.1", "<>").await, "pass");

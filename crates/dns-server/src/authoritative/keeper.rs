@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Commands that wait for the keeper; who comes later waits with its peer.
 pub(super) const COMMANDS_MAX: usize = 1_024;
 /// Updates committed together.
-const GROUP_MAX: usize = 256;
+pub(super) const GROUP_MAX: usize = 256;
 
 /// What the keeper is asked to do.
 #[derive(Debug)]

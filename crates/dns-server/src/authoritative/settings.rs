@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Octets of the largest secret file.
-const SECRET_OCTETS_MAX: u64 = 4_096;
+pub(super) const SECRET_OCTETS_MAX: u64 = 4_096;
 
 /// All zones and keys of a configuration, and the bounds of replies.
 #[derive(Debug, Default)]

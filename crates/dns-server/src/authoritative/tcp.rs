@@ -14,11 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// Replies gathered before they are written, in octets.
-const GATHERED_OCTETS_MAX: usize = 64 * 1024;
+pub(super) const GATHERED_OCTETS_MAX: usize = 64 * 1024;
 /// How long a client may take to accept what we say.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// Messages of a transfer that wait for the client.
-const TRANSFER_MESSAGES_MAX: usize = 4;
+pub(super) const TRANSFER_MESSAGES_MAX: usize = 4;
 
 /// Accepts connections until `closing` is requested.
 pub(super) async fn accept(shared: Arc<Shared>, closing: Shutdown, listener: Listener) {

@@ -75,3 +75,24 @@ fn records(message: &Message<Bytes>) -> Vec<String> {
         .take(RECORDS_MAX)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    //! How much is told.
+    use super::*;
+    use domain::base::iana::Class;
+    use domain::base::{MessageBuilder, Name, Ttl};
+    use domain::rdata::A;
+
+    #[test]
+    fn only_the_first_records_of_a_response_are_told() {
+        let mut builder = MessageBuilder::new_vec().answer();
+        for last in 0..=RECORDS_MAX as u8 {
+            let data = A::from_octets(192, 0, 2, last);
+            builder.push((Name::root_vec(), Class::IN, Ttl::from_secs(60), data)).unwrap();
+        }
+        let told = records(&Message::from_octets(builder.finish().into()).unwrap());
+        assert_eq!(told.len(), RECORDS_MAX);
+        assert!(told[0].ends_with("192.0.2.0"), "{told:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The server over real sockets, where the tests must see or change what is stored.
 
-use super::store;
-use super::{Config, DEFERRED_MAX, KeyConfig, Kind, Remote, Server, ServerError, ZoneConfig, keeper};
+use super::{Config, DEFERRED_MAX, KeyConfig, Kind, Remote, Server, ServerError, ZoneConfig};
+use super::{keeper, secondary, settings, store, tcp};
 use crate::framing::{read_message, write_message};
 use crate::update_client::{self, SendError};
 use dns::master;
@@ -9,12 +9,14 @@ use dns::transfer;
 use dns::update::Update;
 use dns::zone::{WireRecord, Zone};
 use dns::{Change, Name, Record};
-use domain::base::iana::{Rcode, Rtype};
+use domain::base::MessageBuilder;
+use domain::base::iana::{Class, Rcode, Rtype};
 use net::{Network, Shutdown};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::Storage;
 
@@ -29,7 +31,10 @@ struct Site {
 
 impl Site {
     async fn start(folder: &Path, config: &Config) -> Self {
-        let reporter = event::Reporter::silent();
+        Self::start_told(folder, config, event::Reporter::silent()).await
+    }
+
+    async fn start_told(folder: &Path, config: &Config, reporter: event::Reporter) -> Self {
         let storage = loop {
             match Storage::open(&storage::Config::default(), folder, reporter.clone()) {
                 // A server that was stopped just now lets go of it.
@@ -337,5 +342,183 @@ async fn streams_are_bounded_in_number_and_idleness() {
     // Those were closed, so there is room again.
     let reply = crate::framing::exchange(&Network::new(), site.address(), &query, patience).await;
     assert_eq!(reply.unwrap()[..2], [0, 8]);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn many_updates_at_once_are_committed_in_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::start(folder.path(), &config(vec![zone("utopia.test", SOA)])).await;
+    // So that a zone is stored and the journal goes on from it.
+    site.change(additions("first A 192.0.2.1\n")).await.unwrap();
+    let (before, _) = journal(site.storage()).await;
+    let count = keeper::GROUP_MAX + 44;
+    let mut updates = tokio::task::JoinSet::new();
+    for number in 0..count {
+        let server = site.server.clone();
+        let changes = additions(&format!("n{number} A 192.0.2.1\n"));
+        let update = Update::from_changes(&apex("utopia.test"), changes).unwrap();
+        updates.spawn(async move { server.update(update, "a test").await });
+    }
+    while let Some(done) = updates.join_next().await {
+        done.unwrap().unwrap();
+    }
+    // A group makes one entry.
+    let (after, _) = journal(site.storage()).await;
+    assert!(after - before >= 2, "{} entries", after - before);
+    assert_eq!(site.zone("utopia.test").unwrap().records(), 4 + count);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn more_notifies_than_may_wait_are_answered_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    // A primary that accepts the connection for a transfer and says nothing.
+    let primary = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = config(vec![ZoneConfig {
+        name: "utopia.test".to_owned(),
+        kind: Kind::Secondary,
+        primaries: vec![Remote { address: primary.local_addr().unwrap(), key: None }],
+        ..ZoneConfig::default()
+    }]);
+    let site = Site::start(folder.path(), &config).await;
+    let _transfer = primary.accept().await.unwrap();
+    let socket = Network::new().datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut buffer = [0; 512];
+    for number in 0..10 * secondary::NOTIFIES_MAX as u16 {
+        let notify = transfer::notify(&apex("utopia.test"), None, number);
+        socket.send_to(&notify, site.address()).await.unwrap();
+        let reply = tokio::time::timeout(Duration::from_secs(20), socket.receive_from(&mut buffer)).await;
+        reply.expect("a reply").unwrap();
+        assert_eq!((&buffer[..2], buffer[3] & 0xF), (&number.to_be_bytes()[..], Rcode::NOERROR.to_int()));
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_file_that_is_too_large_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(vec![zone("utopia.test", SOA)]);
+    let octets_max = settings::SECRET_OCTETS_MAX as usize;
+    let padding = octets_max - SECRETS[0].len();
+    with_key(&mut config, folder.path(), &format!("{}{}", SECRETS[0], " ".repeat(padding)));
+    let site = Site::start(&folder.path().join("state"), &config).await;
+    with_key(&mut config, folder.path(), &format!("{}{}", SECRETS[0], " ".repeat(padding + 1)));
+    let refused = site.server.prepare(&config).await.unwrap_err().to_string();
+    let file = folder.path().join("key");
+    assert!(refused.contains(&*file.to_string_lossy()) && refused.contains("4096"), "{refused}");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_over_udp_has_no_more_octets_than_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(vec![zone("utopia.test", &format!("{SOA}big TXT{}\n", large_text('x', 3)))]);
+    let mut replies = Vec::new();
+    for payload_octets_max in [700, 1_232] {
+        config.payload_octets_max = payload_octets_max;
+        let state = folder.path().join(payload_octets_max.to_string());
+        let site = Site::start(&state, &config).await;
+        let mut builder = MessageBuilder::new_vec().question();
+        builder.push((apex("big.utopia.test"), Rtype::TXT, Class::IN)).unwrap();
+        let mut builder = builder.additional();
+        // The client would take more.
+        let opt = builder.opt(|opt| {
+            opt.set_udp_payload_size(4_096);
+            Ok(())
+        });
+        opt.unwrap();
+        let socket = Network::new().datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.send_to(&builder.finish(), site.address()).await.unwrap();
+        let mut buffer = [0; 4_096];
+        let reply = tokio::time::timeout(Duration::from_secs(20), socket.receive_from(&mut buffer)).await;
+        let (length, _) = reply.expect("a reply").unwrap();
+        assert!(length <= usize::from(payload_octets_max), "{length} octets");
+        let header = domain::base::Message::from_octets(&buffer[..length]).unwrap().header();
+        replies.push((header.tc(), length > 750));
+        site.stop().await;
+    }
+    assert_eq!(replies, [(true, false), (false, true)]);
+}
+
+/// Counts the transfers that were sent.
+#[derive(Default)]
+struct Sent(AtomicUsize);
+
+impl event::Observer for Sent {
+    fn detail(&self) -> event::Detail {
+        event::Detail::Summary
+    }
+
+    fn observe(&self, told: &event::Told) {
+        if matches!(told.event, event::Event::Dns(event::DnsEvent::Transferred { sent: true, .. })) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_waits_for_a_client_that_reads_slowly() {
+    let folder = tempfile::tempdir().unwrap();
+    // More messages than may wait, and more octets than the system keeps.
+    let (names, strings) = (600, 60);
+    let text = (0..names).fold(SOA.to_owned(), |mut text, number| {
+        let _ = writeln!(text, "n{number} TXT{}", large_text('x', strings));
+        text
+    });
+    let mut large = zone("utopia.test", &text);
+    large.allow_transfer = vec!["127.0.0.1".to_owned()];
+    let (stream, sent) = (event::Stream::new(), Arc::new(Sent::default()));
+    stream.observe(sent.clone());
+    let site = Site::start_told(folder.path(), &config(vec![large]), stream.reporter("a test")).await;
+    let mut stream = Network::new().connect(site.address(), Duration::from_secs(20)).await.unwrap();
+    let query = transfer::query(transfer::Kind::Axfr, &apex("utopia.test"), 8);
+    write_message(&mut stream, &query).await.unwrap();
+    // Time for too much of it to be written ahead.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(sent.0.load(Ordering::SeqCst), 0, "the last message was taken before the first was read");
+    let mut incoming = transfer::Incoming::new(apex("utopia.test"), 8);
+    let mut messages = 0;
+    loop {
+        messages += 1;
+        let message = tokio::time::timeout(Duration::from_secs(20), read_message(&mut stream)).await;
+        let message = message.expect("a message").unwrap();
+        if incoming.handle_message(&message).unwrap() == transfer::Progress::Complete {
+            break;
+        }
+    }
+    assert!(messages > 10 * tcp::TRANSFER_MESSAGES_MAX, "{messages} messages");
+    assert_eq!(incoming.finish(1).unwrap().records(), 3 + names);
+    site.stop().await;
+    assert_eq!(sent.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn queries_whose_replies_are_more_than_is_gathered_are_all_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{SOA}big TXT{}\n", large_text('x', 100));
+    let site = Site::start(folder.path(), &config(vec![zone("utopia.test", &text)])).await;
+    let stream = Network::new().connect(site.address(), Duration::from_secs(20)).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let count = 40_u16;
+    let mut queries = bytes::BytesMut::new();
+    for id in 0..count {
+        let mut builder = MessageBuilder::new_vec();
+        builder.header_mut().set_id(id);
+        let mut builder = builder.question();
+        builder.push((apex("big.utopia.test"), Rtype::TXT, Class::IN)).unwrap();
+        crate::framing::put_message(&mut queries, &builder.finish()).unwrap();
+    }
+    // All of them arrive at once.
+    tokio::io::AsyncWriteExt::write_all(&mut writer, &queries).await.unwrap();
+    tokio::io::AsyncWriteExt::flush(&mut writer).await.unwrap();
+    let mut octets = 0;
+    for id in 0..count {
+        let reply = tokio::time::timeout(Duration::from_secs(20), read_message(&mut reader)).await;
+        let reply = reply.expect("a reply").unwrap();
+        assert_eq!(reply[..2], id.to_be_bytes());
+        octets += reply.len();
+    }
+    assert!(octets > 10 * tcp::GATHERED_OCTETS_MAX, "{octets} octets");
     site.stop().await;
 }

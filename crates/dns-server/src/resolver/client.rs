@@ -137,3 +137,31 @@ async fn by_datagram(
     }
     Err(io::ErrorKind::TimedOut.into())
 }
+
+#[cfg(test)]
+mod tests {
+    //! How often a silent server is asked.
+    use super::*;
+    use domain::base::iana::Rtype;
+
+    #[tokio::test]
+    async fn a_silent_server_is_asked_only_so_often() {
+        let network = Network::new();
+        let silent = network.datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
+        let question = Question { name: dns::master::name("a.test").unwrap(), rtype: Rtype::A };
+        let asked = ask(&network, silent.local_addr().unwrap(), &question, AskOptions::default());
+        let mut buffer = [0; 512];
+        let counting = async {
+            let mut datagrams = 0;
+            while silent.receive_from(&mut buffer).await.is_ok() {
+                datagrams += 1;
+                assert!(datagrams <= DATAGRAMS_MAX);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = counting => panic!("the socket failed"),
+            asked = asked => assert!(asked.is_err()),
+        }
+    }
+}

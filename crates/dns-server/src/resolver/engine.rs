@@ -201,3 +201,25 @@ fn outline(records: &[Record]) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    //! How much is told.
+    use super::*;
+    use domain::base::Ttl;
+    use domain::base::iana::Class;
+    use domain::rdata::A;
+
+    #[test]
+    fn further_records_are_counted() {
+        let records: Vec<Record> = (0..RECORDS_TOLD_MAX as u8 + 5)
+            .map(|last| {
+                let data = A::from_octets(192, 0, 2, last).into();
+                Record::new(dns::Name::root_bytes(), Class::IN, Ttl::from_secs(60), data)
+            })
+            .collect();
+        let lines = outline(&records);
+        assert_eq!((lines.len(), &*lines[RECORDS_TOLD_MAX]), (RECORDS_TOLD_MAX + 1, "and 5 more"));
+        assert_eq!(outline(&records[..RECORDS_TOLD_MAX]).len(), RECORDS_TOLD_MAX);
+    }
+}

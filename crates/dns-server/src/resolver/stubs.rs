@@ -169,3 +169,42 @@ impl Stubs {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Questions that nobody takes.
+    use super::*;
+    use crate::resolver::QUESTIONS_WAITING_MAX;
+    use domain::base::MessageBuilder;
+    use domain::base::iana::{Class, Rtype};
+
+    #[test]
+    fn questions_beyond_what_may_wait_get_servfail() {
+        let (questions, mut waiting) = mpsc::channel(QUESTIONS_WAITING_MAX);
+        let config = crate::resolver::Config::default();
+        let serving = Serving { allowed: config.allowed().unwrap(), idle: Duration::from_secs(1) };
+        let stubs = Stubs {
+            serving: Arc::new(ArcSwapOption::from_pointee(serving)),
+            questions,
+            reporter: Reporter::silent(),
+            shutdown: Shutdown::new(),
+            closing: Shutdown::new(),
+        };
+        let mut builder = MessageBuilder::new_vec();
+        builder.header_mut().set_rd(true);
+        let mut builder = builder.question();
+        builder.push((dns::master::name("a.example").unwrap(), Rtype::A, Class::IN)).unwrap();
+        let query = builder.finish();
+        let ends = Ends { client: "127.0.0.1:1".parse().unwrap(), local: "127.0.0.1:2".parse().unwrap() };
+        let (replies, _kept) = mpsc::channel(1);
+        let ask = || stubs.take(&query, ends, Sink::Stream(replies.clone()));
+        for _ in 0..QUESTIONS_WAITING_MAX {
+            assert_eq!(ask(), None);
+        }
+        let refused = ask().expect("a reply at once");
+        assert_eq!(refused[3] & 0xF, 2, "SERVFAIL");
+        // There is room again once one is taken.
+        waiting.try_recv().unwrap();
+        assert_eq!(ask(), None);
+    }
+}

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Messages from name servers that wait to be handled; a server whose message
-/// does not fit is taken as silent.
+/// Messages from name servers that wait to be handled; further ones wait in
+/// their sockets.
 const ARRIVALS_MAX: usize = 4_096;
 /// Times a random port is tried before the system chooses one.
 const PORT_TRIES_MAX: usize = 8;
@@ -134,4 +134,38 @@ async fn carry_stream(
     let arrival = Arrival::Message { exchange: transmit.exchange, from: transmit.to, octets: octets.into() };
     let _ = sender.send(arrival).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    //! A name server that says too much.
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_beyond_what_may_wait_wait_in_their_socket() {
+        let server = Network::new().datagrams("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut upstream = Upstream::new(Network::new());
+        let (to, octets) = (server.local_addr().unwrap(), Bytes::from_static(b"a query"));
+        upstream.begin(Transmit { exchange: ExchangeId(1), transport: Transport::Udp, to, octets });
+        let (_, asker) = server.receive_from(&mut [0; 64]).await.unwrap();
+        for _ in 0..100 * ARRIVALS_MAX {
+            if upstream.arrivals.len() == ARRIVALS_MAX {
+                break;
+            }
+            server.send_to(b"x", asker).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            server.send_to(b"more", asker).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(upstream.arrivals.len(), ARRIVALS_MAX);
+        // Once there is room, it goes on with them.
+        for _ in 0..ARRIVALS_MAX {
+            assert!(
+                matches!(upstream.arrival().await, Some(Arrival::Message { octets, .. }) if octets == "x")
+            );
+        }
+        assert!(matches!(upstream.arrival().await, Some(Arrival::Message { .. })));
+    }
 }

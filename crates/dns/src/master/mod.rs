@@ -16,7 +16,7 @@ use std::fmt;
 
 /// Octets of the largest master file.
 pub const FILE_OCTETS_MAX: usize = 1 << 30;
-/// Findings told of one file; what comes after them is counted only.
+/// Findings told of one file; what comes after them is left out.
 pub const FINDINGS_MAX: usize = 100;
 /// Letters of what is told of one finding.
 const PROBLEM_LETTERS_MAX: usize = 300;

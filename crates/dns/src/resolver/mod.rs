@@ -334,3 +334,52 @@ impl<R: Rng> Resolver<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The bounds of what is remembered and told.
+    use super::*;
+    use rand_chacha::ChaCha12Rng;
+    use rand_chacha::rand_core::SeedableRng as _;
+
+    fn resolver(servers: Vec<SocketAddr>) -> Resolver<ChaCha12Rng> {
+        let apex = Name::root_bytes();
+        let mut config = Config {
+            zones: vec![FixedZone { apex, servers, recursive: true }],
+            prime: false,
+            ..Config::default()
+        };
+        config.limits.iterations_max = usize::MAX;
+        Resolver::new(config, ChaCha12Rng::seed_from_u64(1))
+    }
+
+    fn question(number: usize) -> Question {
+        let name = crate::master::name(&format!("n{number}.test")).expect("a name");
+        Question { name, rtype: Rtype::A }
+    }
+
+    #[test]
+    fn only_so_many_failures_are_remembered() {
+        let (now, mut resolver) = (Instant::now(), resolver(Vec::new()));
+        let count = FAILURES_OCTETS_MAX / 128;
+        for number in 0..count {
+            resolver.handle_question(now, question(number), AskerId(number as u64));
+            assert!(resolver.poll_answer().expect("there is no server").result.is_err());
+        }
+        assert!(resolver.failures.octets() <= FAILURES_OCTETS_MAX);
+        assert!(resolver.failures.len() < count, "{}", resolver.failures.len());
+        assert!(resolver.failures.get(&question(count - 1)).is_some(), "the last one is remembered");
+    }
+
+    #[test]
+    fn only_so_many_steps_wait_for_whoever_polls_them() {
+        let server = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), 53);
+        let (now, mut resolver) = (Instant::now(), resolver(vec![server]));
+        resolver.tell_steps(true);
+        for number in 0..STEPS_MAX + 10 {
+            resolver.handle_question(now, question(number), AskerId(number as u64));
+        }
+        assert_eq!(resolver.counters().steps_dropped, 10);
+        assert_eq!(std::iter::from_fn(|| resolver.poll_step()).count(), STEPS_MAX);
+    }
+}

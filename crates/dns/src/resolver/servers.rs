@@ -126,3 +126,39 @@ impl Servers {
         band.get(chosen).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The bounds of what is known about servers.
+    use super::*;
+
+    fn address(number: u32) -> SocketAddr {
+        SocketAddr::new(std::net::Ipv4Addr::from_bits(number).into(), 53)
+    }
+
+    #[test]
+    fn no_reply_is_waited_for_longer_than_the_bound() {
+        let (now, mut servers) = (Instant::now(), Servers::new());
+        servers.answered(now, address(1), Duration::from_secs(3));
+        for _ in 0..100 {
+            servers.timed_out(now, address(1));
+            servers.timed_out(now, address(2));
+        }
+        assert_eq!(servers.timeout(now, address(1)), TIMEOUT_MAX);
+        assert_eq!(servers.timeout(now, address(2)), TIMEOUT_MAX);
+    }
+
+    #[test]
+    fn only_so_much_is_known_about_servers() {
+        let (now, mut servers) = (Instant::now(), Servers::new());
+        let zone = Name::root_bytes();
+        let count = 50_000;
+        for number in 0..count {
+            servers.timed_out(now, address(number));
+            servers.mark_lame(now, address(number), &zone);
+        }
+        assert!(servers.known.octets() <= SERVERS_OCTETS_MAX && servers.known.len() < count as usize);
+        assert!(servers.lame.octets() <= SERVERS_OCTETS_MAX && servers.lame.len() < count as usize);
+        assert!(servers.is_lame(now, address(count - 1), &zone), "what was learnt last is known");
+    }
+}

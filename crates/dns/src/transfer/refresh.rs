@@ -180,4 +180,20 @@ mod tests {
         refresh.handle_notify(start, None);
         assert_eq!(refresh.handle_timeout(start), Some(Action::QuerySoa));
     }
+
+    #[test]
+    fn without_a_zone_retries_come_less_and_less_often_up_to_a_bound() {
+        let mut now = Instant::now();
+        let mut refresh = Refresh::new(now, None);
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            assert_eq!(refresh.handle_timeout(now), Some(Action::Transfer));
+            refresh.handle_failure(now);
+            let due = refresh.poll_timeout().unwrap();
+            waits.push((due - now).as_secs());
+            now = due;
+        }
+        let longest = u64::from(FIRST_RETRY_SECONDS_MAX);
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, longest, longest, longest, longest]);
+    }
 }

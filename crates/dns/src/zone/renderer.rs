@@ -168,3 +168,34 @@ impl Renderer {
         Rendered::new(fields, &self.body, &self.pointers, &self.optional)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What is remembered for compression.
+    use super::*;
+
+    #[test]
+    fn only_so_many_names_are_remembered_and_only_those_a_pointer_reaches() {
+        let rrset = |name: &str| Rrset {
+            rtype: Rtype::NS,
+            ttl: 60,
+            data: vec![[&[name.len() as u8], name.as_bytes(), b"\x04test\x00"].concat().into()],
+        };
+        let mut renderer = Renderer::new(b"\x04test\x00");
+        for number in 0..2 * NAMES_MAX {
+            assert!(renderer.rrset(Section::Answer, Owner::Question, &rrset(&format!("n{number}")), 60));
+        }
+        assert_eq!(renderer.names.len(), NAMES_MAX);
+
+        let mut renderer = Renderer::new(b"\x04test\x00");
+        let padding = Rrset { rtype: Rtype::TXT, ttl: 60, data: vec![vec![0; POINTER_MAX].into()] };
+        assert!(renderer.rrset(Section::Answer, Owner::Question, &padding, 60));
+        // Both times in full, up to the end that stands before the padding.
+        for _ in 0..2 {
+            let before = renderer.octets();
+            assert!(renderer.rrset(Section::Answer, Owner::Question, &rrset("far"), 60));
+            assert_eq!(renderer.octets() - before, 12 + 4 + 2);
+        }
+        assert_eq!(renderer.names.len(), 1);
+    }
+}

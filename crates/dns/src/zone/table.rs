@@ -214,4 +214,15 @@ mod tests {
         }
         assert_eq!(after.iter().count(), 2_500);
     }
+
+    #[test]
+    fn the_largest_table_has_only_so_many_shards() {
+        let mut table = Table::<Arc<Vec<u8>>>::new(7, SHARDS_MAX * SHARD_ENTRIES * 2);
+        assert_eq!(table.shards.len(), SHARDS_MAX);
+        table.insert(Arc::new(b"\x01a\x00".to_vec()));
+        assert!(table.get(b"\x01a\x00").is_some());
+        // However full it is, it is not laid out anew for ever.
+        table.length = SHARDS_MAX * SHARD_ENTRIES * 5;
+        assert!(!table.is_crowded());
+    }
 }

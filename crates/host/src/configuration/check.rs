@@ -139,6 +139,7 @@ impl Configuration {
 mod tests {
     use super::*;
     use std::time::SystemTime;
+    use storage::files;
 
     fn fails(text: &str) -> String {
         let text = format!("version = 1\ndomain = \"utopia.test\"\n{text}");
@@ -182,10 +183,11 @@ mod tests {
     }
 
     /// A folder with `files`, and what is told of the configuration that names them.
-    fn told(files: &[(&str, &str)], text: &str) -> String {
+    fn told(written: &[(&str, &str)], text: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
-        for (name, content) in files {
-            std::fs::write(folder.path().join(name), content).expect("written");
+        for (name, content) in written {
+            let file = folder.path().join(name);
+            files::write_atomically(&file, content.as_bytes(), files::SECRET).expect("written");
         }
         let text = format!("version = 1\ndomain = \"utopia.test\"\n{text}");
         let configuration = Configuration::parse(&text, Path::new("utopia.toml")).expect("well formed");
@@ -226,6 +228,18 @@ mod tests {
             let told = told(files, &text);
             assert!(told.starts_with(reason), "{text}: {told}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        files::write_atomically(&file, b"x", files::PUBLIC).expect("written");
+        let text =
+            "version = 1\ndomain = \"utopia.test\"\n[[dns.keys]]\nname = \"k\"\nsecret_file = \"secret\"\n";
+        let configuration = Configuration::parse(text, Path::new("utopia.toml")).expect("well formed");
+        let told = configuration.check_files(folder.path()).expect_err("others may read it").to_string();
+        assert!(told.ends_with(&format!("`chmod 600 {}`", file.display())), "{told}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ const OUT_OCTETS_MAX: usize = 64 * 1024;
 /// Octets taken from the socket at once.
 const READ_OCTETS_MAX: usize = 16 * 1024;
 /// A TLS handshake takes no longer.
-const HANDSHAKE_SECONDS_MAX: u64 = 10;
+pub(super) const HANDSHAKE_SECONDS_MAX: u64 = 10;
 /// Letters of a line that are told.
 const TOLD_LETTERS_MAX: usize = 200;
 
@@ -267,4 +267,18 @@ pub(super) fn shortened(line: &[u8]) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is told of a line.
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_told_shortened() {
+        let whole = "ü".repeat(TOLD_LETTERS_MAX);
+        assert_eq!(shortened(format!("{whole}\r\n").as_bytes()), whole);
+        assert_eq!(shortened(format!("{whole}ü\r\n").as_bytes()), format!("{whole}…"));
+        assert_eq!(shortened(b"a\x1bb\r\n"), "a b");
+    }
 }

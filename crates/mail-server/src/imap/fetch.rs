@@ -16,7 +16,7 @@ use std::sync::Arc;
 use storage::StorageError;
 
 /// Messages whose records are looked up at once.
-const MESSAGES_AT_ONCE_MAX: usize = 200;
+pub(super) const MESSAGES_AT_ONCE_MAX: usize = 200;
 /// Octets of a message that are searched on the spot; longer ones on a thread of their own.
 const SEARCH_OCTETS_MAX: usize = 256 * 1024;
 

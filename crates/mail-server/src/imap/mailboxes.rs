@@ -11,9 +11,9 @@ use mail::imap::view::{View, flags as write_flags};
 use std::collections::BTreeSet;
 
 /// Keywords that SELECT names.
-const KEYWORDS_TOLD_MAX: usize = 200;
+pub(super) const KEYWORDS_TOLD_MAX: usize = 200;
 /// Octets gathered of a response of many lines before they are written.
-const RESPONSE_OCTETS_MAX: usize = 64 * 1024;
+pub(super) const RESPONSE_OCTETS_MAX: usize = 64 * 1024;
 
 impl Client {
     /// The mailbox of a name.

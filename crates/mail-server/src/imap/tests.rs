@@ -427,6 +427,55 @@ async fn silence_ends_a_connection() {
     let mut peer = server.stranger().await;
     assert_eq!(peer.line().await, "* BYE you said nothing for too long");
     assert_eq!(peer.line_or_end().await, None);
+    // Whoever is logged in has a time of its own.
+    let config = Config { silence_minutes_max: 0, ..Config::default() };
+    let mut peer = self::server(config).await.alice().await;
+    assert_eq!(peer.line().await, "* BYE you said nothing for too long");
+    assert_eq!(peer.line_or_end().await, None);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_begin_ends_the_connection() {
+    let server = server(Config::default()).await;
+    let mut silent = Network::new().connect(server.tls, PATIENCE).await.unwrap();
+    let reading = async { silent.read(&mut [0; 1]).await };
+    let patience = Duration::from_secs(super::connection::HANDSHAKE_SECONDS_MAX) + PATIENCE;
+    assert_eq!(
+        tokio::time::timeout(patience, reading).await.expect("the server waits no longer").unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_given_up() {
+    // While it is connected nobody else is, so that its end can be seen without
+    // reading what it was sent.
+    let config = Config { write_seconds_max: 1, connections_per_address_max: 1, ..Config::default() };
+    let server = server(config).await;
+    let mut peer = server.alice().await;
+    let body = "x".repeat(4 << 20);
+    assert!(peer.append("INBOX", "()", &format!("\r\n{body}")).await.starts_with("OK"));
+    peer.ok("SELECT INBOX").await;
+    // More than the system keeps for a client.
+    peer.send("f FETCH 1 BODY.PEEK[TEXT]\r\n".repeat(16)).await;
+    let mut gone = false;
+    for _ in 0..600 {
+        let stream = Network::new().connect(server.tls, PATIENCE).await.unwrap();
+        gone = stream.connect_tls(server.trust.clone(), "localhost").await.is_ok();
+        if gone {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(gone, "the client that does not read is still connected");
+    let (mut octets, mut more) = (0, vec![0; 1 << 20]);
+    loop {
+        match tokio::time::timeout(PATIENCE, peer.stream.read(&mut more)).await.expect("the end") {
+            Ok(0) | Err(_) => break,
+            Ok(count) => octets += count,
+        }
+    }
+    assert!(octets < 16 * body.len(), "{octets} octets were sent");
 }
 
 #[tokio::test]
@@ -504,4 +553,52 @@ async fn what_happens_is_told_without_passwords() {
     ] {
         assert!(told.contains(expected), "{expected} is not told:\n{told}");
     }
+}
+
+#[tokio::test]
+async fn more_messages_than_are_looked_up_at_once_are_all_fetched() {
+    let server = server(Config::default()).await;
+    let mut peer = server.alice().await;
+    peer.append("INBOX", "()", &message("one")).await;
+    peer.ok("SELECT INBOX").await;
+    let mut count = 1;
+    while count <= super::fetch::MESSAGES_AT_ONCE_MAX {
+        peer.ok("COPY 1:* INBOX").await;
+        count *= 2;
+    }
+    let lines = peer.ok("FETCH 1:* (UID)").await;
+    let fetched: Vec<String> = lines.into_iter().filter(|line| line.contains("FETCH")).collect();
+    let expected: Vec<String> = (1..=count).map(|n| format!("* {n} FETCH (UID {n})")).collect();
+    assert_eq!(fetched, expected);
+    let found = peer.ok("SEARCH RETURN (COUNT) BODY hello").await;
+    assert!(found[0].ends_with(&format!(" COUNT {count}")), "{found:?}");
+}
+
+#[tokio::test]
+async fn only_so_many_keywords_are_told_and_long_lists_come_whole() {
+    use super::mailboxes::{KEYWORDS_TOLD_MAX, RESPONSE_OCTETS_MAX};
+    let server = server(Config::default()).await;
+    let mut peer = server.alice().await;
+    peer.append("INBOX", "()", &message("one")).await;
+    peer.ok("SELECT INBOX").await;
+    peer.ok("COPY 1 INBOX").await;
+    peer.ok("COPY 1:* INBOX").await;
+    for number in 1..=4 {
+        let keywords: Vec<String> = (0..60).map(|n| format!("k{number}{n:02}")).collect();
+        peer.ok(&format!("STORE {number} +FLAGS.SILENT ({})", keywords.join(" "))).await;
+    }
+    let lines = peer.ok("SELECT INBOX").await;
+    let flags = lines.iter().find(|line| line.starts_with("* FLAGS")).unwrap();
+    assert_eq!(flags.matches(" k").count(), KEYWORDS_TOLD_MAX);
+
+    let name = |number: usize| format!("{number:03}{}", "x".repeat(850));
+    let count = RESPONSE_OCTETS_MAX / 850 + 10;
+    for number in 0..count {
+        peer.ok(&format!("CREATE {}", name(number))).await;
+    }
+    let lines = peer.ok("LIST \"\" *x").await;
+    assert!(lines.iter().map(String::len).sum::<usize>() > RESPONSE_OCTETS_MAX);
+    let expected: Vec<String> =
+        (0..count).map(|number| format!("* LIST (\\HasNoChildren) \"/\" {}", name(number))).collect();
+    assert_eq!(lines, expected);
 }

@@ -146,4 +146,21 @@ mod tests {
         assert_eq!(base_subject(b"re["), b"re[");
         assert_eq!(base_subject(b""), b"");
     }
+
+    #[test]
+    fn only_so_many_identifiers_and_so_much_of_a_subject_count() {
+        let references = |numbers: std::ops::Range<usize>| {
+            let field = numbers.fold(String::new(), |all, number| all + &format!(" <r{number}>"));
+            Summary::parse(format!("Message-ID: <own>\r\nReferences:{field}\r\n\r\n").as_bytes())
+        };
+        let keys = thread_keys(&references(0..3 * KEYS_MAX));
+        assert_eq!(keys.len(), KEYS_MAX);
+        // Its own, the first one, and the last ones.
+        let all = |numbers| thread_keys(&references(numbers));
+        assert_eq!(keys[..2], all(0..1));
+        assert_eq!(keys[2..], all(2 * KEYS_MAX + 2..3 * KEYS_MAX)[1..]);
+
+        let long = vec![b'a'; SUBJECT_OCTETS_MAX];
+        assert_eq!(base_subject(&[&long[..], b"b"].concat()), long);
+    }
 }

@@ -124,8 +124,9 @@ fn routed_first(addresses: impl Iterator<Item = (IpAddr, bool)>) -> impl Iterato
 
 #[cfg(test)]
 mod tests {
-    //! The order of addresses.
+    //! The order of addresses, and how many.
     use super::*;
+    use domain::base::iana::{Rcode, Rtype};
 
     #[test]
     fn without_a_route_for_ipv6_ipv4_comes_first() {
@@ -138,5 +139,38 @@ mod tests {
         assert_eq!(order(true, true), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
         assert_eq!(order(false, true), ["192.0.2.1", "2001:db8::1", "2001:db8::2"]);
         assert_eq!(order(false, false), ["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+    }
+
+    /// `a.test` with more servers than are tried, each with an address.
+    struct Many;
+
+    impl dns::Resolve for Many {
+        fn resolve<'a>(
+            &'a self,
+            name: &'a dns::Name,
+            rtype: Rtype,
+        ) -> dns::BoxFuture<'a, Result<dns::Resolution, dns::ResolveError>> {
+            let lines = |line: fn(usize) -> String| (0..=SERVERS_MAX).map(line).collect::<Vec<_>>().concat();
+            let text = match (name.to_string().as_str(), rtype) {
+                ("a.test", Rtype::MX) => lines(|n| format!("@ MX {n} m{n}.a.test.\n")),
+                ("many.test", Rtype::A) => lines(|n| format!("@ A 127.0.0.{n}\n")),
+                (_, Rtype::A) => "@ A 127.0.0.1\n".to_owned(),
+                _ => String::new(),
+            };
+            let (records, _) = dns::master::read(&format!("$TTL 60\n{text}"), name);
+            let records = records.into_iter().filter_map(|located| located.record.to_record()).collect();
+            Box::pin(async { Ok(dns::Resolution { rcode: Rcode::NOERROR, records }) })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_so_many_servers_are_tried() {
+        let lookup = Lookup::new(std::sync::Arc::new(Many));
+        let found = servers(&lookup, &Network::new(), "a.test", "mail.b.test").await.unwrap();
+        let names: Vec<String> = found.into_iter().map(|server| server.name).collect();
+        assert_eq!(names, (0..SERVERS_MAX).map(|n| format!("m{n}.a.test")).collect::<Vec<_>>());
+        // One server with many addresses counts as many.
+        let found = servers(&lookup, &Network::new(), "many.test", "mail.b.test").await.unwrap();
+        assert_eq!(found.len(), SERVERS_MAX);
     }
 }

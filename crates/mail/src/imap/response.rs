@@ -189,6 +189,11 @@ mod tests {
         assert_eq!(written(|r| r.string(br#"a "b\"#)), r#""a \"b\\""#);
         assert_eq!(written(|r| r.string("ü".as_bytes())), "{2}\r\nü");
         assert_eq!(written(|r| r.string(b"a\r\nb")), "{4}\r\na\r\nb");
+        let longest = "x".repeat(QUOTED_OCTETS_MAX);
+        assert_eq!(written(|r| r.string(longest.as_bytes())), format!("\"{longest}\""));
+        let longer = format!("{longest}x");
+        let literal = format!("{{{}}}\r\n{longer}", QUOTED_OCTETS_MAX + 1);
+        assert_eq!(written(|r| r.string(longer.as_bytes())), literal);
         assert_eq!(written(|r| r.nstring(None)), "NIL");
         assert_eq!(written(|r| r.mailbox("Entwürfe")), "Entw&APw-rfe");
         assert_eq!(written(|r| r.mailbox("a b")), "\"a b\"");

@@ -337,4 +337,18 @@ Date: Wed, 17 Jul 1996 23:30:00 -0700\r\nX-Thing: a\r\nContent-Type: multipart/m
             "* ESEARCH (TAG \"a\") COUNT 0\r\n"
         );
     }
+
+    #[test]
+    fn messages_nested_too_deeply_are_not_searched() {
+        let nested = |levels: usize| {
+            let inner = "Content-Type: text/plain\r\n\r\na needle\r\n".to_owned();
+            (0..levels).fold(inner, |message, _| format!("Content-Type: message/rfc822\r\n\r\n{message}"))
+        };
+        for levels in [0, 1, NESTING_MAX] {
+            assert!(in_text(nested(levels).as_bytes(), "needle", false), "{levels}");
+        }
+        for levels in [NESTING_MAX + 1, 1_000] {
+            assert!(!in_text(nested(levels).as_bytes(), "needle", false), "{levels}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::{
 /// Goes up whenever the form changes; what another version wrote is parsed again.
 const VERSION: u8 = 1;
 /// Octets of a stored summary; [`super::OCTETS_MAX`] and [`super::PARTS_MAX`] keep it below.
-const ENCODED_OCTETS_MAX: usize = 8 * 1024 * 1024;
+pub(super) const ENCODED_OCTETS_MAX: usize = 8 * 1024 * 1024;
 
 pub(super) fn encode(summary: &Summary) -> Vec<u8> {
     let mut out = vec![VERSION];

@@ -261,3 +261,45 @@ fn each_message_identifier_is_kept_once() {
     let summary = Summary::parse(b"References: <a@x> <b@x> <a@x>\r\nIn-Reply-To: <b@x> <c@x>\r\n\r\n");
     assert_eq!(summary.references, [b"<a@x>".to_vec(), b"<b@x>".to_vec(), b"<c@x>".to_vec()]);
 }
+
+#[test]
+fn of_a_long_field_only_so_much_is_kept() {
+    use super::header::{PARAMETERS_MAX, VALUE_OCTETS_MAX};
+    let parameters: String =
+        (0..PARAMETERS_MAX + 10).fold(String::new(), |all, n| all + &format!("; p{n}=v"));
+    let references: String = (0..REFERENCES_MAX + 50).fold(String::new(), |all, n| all + &format!(" <r{n}>"));
+    let subject = "x".repeat(VALUE_OCTETS_MAX + 10);
+    let message = format!(
+        "Subject:{subject}\r\nContent-Type: text/plain{parameters}\r\nReferences:{references}\r\n\r\nx\r\n"
+    );
+    let summary = Summary::parse(message.as_bytes());
+    assert_eq!(summary.envelope.subject.as_ref().map(Vec::len), Some(VALUE_OCTETS_MAX));
+    assert_eq!(summary.root.parameters.len(), PARAMETERS_MAX);
+    assert_eq!(
+        summary.root.parameters[PARAMETERS_MAX - 1].name,
+        format!("p{}", PARAMETERS_MAX - 1).as_bytes()
+    );
+    assert_eq!(summary.references.len(), REFERENCES_MAX);
+    // The beginning of the conversation, and what came last.
+    let last = format!("<r{}>", REFERENCES_MAX + 49);
+    assert_eq!(
+        (&*summary.references[0], summary.references.last().unwrap().as_slice()),
+        (&b"<r0>"[..], last.as_bytes())
+    );
+    assert_eq!(summary.references[1], b"<r51>");
+}
+
+#[test]
+fn a_stored_summary_that_is_too_large_is_not_read() {
+    let mut summary = Summary::parse(b"Subject: x\r\n\r\n");
+    let around = summary.encode().len();
+    // The length of the subject takes three octets more than before.
+    for (octets, read) in
+        [(codec::ENCODED_OCTETS_MAX - around - 2, true), (codec::ENCODED_OCTETS_MAX - around - 1, false)]
+    {
+        summary.envelope.subject = Some(vec![b'x'; octets]);
+        let encoded = summary.encode();
+        assert_eq!(encoded.len() <= codec::ENCODED_OCTETS_MAX, read, "{}", encoded.len());
+        assert_eq!(Summary::decode(&encoded).is_some(), read);
+    }
+}

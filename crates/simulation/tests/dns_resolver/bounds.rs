@@ -1,10 +1,11 @@
 //! Every bound on the work and the memory, exceeded.
 
-use crate::network::{Internet, SOA};
+use crate::network::{Internet, SOA, ip};
 use crate::server::{Fault, Server};
 use dns::ResolveError;
 use domain::base::iana::Rtype;
 use simulation::Link;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -130,4 +131,53 @@ fn a_question_ends_when_its_patience_does() {
     }
     internet.ask("www.utopia.test.", Rtype::A).result.expect_err("nobody answers");
     assert!(internet.simulation.elapsed() <= Duration::from_secs(10));
+}
+
+#[test]
+fn only_so_many_servers_and_addresses_are_asked_so_often() {
+    let mut internet = Internet::usual_with(11, Link::default(), |config| {
+        config.limits.servers_per_zone_max = 3;
+        config.limits.addresses_per_server_max = 2;
+        config.limits.tries_per_address_max = 2;
+        config.limits.patience = Duration::from_mins(5);
+    });
+    // The name servers of both zones are silent: of one zone they come with
+    // glue, of the other they have to be looked up.
+    let mut test = format!("{SOA}@ NS ns.nic\nns.nic A 192.0.2.30\n");
+    test.push_str("utopia NS ns1.utopia\nns1.utopia A 192.0.2.40\nsought NS many.utopia\n");
+    for server in 0..5 {
+        writeln!(test, "glued NS n{server}.glued").expect("a line");
+        (0..4).for_each(|n| {
+            writeln!(test, "n{server}.glued A 192.0.2.{}", 100 + 4 * server + n).expect("a line");
+        });
+    }
+    replace(&mut internet, "test", "test.", &test);
+    let mut utopia = String::from(SOA);
+    (0..4).for_each(|n| writeln!(utopia, "many A 192.0.2.{}", 200 + n).expect("a line"));
+    replace(&mut internet, "utopia", "utopia.test.", &utopia);
+    for (zone, hosts, servers) in [("glued", 100..200_u8, 3), ("sought", 200..250, 1)] {
+        internet.ask(&format!("www.{zone}.test."), Rtype::A).result.expect_err("nobody answers");
+        let mut asked = BTreeMap::<_, usize>::new();
+        for (_, _, to) in &internet.host().sent {
+            if hosts.clone().any(|last| ip(last) == to.ip()) {
+                *asked.entry(*to).or_default() += 1;
+            }
+        }
+        assert_eq!(asked.len(), servers * 2, "{zone}: {asked:?}");
+        assert!(asked.values().all(|times| *times == 2), "{zone}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_name_of_many_labels_is_told_whole_after_some_queries() {
+    let mut internet = Internet::usual(12, Link::default());
+    let deep = "a.b.c.d.e.f.g.h.i.j";
+    for server in ["utopia", "utopia2"] {
+        replace(&mut internet, server, "utopia.test.", &format!("{SOA}{deep} A 203.0.113.8\n"));
+    }
+    assert_eq!(internet.addresses(&format!("{deep}.utopia.test.")), ["203.0.113.8"]);
+    // Six with a part of the name, two of them above utopia.test, then the whole.
+    let queries: usize =
+        ["root", "test", "utopia", "utopia2"].map(|server| internet.queries(server)).iter().sum();
+    assert_eq!(queries, 7);
 }

@@ -77,9 +77,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     match tokio::task::spawn_blocking(move || create(&arguments)).await {
         Ok(Ok((said, told))) => {
             if json {
-                println!("{told}");
+                out::line(told);
             } else {
-                print!("{said}");
+                out::text(&said);
             }
             ExitCode::SUCCESS
         }

@@ -25,9 +25,9 @@ pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
         Err(reason) => return out::failed(&reason),
     };
     if arguments.json {
-        println!("{told}");
+        out::line(told);
     } else {
-        print!("{said}");
+        out::text(&said);
     }
     ExitCode::SUCCESS
 }

@@ -196,12 +196,12 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
         Stage::Seeding | Stage::Done => {
             if !arguments.shared.json {
-                println!(
+                out::line(format_args!(
                     "{} is here: {} in {}",
                     last.name,
                     octets(last.have_octets),
                     arguments.out.display()
-                );
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -272,9 +272,9 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
         engine.add(What::Metainfo(Arc::new(metainfo)), options).await.map_err(|error| error.to_string())?;
     if !arguments.shared.json {
         for address in addresses {
-            println!("peers connect to {address}");
+            out::line(format_args!("peers connect to {address}"));
         }
-        println!("{magnet}");
+        out::line(&magnet);
     }
     let last = watch(&handle, arguments.shared.json, |_| false).await;
     engine.stop().await;
@@ -297,7 +297,7 @@ async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) ->
     loop {
         let now = changes.borrow_and_update().clone();
         if json {
-            println!("{}", serde_json::to_string(&now).unwrap_or_default());
+            out::line(serde_json::to_string(&now).unwrap_or_default());
         } else {
             screen.draw(|| picture(&now));
         }
@@ -309,6 +309,8 @@ async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) ->
             changed = changes.changed() => if changed.is_err() { break },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            // Nobody reads what it says any more.
+            () = out::UNREAD.requested() => break,
         }
     }
     screen.clear();

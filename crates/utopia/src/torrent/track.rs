@@ -46,10 +46,10 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             Err(error) => return out::failed(&error.to_string()),
         };
     for address in tracker.udp_addrs() {
-        println!("udp://{address}");
+        out::line(format_args!("udp://{address}"));
     }
     for address in tracker.http_addrs() {
-        println!("http://{address}/announce");
+        out::line(format_args!("http://{address}/announce"));
     }
     super::run::until_told().await;
     shutdown.finish(std::time::Duration::from_secs(5)).await;
