@@ -82,8 +82,6 @@ pub struct Session {
     ours: Handshake,
     peer: Option<Handshake>,
     geometry: Option<Geometry>,
-    /// The peer has said which pieces it has.
-    told: bool,
     flags: Flags,
     begun: Instant,
     sent: Instant,
@@ -94,17 +92,7 @@ impl Session {
     /// Begins when our handshake is sent, or when a connection was accepted.
     pub fn new(now: Instant, ours: Handshake, settings: Settings) -> Self {
         let flags = Flags { choking: true, interested: false, peer_choking: true, peer_interested: false };
-        Self {
-            settings,
-            ours,
-            peer: None,
-            geometry: None,
-            told: false,
-            flags,
-            begun: now,
-            sent: now,
-            received: now,
-        }
+        Self { settings, ours, peer: None, geometry: None, flags, begun: now, sent: now, received: now }
     }
 
     /// From now on judges by the torrent's pieces, each but the last of so many
@@ -155,17 +143,16 @@ impl Session {
             Message::NotInterested => self.flags.peer_interested = false,
             Message::Have(piece) => {
                 self.check_piece(*piece)?;
-                self.told = true;
             }
+            // BEP 3 has it as the first message only. aria2 sends it again in place
+            // of many a `have`; it takes the place of what was said before.
             Message::Bitfield(octets) => {
                 if let Some(Geometry { pieces, .. }) = self.geometry {
                     Bitfield::from_octets(octets, pieces)?;
                 }
-                self.tell()?;
             }
             Message::HaveAll | Message::HaveNone => {
                 self.check_negotiated(Feature::Fast)?;
-                self.tell()?;
             }
             Message::Request(block) | Message::Cancel(block) => self.check_block(block)?,
             Message::Piece { piece, begin, octets } => {
@@ -272,13 +259,6 @@ impl Session {
 
     fn check_negotiated(&self, feature: Feature) -> Result<(), Violation> {
         if self.has(feature) { Ok(()) } else { Err(Violation::NotNegotiated(feature)) }
-    }
-
-    /// The peer says which pieces it has: once, and before any `have`. Messages
-    /// that say nothing of pieces may come first; many programs send that of the
-    /// extension protocol before.
-    fn tell(&mut self) -> Result<(), Violation> {
-        if std::mem::replace(&mut self.told, true) { Err(Violation::LateBitfield) } else { Ok(()) }
     }
 
     fn check_piece(&self, piece: u32) -> Result<(), Violation> {

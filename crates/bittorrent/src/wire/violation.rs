@@ -41,10 +41,6 @@ pub enum Violation {
     /// A message about hashes for a torrent that has no v2 part.
     #[error("a message about hashes of a v1 torrent")]
     NoMerkleTree,
-    /// A second bitfield, or one after a `have` (BEP 3: "only ever sent as the
-    /// first message").
-    #[error("a bitfield that is not the first message")]
-    LateBitfield,
     /// A bitfield that does not fit the torrent.
     #[error(transparent)]
     Bitfield(#[from] BitfieldError),
