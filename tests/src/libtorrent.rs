@@ -105,7 +105,11 @@ pub fn seed(torrent: &Path, folder: &Path, listen: SocketAddr, encryption: &str)
 /// # Panics
 /// When it cannot be run.
 pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encryption: &str) -> Output {
-    client("get", what, folder, listen, Some(peer), encryption).output().expect("python runs")
+    let client = client("get", what, folder, listen, Some(peer), encryption);
+    // One that never ends fails, and does not hold up all tests.
+    let mut bounded = Command::new("timeout");
+    bounded.arg("180").arg(client.get_program()).args(client.get_args());
+    bounded.output().expect("timeout runs")
 }
 
 /// What it finds in torrent files.

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 use tests::utopia::{command, own_address, run, said, told};
 use tests::{libtorrent, peer};
@@ -148,9 +148,17 @@ fn getting(place: &Place, what: &str, out: &Path, more: &[&str]) -> Command {
     get
 }
 
+/// Runs a command to its end; one that never ends fails, and does not hold up all
+/// tests.
+fn ended(command: Command) -> Output {
+    let mut bounded = Command::new("timeout");
+    bounded.arg("180").arg(command.get_program()).args(command.get_args());
+    bounded.output().expect("timeout runs")
+}
+
 #[track_caller]
 fn get(place: &Place, what: &str, out: &Path, more: &[&str]) {
-    told(getting(place, what, out, more).output().expect("utopia runs"));
+    told(ended(getting(place, what, out, more)));
     place.compare(out);
 }
 
@@ -256,7 +264,7 @@ fn peers_find_each_other_through_our_tracker() {
     ]);
     aria.args(["--console-log-level=warn", "--summary-interval=0", "--bt-tracker-interval=1"]);
     aria.arg(format!("--listen-port={}", listen.port())).arg("--dir").arg(&out).arg(&file);
-    told(aria.output().expect("aria2 runs"));
+    told(ended(aria));
     place.compare(&out);
 
     ours.stop();
@@ -290,8 +298,7 @@ fn a_download_that_is_killed_goes_on_and_a_clean_stop_is_believed() {
         assert!(Command::new("kill").args([kill, &child.id().to_string()]).status().expect("kill").success());
         child.wait().expect("it ends");
     }
-    let last =
-        told(getting(&place, file, &out, &["--json", "--peer", &at.to_string()]).output().expect("runs"));
+    let last = told(ended(getting(&place, file, &out, &["--json", "--peer", &at.to_string()])));
     place.compare(&out);
     let first = last.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let first = first.into_iter().find(|progress| progress["stage"] == "downloading").expect("it began");
@@ -316,7 +323,7 @@ fn only_the_files_that_are_wanted_come() {
     let wanted = files.iter().position(|file| file["path"] == "one").expect("the file");
     let out = place.path("out");
     let more = ["--peer", &at.to_string(), "--files", &wanted.to_string()];
-    told(getting(&place, file.to_str().expect("a name"), &out, &more).output().expect("utopia runs"));
+    told(ended(getting(&place, file.to_str().expect("a name"), &out, &more)));
     assert_eq!(
         fs::read(out.join("album/one")).expect("a file"),
         fs::read(place.source().join("one")).expect("a file")
@@ -399,7 +406,7 @@ fn bad_peers_do_not_stop_a_download() {
     more.push("--json".to_owned());
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
     let out = place.path("out");
-    let output = getting(&place, file.to_str().expect("a name"), &out, &more).output().expect("utopia runs");
+    let output = ended(getting(&place, file.to_str().expect("a name"), &out, &more));
     let shown = told(output);
     place.compare(&out);
     let last: Value = serde_json::from_str(shown.lines().last().expect("a line")).expect("JSON");

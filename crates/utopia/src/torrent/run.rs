@@ -138,7 +138,12 @@ impl Shared {
             upload_per_second: None,
             names: source::names(),
         };
-        let started = Engine::start(settings, net::Network::new(), net::Shutdown::new()).await;
+        // Trackers and peers must see the address that can be reached.
+        let network = match self.listen.first().map(SocketAddr::ip) {
+            Some(ip) if !ip.is_unspecified() => net::Network::from_source(ip),
+            _ => net::Network::new(),
+        };
+        let started = Engine::start(settings, network, net::Shutdown::new()).await;
         started.map_err(|error| error.to_string())
     }
 

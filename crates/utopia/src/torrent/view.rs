@@ -22,7 +22,7 @@ pub(super) fn octets(octets: u64) -> String {
         unit += 1;
     }
     let unit_name = UNITS.get(unit).unwrap_or(&"B");
-    if unit == 0 || (value.fract() < 0.05 && value < 1024.0) {
+    if unit == 0 || value.fract() < 0.05 {
         format!("{value:.0} {unit_name}")
     } else {
         format!("{value:.1} {unit_name}")
