@@ -220,7 +220,7 @@ fn a_magnet_link_is_enough() {
         return;
     }
     let place = Place::with_folder();
-    for format in ["v1", "hybrid"] {
+    for format in FORMATS {
         let (file, magnet) = place.torrent(format, &[]);
         let at = address();
         let theirs = libtorrent::seed(&file, &place.path("source"), at, "plain");

@@ -1,6 +1,6 @@
 //! Announcing one torrent to its trackers, and hearing of peers from them.
 
-use crate::engine::Context;
+use crate::context::Context;
 use crate::http::{self, Get};
 use crate::swarm::{Source, Swarm};
 use bittorrent::metainfo::InfoHashV1;

@@ -1,32 +1,26 @@
-//! The engine: a thread of its own on which all torrents of a host run, the
-//! listeners for their peers, and what all of them share.
+//! The engine: a thread of its own on which all torrents of a host run, and the
+//! listeners for their peers.
 
+use crate::context::Context;
 use crate::handshake;
 use crate::names::Names;
 use crate::progress::Progress;
-use crate::swarm::{self, Buffers, Command, Options, Swarm};
-use bittorrent::encryption::{Policy, ServedKeys};
+use crate::swarm::{self, Command, Options, Swarm};
+use bittorrent::encryption::Policy;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
-use bittorrent::torrent::bandwidth::TokenBucket;
-use bittorrent::tracker::Family;
-use bittorrent::tracker::announcer::{ConnectionCache, TrackerUrl};
-use bittorrent::wire::PeerId;
+use bittorrent::tracker::announcer::TrackerUrl;
 use net::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 /// Commands that wait for the engine or a torrent.
 const COMMANDS_MAX: usize = 64;
-/// How often those who wait for octets they may transfer look again.
-const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
 /// Connections from peers, shaking hands or open, of all torrents.
 const CONNECTIONS_MAX: usize = 2_000;
 /// Connections from one address: several peers may be behind it.
@@ -119,108 +113,6 @@ struct Order {
     reply: oneshot::Sender<Result<Handle, EngineError>>,
 }
 
-/// What all torrents of the engine share.
-pub(crate) struct Context {
-    pub(crate) network: Network,
-    pub(crate) data: PathBuf,
-    pub(crate) peer_id: PeerId,
-    pub(crate) buffers: Buffers,
-    pub(crate) encryption: Policy,
-    pub(crate) names: Names,
-    /// By which trackers may know us again on another address.
-    pub(crate) key: u32,
-    /// What trackers over UDP gave us.
-    pub(crate) trackers: RefCell<ConnectionCache>,
-    families: Vec<Family>,
-    port: Cell<u16>,
-    download: RefCell<TokenBucket>,
-    upload: RefCell<TokenBucket>,
-    throttled: RefCell<Vec<std::task::Waker>>,
-    throttling: Notify,
-    torrents: RefCell<BTreeMap<[u8; 20], Rc<Swarm>>>,
-}
-
-impl Context {
-    /// The port that peers connect to.
-    pub(crate) fn port(&self) -> u16 {
-        self.port.get()
-    }
-
-    /// The address families that peers can reach us over.
-    pub(crate) fn families(&self) -> Vec<Family> {
-        self.families.clone()
-    }
-
-    /// The torrent of an info-hash.
-    pub(crate) fn find(&self, info_hash: &[u8; 20]) -> Option<Rc<Swarm>> {
-        self.torrents.borrow().get(info_hash).cloned()
-    }
-
-    pub(crate) fn served_keys(&self) -> ServedKeys {
-        let mut keys = ServedKeys::new();
-        for info_hash in self.torrents.borrow().keys() {
-            keys.insert(*info_hash);
-        }
-        keys
-    }
-
-    /// Whether reading must wait; then the task is woken later.
-    pub(crate) fn download_is_throttled(
-        &self,
-        cx: &std::task::Context<'_>,
-        now: Instant,
-        own: &RefCell<TokenBucket>,
-    ) -> bool {
-        self.is_throttled(cx, now, &self.download, own)
-    }
-
-    /// Whether writing must wait; then the task is woken later.
-    pub(crate) fn upload_is_throttled(
-        &self,
-        cx: &std::task::Context<'_>,
-        now: Instant,
-        own: &RefCell<TokenBucket>,
-    ) -> bool {
-        self.is_throttled(cx, now, &self.upload, own)
-    }
-
-    fn is_throttled(
-        &self,
-        cx: &std::task::Context<'_>,
-        now: Instant,
-        all: &RefCell<TokenBucket>,
-        own: &RefCell<TokenBucket>,
-    ) -> bool {
-        let free = all.borrow_mut().allowance(now, 1) > 0 && own.borrow_mut().allowance(now, 1) > 0;
-        if !free {
-            self.throttled.borrow_mut().push(cx.waker().clone());
-            self.throttling.notify_one();
-        }
-        !free
-    }
-
-    pub(crate) fn count_download(&self, octets: usize, own: &RefCell<TokenBucket>) {
-        self.download.borrow_mut().take(octets as u64);
-        own.borrow_mut().take(octets as u64);
-    }
-
-    pub(crate) fn count_upload(&self, octets: usize, own: &RefCell<TokenBucket>) {
-        self.upload.borrow_mut().take(octets as u64);
-        own.borrow_mut().take(octets as u64);
-    }
-
-    /// Wakes those who wait for octets they may transfer.
-    async fn keep_throttling(&self) {
-        loop {
-            self.throttling.notified().await;
-            tokio::time::sleep(THROTTLE_INTERVAL).await;
-            for waker in self.throttled.take() {
-                waker.wake();
-            }
-        }
-    }
-}
-
 impl Engine {
     /// Starts the thread and listens. Ends when `shutdown` is requested.
     ///
@@ -300,28 +192,11 @@ async fn serve(
     told: oneshot::Sender<Result<Vec<SocketAddr>, ListenError>>,
     shutdown: Shutdown,
 ) {
-    let now = Instant::now();
-    let context = Rc::new(Context {
-        network,
-        data: settings.data.clone(),
-        peer_id: PeerId::generate(&mut rand::rng()),
-        buffers: Buffers::new(settings.memory_octets_max),
-        encryption: settings.encryption,
-        names: settings.names.clone(),
-        key: rand::random(),
-        trackers: RefCell::default(),
-        families: families(&settings.listen),
-        port: Cell::new(0),
-        download: RefCell::new(TokenBucket::new(now, settings.download_per_second)),
-        upload: RefCell::new(TokenBucket::new(now, settings.upload_per_second)),
-        throttled: RefCell::default(),
-        throttling: Notify::new(),
-        torrents: RefCell::default(),
-    });
+    let context = Rc::new(Context::new(&settings, network));
     match listen(&context, &settings) {
         Ok(listeners) => {
             let addresses: Vec<SocketAddr> = listeners.iter().map(|(address, _)| *address).collect();
-            context.port.set(addresses.first().map_or(0, SocketAddr::port));
+            context.set_port(addresses.first().map_or(0, SocketAddr::port));
             for (_, listener) in listeners {
                 let context = context.clone();
                 let accept = move |stream| {
@@ -358,14 +233,6 @@ async fn serve(
     }
     while running.join_next().await.is_some() {}
     context.torrents.borrow_mut().clear();
-}
-
-/// The families of addresses, each once; IPv4 where nothing is listened on.
-fn families(addresses: &[SocketAddr]) -> Vec<Family> {
-    let all = [Family::V4, Family::V6].into_iter();
-    let found: Vec<Family> =
-        all.filter(|family| addresses.iter().any(|address| Family::of(*address) == *family)).collect();
-    if found.is_empty() { vec![Family::V4] } else { found }
 }
 
 fn listen(context: &Context, settings: &Settings) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {

@@ -1,7 +1,7 @@
 //! The first octets of a connection, of either side: encryption where it is
 //! wanted, then the handshake of BEP 3.
 
-use crate::engine::Context;
+use crate::context::Context;
 use crate::swarm::{Admission, Ended, Link, Peer, Swarm};
 use crate::transport::Transport;
 use bittorrent::encryption::{Attempt, Established, Initiator, Opening, Receiver, ServedKeys};

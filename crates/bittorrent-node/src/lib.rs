@@ -6,6 +6,7 @@
 
 mod announce;
 mod content;
+mod context;
 pub mod dht;
 mod engine;
 mod handshake;

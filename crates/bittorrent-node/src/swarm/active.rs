@@ -9,7 +9,7 @@ use bittorrent::metainfo::{InfoHashes, Verdict};
 use bittorrent::torrent::{
     BlockUse, Event, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Reason, Send, Torrent,
 };
-use bittorrent::wire::{ALLOWED_FAST_MAX, Block, Message, allowed_fast};
+use bittorrent::wire::{ALLOWED_FAST_MAX, Block, HashRange, Message, allowed_fast};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl Active {
     pub(super) fn checkpoint(
         &mut self,
         now: Instant,
-        context: &crate::engine::Context,
+        context: &crate::context::Context,
         hashes: &InfoHashes,
         clean: bool,
         sent_before: u64,
@@ -200,9 +200,36 @@ impl Swarm {
                 entry.link.close("its bitfield is not the torrent's");
             }
         }
+        Self::gather_hashes(now, &mut state);
         self.act(now, &mut state);
         drop(state);
         self.stir.notify_one();
+    }
+
+    /// Without its piece layers nothing of a v2 torrent can be checked: peers are
+    /// asked for them first.
+    fn gather_hashes(now: Instant, state: &mut State) {
+        let Some(active) = &mut state.active else { return };
+        let v2 = active.content.info().layout().version() == bittorrent::metainfo::Version::V2;
+        if v2 && state.hashes.begin(&active.content) {
+            active.torrent.set_paused(now, true);
+            state.hashes.ask(now, &state.peers);
+        }
+    }
+
+    /// Hashes came from a peer.
+    pub(super) fn handle_hashes(
+        now: Instant,
+        state: &mut State,
+        key: PeerKey,
+        range: &HashRange,
+        hashes: &[u8],
+    ) -> Result<(), Ended> {
+        let Some(active) = &mut state.active else { return Ok(()) };
+        if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
+            active.torrent.set_paused(now, false);
+        }
+        Ok(())
     }
 
     /// The files' thread has done something.
@@ -315,15 +342,19 @@ impl Swarm {
 
     /// Time has passed.
     pub(super) fn handle_timeout(&self, now: Instant) {
-        let mut state = self.state.borrow_mut();
+        let mut borrowed = self.state.borrow_mut();
+        let state = &mut *borrowed;
         let sent_before = state.sent_before;
         if let Some(active) = &mut state.active {
             active.torrent.handle_timeout(now);
+            if state.hashes.are_missing() {
+                state.hashes.ask(now, &state.peers);
+            }
             if active.dirty && now >= active.checkpointed + CHECKPOINT_INTERVAL {
                 active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
             }
         }
-        self.act(now, &mut state);
+        self.act(now, state);
     }
 
     /// Ends: notes which pieces are here, so that the next run believes it. The

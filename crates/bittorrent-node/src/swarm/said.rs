@@ -79,8 +79,9 @@ impl Swarm {
                 self.handle_extension(now, state, key, message)?;
             }
             Message::HashRequest(range) => handle_hash_request(state, key, range),
+            Message::Hashes { range, hashes } => Self::handle_hashes(now, state, key, range, hashes)?,
+            Message::HashReject(range) => state.hashes.handle_reject(key, range),
             Message::KeepAlive | Message::Piece { .. } | Message::Port(_) => {}
-            Message::Hashes { .. } | Message::HashReject(_) => {}
             _ => match &mut state.active {
                 Some(active) => tell(now, key, message, &mut active.torrent)?,
                 None => remember(state, key, message),
@@ -258,7 +259,12 @@ fn ask_for_metadata(state: &mut State) {
 
 /// Hashes of a file's tree are asked for (BEP 52): those of the piece layer are
 /// at hand.
-fn handle_hash_request(state: &State, key: PeerKey, range: &HashRange) {
+fn handle_hash_request(state: &mut State, key: PeerKey, range: &HashRange) {
+    let content = state.active.as_ref().map(|active| active.content.clone());
+    let answer = content.and_then(|content| state.hashes.answer(&content, range));
     let Some(entry) = state.peers.get(&key.0) else { return };
-    entry.link.send(&Message::HashReject(*range));
+    match answer {
+        Some(hashes) => entry.link.send(&Message::Hashes { range: *range, hashes: &hashes }),
+        None => entry.link.send(&Message::HashReject(*range)),
+    }
 }

@@ -19,7 +19,8 @@ fn exchange(seed: u64, link: Link, config: Config, there: usize, back: usize) ->
     };
     assert!(world.run_until(Duration::from_hours(1), done), "seed {seed}: no end");
     if never_connected(&world) {
-        assert!(world.wire.links[0].lost >= 100, "seed {seed}: no connection");
+        // Even of few losses all may hit the opening.
+        assert!(world.wire.links[0].lost > 0, "seed {seed}: no connection");
         return world;
     }
     for (host, count) in [(0, back), (1, there)] {

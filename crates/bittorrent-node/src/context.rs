@@ -1,0 +1,160 @@
+//! What all torrents of an engine share: the network, the memory for blocks, the
+//! limits of rates, and which torrents there are.
+
+use crate::engine::Settings;
+use crate::names::Names;
+use crate::swarm::{Buffers, Swarm};
+use bittorrent::encryption::{Policy, ServedKeys};
+use bittorrent::torrent::bandwidth::TokenBucket;
+use bittorrent::tracker::Family;
+use bittorrent::tracker::announcer::ConnectionCache;
+use bittorrent::wire::PeerId;
+use net::Network;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How often those who wait for octets they may transfer look again.
+const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What all torrents of the engine share.
+pub(crate) struct Context {
+    pub(crate) network: Network,
+    pub(crate) data: PathBuf,
+    pub(crate) peer_id: PeerId,
+    pub(crate) buffers: Buffers,
+    pub(crate) encryption: Policy,
+    pub(crate) names: Names,
+    /// By which trackers may know us again on another address.
+    pub(crate) key: u32,
+    /// What trackers over UDP gave us.
+    pub(crate) trackers: RefCell<ConnectionCache>,
+    families: Vec<Family>,
+    port: Cell<u16>,
+    download: RefCell<TokenBucket>,
+    upload: RefCell<TokenBucket>,
+    throttled: RefCell<Vec<std::task::Waker>>,
+    throttling: Notify,
+    /// By info-hash; a hybrid has two.
+    pub(crate) torrents: RefCell<BTreeMap<[u8; 20], Rc<Swarm>>>,
+}
+
+impl Context {
+    /// With what an engine is started with.
+    pub(crate) fn new(settings: &Settings, network: Network) -> Self {
+        let now = Instant::now();
+        Self {
+            network,
+            data: settings.data.clone(),
+            peer_id: PeerId::generate(&mut rand::rng()),
+            buffers: Buffers::new(settings.memory_octets_max),
+            encryption: settings.encryption,
+            names: settings.names.clone(),
+            key: rand::random(),
+            trackers: RefCell::default(),
+            families: families(&settings.listen),
+            port: Cell::new(0),
+            download: RefCell::new(TokenBucket::new(now, settings.download_per_second)),
+            upload: RefCell::new(TokenBucket::new(now, settings.upload_per_second)),
+            throttled: RefCell::default(),
+            throttling: Notify::new(),
+            torrents: RefCell::default(),
+        }
+    }
+
+    /// The port is known once all listeners are open.
+    pub(crate) fn set_port(&self, port: u16) {
+        self.port.set(port);
+    }
+
+    /// The port that peers connect to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.get()
+    }
+
+    /// The address families that peers can reach us over.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        self.families.clone()
+    }
+
+    /// The torrent of an info-hash.
+    pub(crate) fn find(&self, info_hash: &[u8; 20]) -> Option<Rc<Swarm>> {
+        self.torrents.borrow().get(info_hash).cloned()
+    }
+
+    pub(crate) fn served_keys(&self) -> ServedKeys {
+        let mut keys = ServedKeys::new();
+        for info_hash in self.torrents.borrow().keys() {
+            keys.insert(*info_hash);
+        }
+        keys
+    }
+
+    /// Whether reading must wait; then the task is woken later.
+    pub(crate) fn download_is_throttled(
+        &self,
+        cx: &std::task::Context<'_>,
+        now: Instant,
+        own: &RefCell<TokenBucket>,
+    ) -> bool {
+        self.is_throttled(cx, now, &self.download, own)
+    }
+
+    /// Whether writing must wait; then the task is woken later.
+    pub(crate) fn upload_is_throttled(
+        &self,
+        cx: &std::task::Context<'_>,
+        now: Instant,
+        own: &RefCell<TokenBucket>,
+    ) -> bool {
+        self.is_throttled(cx, now, &self.upload, own)
+    }
+
+    fn is_throttled(
+        &self,
+        cx: &std::task::Context<'_>,
+        now: Instant,
+        all: &RefCell<TokenBucket>,
+        own: &RefCell<TokenBucket>,
+    ) -> bool {
+        let free = all.borrow_mut().allowance(now, 1) > 0 && own.borrow_mut().allowance(now, 1) > 0;
+        if !free {
+            self.throttled.borrow_mut().push(cx.waker().clone());
+            self.throttling.notify_one();
+        }
+        !free
+    }
+
+    pub(crate) fn count_download(&self, octets: usize, own: &RefCell<TokenBucket>) {
+        self.download.borrow_mut().take(octets as u64);
+        own.borrow_mut().take(octets as u64);
+    }
+
+    pub(crate) fn count_upload(&self, octets: usize, own: &RefCell<TokenBucket>) {
+        self.upload.borrow_mut().take(octets as u64);
+        own.borrow_mut().take(octets as u64);
+    }
+
+    /// Wakes those who wait for octets they may transfer.
+    pub(crate) async fn keep_throttling(&self) {
+        loop {
+            self.throttling.notified().await;
+            tokio::time::sleep(THROTTLE_INTERVAL).await;
+            for waker in self.throttled.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// The families of addresses, each once; IPv4 where nothing is listened on.
+fn families(addresses: &[SocketAddr]) -> Vec<Family> {
+    let all = [Family::V4, Family::V6].into_iter();
+    let found: Vec<Family> =
+        all.filter(|family| addresses.iter().any(|address| Family::of(*address) == *family)).collect();
+    if found.is_empty() { vec![Family::V4] } else { found }
+}

@@ -1,0 +1,192 @@
+//! Who is in the swarm: peers that come and go, and the addresses where others
+//! may be.
+
+use super::contacts::Source;
+use super::link::Link;
+use super::{Ended, Entry, State, Swarm, metadata_peer};
+use crate::progress::Stage;
+use bittorrent::metainfo::Info;
+use bittorrent::torrent::PeerKey;
+use bittorrent::wire::PeerId;
+use bittorrent::wire::extension::{
+    ExtendedHandshake, Extension, ExtensionMessage, NamedIds, PeerIds, PexFlags, PexMessage, PexPeer,
+    PexReceiver, PexSender,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Requests of a peer that we queue, told in the extended handshake (reqq).
+const REQUESTS_MAX: u32 = 500;
+
+/// What is known of a connection that has shaken hands.
+pub(crate) struct Admission {
+    pub(crate) link: Rc<Link>,
+    pub(crate) id: PeerId,
+    pub(crate) fast: bool,
+    pub(crate) extensions: bool,
+    pub(crate) incoming: bool,
+}
+
+impl Swarm {
+    /// Whether a peer may come now; `None` says why not.
+    pub(crate) fn may_admit(&self, address: SocketAddr) -> Result<(), &'static str> {
+        let state = self.state.borrow();
+        if state.banned.contains(&address.ip()) {
+            return Err("it is banned");
+        }
+        if state.peers.len() >= self.options.connections_max {
+            return Err("connections_max are open");
+        }
+        match state.stage {
+            Stage::Checking | Stage::Paused(_) => Err("the torrent does not run"),
+            _ => Ok(()),
+        }
+    }
+
+    /// A connection has shaken hands.
+    pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
+        let Admission { link, id, fast, extensions, incoming } = admission;
+        self.may_admit(link.address)?;
+        let mut state = self.state.borrow_mut();
+        if state.peers.values().any(|peer| peer.id == id) {
+            return Err("the same peer is connected already");
+        }
+        let key = PeerKey(state.next_key);
+        state.next_key = state.next_key.wrapping_add(1);
+        let mut entry = Entry {
+            id,
+            fast,
+            incoming,
+            ids: PeerIds::default(),
+            hello: None,
+            early: Vec::new(),
+            pex_in: PexReceiver::new(now),
+            pex_out: PexSender::new(now, Some(link.address)),
+            link: link.clone(),
+        };
+        if !incoming {
+            state.contacts.connected(link.address);
+        }
+        if let Some(active) = &mut state.active {
+            active.add_peer(now, key, &mut entry, &self.hashes);
+        }
+        // Without the info dictionary nothing can be said of pieces yet.
+        if extensions {
+            let hello = self.hello(&state, link.address.ip());
+            link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), PeerIds::default());
+        }
+        state.peers.insert(key.0, entry);
+        self.act(now, &mut state);
+        Ok(key)
+    }
+
+    /// Our extended handshake.
+    fn hello(&self, state: &State, peer: IpAddr) -> ExtendedHandshake {
+        let info = state.metainfo.as_ref().map(|metainfo| &metainfo.info);
+        let private = info.is_some_and(Info::is_private);
+        let mut ids =
+            NamedIds::own(&[Extension::Metadata, Extension::Pex, Extension::DontHave, Extension::UploadOnly]);
+        if private {
+            ids = ids.without(Extension::Pex);
+        }
+        ExtendedHandshake {
+            ids,
+            port: Some(self.context.port()).filter(|port| *port != 0),
+            version: Some(concat!("Utopia ", env!("CARGO_PKG_VERSION")).to_owned()),
+            your_address: Some(peer),
+            requests_max: Some(REQUESTS_MAX),
+            metadata_octets: info.and_then(|info| u32::try_from(info.octets().len()).ok()),
+            upload_only: state.active.as_ref().map(|active| active.torrent.is_finished()),
+            ..ExtendedHandshake::default()
+        }
+    }
+
+    /// A connection is over.
+    pub(crate) fn remove_peer(&self, now: Instant, key: PeerKey, ended: &Ended) {
+        let mut state = self.state.borrow_mut();
+        let Some(entry) = state.peers.remove(&key.0) else { return };
+        tracing::debug!(peer = %entry.link.address, %ended, torrent = %state.name, "peer is gone");
+        let misbehaved = matches!(ended, Ended::Broke(_));
+        if !entry.incoming {
+            state.contacts.closed(now, entry.link.address, misbehaved);
+        }
+        if let Some(assembly) = &mut state.assembly {
+            assembly.handle_gone(metadata_peer(key));
+        }
+        state.hashes.forget(key);
+        if let Some(active) = &mut state.active {
+            active.torrent.remove_peer(now, key);
+        }
+        self.act(now, &mut state);
+        self.stir.notify_one();
+    }
+
+    /// Addresses where peers may be.
+    pub(crate) fn add_contacts(&self, source: Source, addresses: impl IntoIterator<Item = SocketAddr>) {
+        let mut state = self.state.borrow_mut();
+        let private = state.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private());
+        if private && source == Source::Peer {
+            return;
+        }
+        for address in addresses {
+            if address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast() {
+                state.contacts.add(source, address);
+            }
+        }
+        drop(state);
+        self.stir.notify_one();
+    }
+
+    /// Whom to connect to now.
+    pub(crate) fn next_contact(&self, now: Instant) -> Option<SocketAddr> {
+        let mut state = self.state.borrow_mut();
+        if !matches!(state.stage, Stage::Metadata | Stage::Downloading) {
+            return None;
+        }
+        if state.peers.len() + state.contacts.connecting() >= self.options.connections_max {
+            return None;
+        }
+        loop {
+            let address = state.contacts.next(now)?;
+            let connected = state.peers.values().any(|peer| peer.link.address == address);
+            if !connected && !state.banned.contains(&address.ip()) {
+                return Some(address);
+            }
+        }
+    }
+
+    /// Connecting came to nothing.
+    pub(crate) fn contact_failed(&self, now: Instant, address: SocketAddr, misbehaved: bool) {
+        self.state.borrow_mut().contacts.closed(now, address, misbehaved);
+        self.stir.notify_one();
+    }
+
+    /// Once a second for each peer: who else is here (BEP 11).
+    pub(crate) fn handle_peer_tick(&self, now: Instant, key: PeerKey) {
+        let mut state = self.state.borrow_mut();
+        let private = state.metainfo.as_ref().is_none_or(|metainfo| metainfo.info.is_private());
+        let due = state.peers.get(&key.0).is_some_and(|peer| now >= peer.pex_out.poll_timeout());
+        if private || !due {
+            return;
+        }
+        let connected: Vec<PexPeer> = state
+            .peers
+            .values()
+            .filter_map(|peer| {
+                // Whoever connected to us listens where its handshake says.
+                let port = if peer.incoming { peer.hello.as_ref()?.port? } else { peer.link.address.port() };
+                let address = SocketAddr::new(peer.link.address.ip(), port);
+                Some(PexPeer { address, flags: PexFlags::default() })
+            })
+            .collect();
+        let Some(peer) = state.peers.get_mut(&key.0) else { return };
+        if peer.ids.get(Extension::Pex).is_none() {
+            return;
+        }
+        let message: Option<PexMessage> = peer.pex_out.poll(now, connected);
+        if let Some(message) = message {
+            peer.link.send_extension(&ExtensionMessage::Pex(message), peer.ids);
+        }
+    }
+}
