@@ -31,17 +31,8 @@ const PEERS_MAX: usize = 1_000;
 
 /// Accepts connections until the shutdown is requested.
 pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
-    loop {
-        let stream = tokio::select! {
-            () = shared.shutdown.requested() => return,
-            accepted = listener.accept() => match accepted {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "listening for the tracker over HTTP is over");
-                    return;
-                }
-            },
-        };
+    let closing = shared.shutdown.clone();
+    let each = |stream: Stream| {
         let shared = shared.clone();
         tokio::spawn(async move {
             let shutdown = shared.shutdown.clone();
@@ -54,7 +45,8 @@ pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
                 }
             }
         });
-    }
+    };
+    listener.each(closing, each).await;
 }
 
 async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
