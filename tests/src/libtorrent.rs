@@ -9,15 +9,18 @@ use std::process::{Command, Output, Stdio};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Arguments: seed or get, torrent file or magnet link, folder, listen address,
-/// peer address or -, and what is encrypted (plain, rc4). Gets until all is here,
+/// peer address or -, and what is encrypted and what carries it (plain, rc4, utp,
+/// utp-rc4). Gets until all is here,
 /// or seeds until it is ended; prints `ready` when it listens.
 const CLIENT: &str = r#"
 import sys, time, libtorrent as lt
 mode, what, folder, listen, peer, encryption = sys.argv[1:7]
-policy = {"plain": lt.enc_policy.disabled, "rc4": lt.enc_policy.forced}[encryption]
+policy = lt.enc_policy.forced if encryption.endswith("rc4") else lt.enc_policy.disabled
+utp = encryption.startswith("utp")
 session = lt.session({
     "listen_interfaces": listen, "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
-    "enable_natpmp": False, "enable_outgoing_utp": False, "enable_incoming_utp": False,
+    "enable_natpmp": False, "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
+    "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
     "allow_multiple_connections_per_ip": True, "out_enc_policy": int(policy), "in_enc_policy": int(policy),
     "allowed_enc_level": int(lt.enc_level.rc4), "alert_mask": 0})
 if what.startswith("magnet:"):

@@ -215,6 +215,74 @@ fn we_get_what_libtorrent_seeds_and_it_gets_what_we_seed() {
 }
 
 #[test]
+fn libtorrent_and_we_trade_over_utp_alone() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    let place = Place::with_file(3_000_000);
+    let (file, magnet) = place.torrent("hybrid", &[]);
+    for (how, encryption) in [("utp", "allowed"), ("utp-rc4", "required")] {
+        let at = address();
+        let theirs = libtorrent::seed(&file, &place.path("source"), at, how);
+        let out = place.path(&format!("ours-{how}"));
+        // Slow enough to be seen.
+        let at = at.to_string();
+        let mut more = vec!["--peer", &at, "--json", "--download-limit", "2000000"];
+        more.extend(["--transport", "utp", "--encryption", encryption]);
+        let shown = told(ended(getting(&place, &magnet, &out, &more)));
+        place.compare(&out);
+        assert_protocol(&shown, "utp", how == "utp-rc4");
+        drop(theirs);
+
+        // We are reachable over both; it comes over the one it speaks.
+        let at = address();
+        let ours = seed(&place, &file, at, &["--encryption", encryption]);
+        let out = place.path(&format!("theirs-{how}"));
+        told(libtorrent::get(file.to_str().expect("a name"), &out, address(), at, how));
+        place.compare(&out);
+        ours.stop();
+    }
+}
+
+/// Every peer that a download showed was connected so.
+#[track_caller]
+fn assert_protocol(shown: &str, protocol: &str, encrypted: bool) {
+    let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let peers: Vec<Value> =
+        lines.flat_map(|line| line["peers"].as_array().cloned().unwrap_or_default()).collect();
+    assert!(!peers.is_empty(), "{shown}");
+    for peer in peers {
+        assert_eq!((&peer["protocol"], &peer["encrypted"]), (&protocol.into(), &encrypted.into()), "{peer}");
+    }
+}
+
+#[test]
+fn who_is_not_reached_over_one_protocol_is_reached_over_the_other() {
+    let place = Place::with_file(2_000_000);
+    let (file, _) = place.torrent("v1", &[]);
+    let file = file.to_str().expect("a name");
+    for (number, (theirs, ours, protocol)) in [
+        ("utp", "tcp-first", "utp"),
+        ("tcp", "utp-first", "tcp"),
+        ("tcp-first", "tcp-first", "tcp"),
+        ("tcp-first", "utp-first", "utp"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = address();
+        let seed = seed(&place, file.as_ref(), at, &["--transport", theirs]);
+        let out = place.path(&format!("out-{number}"));
+        let at = at.to_string();
+        let more = ["--peer", &at, "--transport", ours, "--json", "--download-limit", "2000000"];
+        let shown = told(ended(getting(&place, file, &out, &more)));
+        place.compare(&out);
+        assert_protocol(&shown, protocol, false);
+        seed.stop();
+    }
+}
+
+#[test]
 fn a_magnet_link_is_enough() {
     if !libtorrent::is_here() {
         return;

@@ -2,7 +2,8 @@
 
 use crate::context::Context;
 use crate::http::{self, Get};
-use crate::swarm::{Source, Swarm};
+use crate::progress::Source;
+use crate::swarm::Swarm;
 use bittorrent::metainfo::InfoHashV1;
 use bittorrent::tracker::announcer::{Announcer, Due, Exchange, Progress, Schedule, TrackerUrl};
 use bittorrent::tracker::http::{Announce, AnnounceReply, REPLY_OCTETS_MAX};

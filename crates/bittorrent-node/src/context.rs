@@ -4,6 +4,8 @@
 use crate::engine::Settings;
 use crate::names::Names;
 use crate::swarm::{Buffers, Swarm};
+use crate::transport::Protocols;
+use crate::utp::UtpSocket;
 use bittorrent::encryption::{Policy, ServedKeys};
 use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::tracker::Family;
@@ -28,6 +30,9 @@ pub(crate) struct Context {
     pub(crate) peer_id: PeerId,
     pub(crate) buffers: Buffers,
     pub(crate) encryption: Policy,
+    pub(crate) protocols: Protocols,
+    /// One for each address that is listened on.
+    pub(crate) utp: RefCell<Vec<Rc<UtpSocket>>>,
     pub(crate) names: Names,
     /// By which trackers may know us again on another address.
     pub(crate) key: u32,
@@ -53,6 +58,8 @@ impl Context {
             peer_id: PeerId::generate(&mut rand::rng()),
             buffers: Buffers::new(settings.memory_octets_max),
             encryption: settings.encryption,
+            protocols: settings.protocols,
+            utp: RefCell::default(),
             names: settings.names.clone(),
             key: rand::random(),
             trackers: RefCell::default(),
@@ -74,6 +81,12 @@ impl Context {
     /// The port that peers connect to.
     pub(crate) fn port(&self) -> u16 {
         self.port.get()
+    }
+
+    /// The socket for connections over uTP to `address`.
+    pub(crate) fn utp_towards(&self, address: SocketAddr) -> Option<Rc<UtpSocket>> {
+        let sockets = self.utp.borrow();
+        sockets.iter().find(|socket| socket.local_addr().is_ipv4() == address.is_ipv4()).cloned()
     }
 
     /// The address families that peers can reach us over.

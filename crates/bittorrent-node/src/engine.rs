@@ -2,14 +2,15 @@
 //! listeners for their peers.
 
 use crate::context::Context;
-use crate::handshake;
 use crate::names::Names;
 use crate::progress::Progress;
+use crate::reach::{self, Doors};
 use crate::swarm::{self, Command, Options, Swarm};
+use crate::transport::Protocols;
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::tracker::announcer::TrackerUrl;
-use net::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
+use net::{ListenError, Network, Shutdown};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -21,10 +22,6 @@ use tokio::task::LocalSet;
 
 /// Commands that wait for the engine or a torrent.
 const COMMANDS_MAX: usize = 64;
-/// Connections from peers, shaking hands or open, of all torrents.
-const CONNECTIONS_MAX: usize = 2_000;
-/// Connections from one address: several peers may be behind it.
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
 
 /// What an engine is started with.
 #[derive(Debug, Clone)]
@@ -37,6 +34,8 @@ pub struct Settings {
     pub memory_octets_max: usize,
     /// What is encrypted.
     pub encryption: Policy,
+    /// Which protocols connections are opened and accepted over.
+    pub protocols: Protocols,
     /// Octets a second from peers, all torrents together; `None` for no limit.
     pub download_per_second: Option<u64>,
     /// Octets a second to peers, all torrents together.
@@ -193,17 +192,11 @@ async fn serve(
     shutdown: Shutdown,
 ) {
     let context = Rc::new(Context::new(&settings, network));
-    match listen(&context, &settings) {
-        Ok(listeners) => {
-            let addresses: Vec<SocketAddr> = listeners.iter().map(|(address, _)| *address).collect();
+    match Doors::open(&context.network, &settings.listen, settings.protocols, &|| None) {
+        Ok(doors) => {
+            let addresses = doors.addresses();
             context.set_port(addresses.first().map_or(0, SocketAddr::port));
-            for (_, listener) in listeners {
-                let context = context.clone();
-                let accept = move |stream| {
-                    tokio::task::spawn_local(handshake::receive(context.clone(), stream));
-                };
-                tokio::task::spawn_local(listener.each(shutdown.clone(), accept));
-            }
+            doors.serve(&context, &shutdown);
             let _ = told.send(Ok(addresses));
         }
         Err(error) => {
@@ -232,18 +225,8 @@ async fn serve(
         let _ = stop.send(Command::Stop).await;
     }
     while running.join_next().await.is_some() {}
+    reach::close(&context).await;
     context.torrents.borrow_mut().clear();
-}
-
-fn listen(context: &Context, settings: &Settings) -> Result<Vec<(SocketAddr, Listener)>, ListenError> {
-    let bounds = ListenBounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
-    let open = |address: &SocketAddr| {
-        let failed = |source| ListenError { service: "bittorrent", address: *address, source };
-        let options = ListenOptions { address: *address, bounds: bounds.clone() };
-        let listener = context.network.listen(&options).map_err(failed)?;
-        Ok((listener.local_addr().map_err(failed)?, listener))
-    };
-    settings.listen.iter().map(open).collect()
 }
 
 fn begin(

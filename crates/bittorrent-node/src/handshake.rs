@@ -2,19 +2,17 @@
 //! wanted, then the handshake of BEP 3.
 
 use crate::context::Context;
+use crate::reach::reach;
 use crate::swarm::{Admission, Ended, Link, Peer, Swarm};
-use crate::transport::Transport;
+use crate::transport::{Carrier, Transport};
 use bittorrent::encryption::{Attempt, Established, Initiator, Opening, Receiver, ServedKeys};
 use bittorrent::wire::{Feature, Framer, Handshake, HandshakeReader, Limits, Reserved, Session, Settings};
-use net::Stream;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long a connection may take to open.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long all that precedes the first message may take.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(20);
 /// Octets read at once before the handshake is done.
@@ -33,29 +31,28 @@ struct Greeted {
 pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr) {
     let mut failure = io::Error::from(io::ErrorKind::Other);
     for attempt in swarm.context().encryption.attempts() {
-        let opened = async {
-            let stream = swarm.context().network.connect(address, CONNECT_PATIENCE).await?;
-            let greeted = tokio::time::timeout(HANDSHAKE_PATIENCE, open(&swarm, stream, *attempt));
-            greeted.await.map_err(io::Error::from)?
-        };
-        match opened.await {
-            Ok(greeted) => return serve(swarm, greeted, address, false).await,
+        let carrier = match reach(swarm.context(), address).await {
+            Ok(carrier) => carrier,
             // Nobody is there: no other way of speaking helps.
-            Err(error) if is_unreachable(&error) => {
+            Err(error) => {
                 failure = error;
                 break;
             }
-            Err(error) => failure = error,
+        };
+        let opened = tokio::time::timeout(HANDSHAKE_PATIENCE, open(&swarm, carrier, *attempt));
+        match opened.await.map_err(io::Error::from) {
+            Ok(Ok(greeted)) => return serve(swarm, greeted, address, false).await,
+            Ok(Err(error)) => failure = error,
+            // Nobody speaks: not in another way either.
+            Err(error) => {
+                failure = error;
+                break;
+            }
         }
     }
     tracing::debug!(%address, %failure, "no peer there");
     // Whoever speaks something else, or is ourselves, is not soon tried again.
     swarm.contact_failed(Instant::now(), address, failure.kind() == io::ErrorKind::InvalidData);
-}
-
-fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
-    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | TimedOut)
 }
 
 /// Our handshake for a torrent.
@@ -85,7 +82,7 @@ fn refused(error: impl std::fmt::Display) -> io::Error {
 }
 
 /// The side that connected.
-async fn open(swarm: &Swarm, mut stream: Stream, attempt: Attempt) -> io::Result<Greeted> {
+async fn open(swarm: &Swarm, mut stream: Carrier, attempt: Attempt) -> io::Result<Greeted> {
     let Some(hash) = swarm.hashes.wire().next() else { return Err(refused("the torrent has no info-hash")) };
     let ours = greeting(swarm, hash.0);
     let mut session = session(swarm, ours);
@@ -118,7 +115,7 @@ async fn open(swarm: &Swarm, mut stream: Stream, attempt: Attempt) -> io::Result
 }
 
 /// The transport after the handshakes.
-fn wrap(stream: Stream, established: Option<Established>) -> Transport {
+fn wrap(stream: Carrier, established: Option<Established>) -> Transport {
     match established {
         Some(Established { send, receive, .. }) if !send.is_plain() || !receive.is_plain() => {
             Transport::encrypted(stream, receive, send)
@@ -128,7 +125,7 @@ fn wrap(stream: Stream, established: Option<Established>) -> Transport {
 }
 
 async fn read_more(
-    stream: &mut Stream,
+    stream: &mut Carrier,
     octets: &mut Vec<u8>,
     established: Option<&mut Established>,
 ) -> io::Result<()> {
@@ -145,7 +142,7 @@ async fn read_more(
 
 /// Message stream encryption as the side that connected. Gives the octets that
 /// came behind it, as they are on the wire.
-async fn initiate(stream: &mut Stream, mut initiator: Initiator) -> io::Result<(Established, Vec<u8>)> {
+async fn initiate(stream: &mut Carrier, mut initiator: Initiator) -> io::Result<(Established, Vec<u8>)> {
     let mut octets = Vec::new();
     loop {
         while let Some(output) = initiator.poll_output() {
@@ -162,7 +159,7 @@ async fn initiate(stream: &mut Stream, mut initiator: Initiator) -> io::Result<(
 
 /// Takes a connection that somebody opened, finds out which torrent it is about
 /// and serves it until it ends.
-pub(crate) async fn receive(context: Rc<Context>, stream: Stream) {
+pub(crate) async fn receive(context: Rc<Context>, stream: Carrier) {
     let address = stream.peer_addr();
     match tokio::time::timeout(HANDSHAKE_PATIENCE, accept(&context, stream)).await {
         Ok(Ok((swarm, greeted))) => serve(swarm, greeted, address, true).await,
@@ -171,7 +168,7 @@ pub(crate) async fn receive(context: Rc<Context>, stream: Stream) {
     }
 }
 
-async fn accept(context: &Context, mut stream: Stream) -> io::Result<(Rc<Swarm>, Greeted)> {
+async fn accept(context: &Context, mut stream: Carrier) -> io::Result<(Rc<Swarm>, Greeted)> {
     let mut octets = Vec::new();
     let opening = loop {
         read_more(&mut stream, &mut octets, None).await?;
@@ -220,7 +217,7 @@ async fn accept(context: &Context, mut stream: Stream) -> io::Result<(Rc<Swarm>,
 /// Message stream encryption as the side that accepted. What came behind it is
 /// left in `octets`, as it is on the wire.
 async fn respond(
-    stream: &mut Stream,
+    stream: &mut Carrier,
     octets: &mut Vec<u8>,
     receiver: &mut Receiver,
     served: &ServedKeys,
@@ -249,6 +246,8 @@ async fn serve(swarm: Rc<Swarm>, greeted: Greeted, address: SocketAddr, incoming
         fast: session.has(Feature::Fast),
         extensions: session.has(Feature::Extensions),
         incoming,
+        protocol: transport.protocol(),
+        encrypted: transport.is_encrypted(),
     };
     let key = match swarm.admit(now, admission) {
         Ok(key) => key,

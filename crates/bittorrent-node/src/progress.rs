@@ -1,5 +1,6 @@
 //! What can be seen of a torrent that runs.
 
+use crate::transport::Protocol;
 use bittorrent::torrent::PeerView;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -65,6 +66,42 @@ pub struct Progress {
     pub peers: Vec<PeerLine>,
 }
 
+/// Who tells of an address, in the order of how much that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Another peer (PEX, BEP 11).
+    Pex,
+    /// The distributed hash table (BEP 5).
+    Dht,
+    /// It connected to us.
+    Incoming,
+    /// A neighbour's own word (LSD, BEP 14).
+    Lsd,
+    /// A tracker.
+    Tracker,
+    /// The user.
+    User,
+}
+
+impl Source {
+    /// Whether it may be heeded for a private torrent (BEP 27).
+    pub(crate) fn is_for_private(self) -> bool {
+        matches!(self, Source::Incoming | Source::Tracker | Source::User)
+    }
+}
+
+/// What is known of a connection beside what the rules know.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: String,
+    pub(crate) incoming: bool,
+    pub(crate) protocol: Protocol,
+    pub(crate) encrypted: bool,
+    pub(crate) source: Source,
+}
+
 /// One peer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeerLine {
@@ -74,6 +111,12 @@ pub struct PeerLine {
     pub client: String,
     /// It connected to us.
     pub incoming: bool,
+    /// What carries the connection.
+    pub protocol: Protocol,
+    /// The connection is encrypted.
+    pub encrypted: bool,
+    /// Who told of it.
+    pub source: Source,
     /// Pieces it has.
     pub have_pieces: u32,
     /// We choke it.
@@ -99,17 +142,15 @@ pub struct PeerLine {
 }
 
 impl PeerLine {
-    pub(crate) fn new(
-        view: &PeerView<'_>,
-        pieces: u32,
-        address: SocketAddr,
-        client: String,
-        incoming: bool,
-    ) -> Self {
+    pub(crate) fn new(view: &PeerView<'_>, pieces: u32, connection: Connection) -> Self {
+        let Connection { address, client, incoming, protocol, encrypted, source } = connection;
         Self {
             address,
             client,
             incoming,
+            protocol,
+            encrypted,
+            source,
             have_pieces: view.holds.count(pieces),
             am_choking: view.am_choking,
             am_interested: view.am_interested,

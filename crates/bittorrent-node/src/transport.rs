@@ -1,8 +1,11 @@
-//! What carries the octets between two peers: TCP, encrypted or not.
+//! What carries the octets between two peers: TCP or uTP, encrypted or not.
 
+use crate::utp::UtpStream;
 use bittorrent::encryption::Cipher;
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,6 +13,109 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Octets encrypted at once; what is encrypted must be written in this order.
 const ENCRYPTED_OCTETS_MAX: usize = 64 * 1024;
+
+/// A protocol that carries connections between peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP (BEP 3).
+    Tcp,
+    /// uTP (BEP 29).
+    Utp,
+}
+
+/// Which protocols connections are opened and accepted over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocols {
+    /// Both. TCP is tried first: it costs less, and a peer behind a firewall is
+    /// hardly slower found over uTP a moment later.
+    #[default]
+    TcpFirst,
+    /// Both, uTP first: it gives way to all other traffic.
+    UtpFirst,
+    /// TCP only.
+    Tcp,
+    /// uTP only.
+    Utp,
+}
+
+impl Protocols {
+    /// Over what a peer is connected to, in this order.
+    pub(crate) fn order(self) -> &'static [Protocol] {
+        match self {
+            Protocols::TcpFirst => &[Protocol::Tcp, Protocol::Utp],
+            Protocols::UtpFirst => &[Protocol::Utp, Protocol::Tcp],
+            Protocols::Tcp => &[Protocol::Tcp],
+            Protocols::Utp => &[Protocol::Utp],
+        }
+    }
+
+    /// Whether connections are carried over it.
+    pub(crate) fn has(self, protocol: Protocol) -> bool {
+        self.order().contains(&protocol)
+    }
+}
+
+/// An open connection of either protocol.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    Tcp(net::Stream),
+    Utp(UtpStream),
+}
+
+impl Carrier {
+    /// The other end.
+    pub(crate) fn peer_addr(&self) -> SocketAddr {
+        match self {
+            Carrier::Tcp(stream) => stream.peer_addr(),
+            Carrier::Utp(stream) => stream.peer_addr(),
+        }
+    }
+
+    /// What it is.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Carrier::Tcp(_) => Protocol::Tcp,
+            Carrier::Utp(_) => Protocol::Utp,
+        }
+    }
+}
+
+impl AsyncRead for Carrier {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Utp(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Carrier {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, octets),
+            Carrier::Utp(stream) => Pin::new(stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Utp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Utp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
 
 /// The ciphers of an encrypted connection.
 #[derive(Debug)]
@@ -24,30 +130,43 @@ struct Ciphers {
 /// A connection to a peer.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    stream: net::Stream,
+    carrier: Carrier,
     ciphers: Option<Box<Ciphers>>,
 }
 
 impl Transport {
     /// In the clear.
-    pub(crate) fn plain(stream: net::Stream) -> Self {
-        Self { stream, ciphers: None }
+    pub(crate) fn plain(carrier: Carrier) -> Self {
+        Self { carrier, ciphers: None }
     }
 
     /// Under message stream encryption.
-    pub(crate) fn encrypted(stream: net::Stream, incoming: Cipher, outgoing: Cipher) -> Self {
+    pub(crate) fn encrypted(carrier: Carrier, incoming: Cipher, outgoing: Cipher) -> Self {
         let ciphers = Ciphers { incoming, outgoing, waiting: Vec::new(), written: 0 };
-        Self { stream, ciphers: Some(Box::new(ciphers)) }
+        Self { carrier, ciphers: Some(Box::new(ciphers)) }
+    }
+
+    /// What carries it.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.carrier.protocol()
+    }
+
+    /// Whether it is under message stream encryption.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.ciphers.is_some()
     }
 
     /// Whether files can be sent without copying them.
     pub(crate) fn can_send_file(&self) -> bool {
-        self.ciphers.is_none() && self.stream.can_send_file()
+        match &self.carrier {
+            Carrier::Tcp(stream) => self.ciphers.is_none() && stream.can_send_file(),
+            Carrier::Utp(_) => false,
+        }
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(place);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        ready!(Pin::new(&mut self.carrier).poll_read(cx, &mut buffer))?;
         let octets = buffer.filled().len();
         if let Some(ciphers) = &mut self.ciphers {
             ciphers.incoming.apply(buffer.filled_mut());
@@ -60,7 +179,10 @@ impl Transport {
         cx: &mut Context<'_>,
         places: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let octets = ready!(self.stream.poll_read_vectored(cx, places))?;
+        let octets = ready!(match &mut self.carrier {
+            Carrier::Tcp(stream) => stream.poll_read_vectored(cx, places),
+            Carrier::Utp(stream) => stream.poll_read_vectored(cx, places),
+        })?;
         if let Some(ciphers) = &mut self.ciphers {
             let mut left = octets;
             for place in places {
@@ -81,20 +203,19 @@ impl Transport {
         more: bool,
     ) -> Poll<io::Result<usize>> {
         let Some(ciphers) = &mut self.ciphers else {
-            return if more {
-                self.stream.poll_write_more(cx, octets)
-            } else {
-                Pin::new(&mut self.stream).poll_write(cx, octets)
+            return match &mut self.carrier {
+                Carrier::Tcp(stream) if more => stream.poll_write_more(cx, octets),
+                carrier => Pin::new(carrier).poll_write(cx, octets),
             };
         };
         if !ciphers.waiting.is_empty() {
-            ready!(ciphers.poll_drain(&mut self.stream, cx))?;
+            ready!(ciphers.poll_drain(&mut self.carrier, cx))?;
         }
         let taken = octets.len().min(ENCRYPTED_OCTETS_MAX);
         let chosen = octets.get_mut(..taken).unwrap_or_default();
         ciphers.outgoing.apply(chosen);
         // From here on they are ours: what the socket does not take waits.
-        let written = match Pin::new(&mut self.stream).poll_write(cx, chosen) {
+        let written = match Pin::new(&mut self.carrier).poll_write(cx, chosen) {
             Poll::Ready(written) => written?,
             Poll::Pending => 0,
         };
@@ -109,21 +230,24 @@ impl Transport {
         offset: u64,
         octets: NonZeroUsize,
     ) -> Poll<io::Result<usize>> {
-        self.stream.poll_send_file(cx, file, offset, octets)
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => stream.poll_send_file(cx, file, offset, octets),
+            Carrier::Utp(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(ciphers) = &mut self.ciphers {
-            ready!(ciphers.poll_drain(&mut self.stream, cx))?;
+            ready!(ciphers.poll_drain(&mut self.carrier, cx))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.carrier).poll_flush(cx)
     }
 }
 
 impl Ciphers {
-    fn poll_drain(&mut self, stream: &mut net::Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_drain(&mut self, carrier: &mut Carrier, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.waiting.get(self.written..).filter(|rest| !rest.is_empty()) {
-            self.written += ready!(Pin::new(&mut *stream).poll_write(cx, rest))?;
+            self.written += ready!(Pin::new(&mut *carrier).poll_write(cx, rest))?;
         }
         self.waiting.clear();
         self.written = 0;

@@ -1,5 +1,6 @@
 //! Addresses where peers may be, and when each is tried next.
 
+use crate::progress::Source;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,19 +13,6 @@ pub(crate) const CONNECTING_MAX: usize = 30;
 const FAILURES_MAX: u32 = 5;
 /// How long an address rests after its first failure; each further one doubles it.
 const REST: Duration = Duration::from_secs(15);
-
-/// Where an address comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Source {
-    /// Peers tell of it (PEX), or the DHT: a stranger's word.
-    Peer,
-    /// It connected to us.
-    Incoming,
-    /// A tracker.
-    Tracker,
-    /// The user.
-    User,
-}
 
 #[derive(Debug)]
 struct Contact {
@@ -52,6 +40,11 @@ impl Contacts {
     /// Connections on their way.
     pub(crate) fn connecting(&self) -> usize {
         self.connecting
+    }
+
+    /// Who told of an address.
+    pub(crate) fn source(&self, address: &SocketAddr) -> Option<Source> {
+        self.all.get(address).map(|contact| contact.source)
     }
 
     /// Remembers an address.
@@ -124,7 +117,7 @@ mod tests {
     fn so_many_are_remembered_and_so_many_tried_at_once() {
         let mut contacts = Contacts::default();
         for number in 1..=CONTACTS_MAX as u32 + 100 {
-            contacts.add(Source::Peer, address(number));
+            contacts.add(Source::Pex, address(number));
         }
         assert_eq!(contacts.len(), CONTACTS_MAX);
         contacts.add(Source::User, address(1 << 20));
@@ -140,7 +133,7 @@ mod tests {
     #[test]
     fn who_fails_rests_ever_longer_and_is_forgotten() {
         let mut contacts = Contacts::default();
-        contacts.add(Source::Peer, address(1));
+        contacts.add(Source::Pex, address(1));
         let mut now = Instant::now();
         for failure in 0..FAILURES_MAX {
             assert_eq!(contacts.next(now), Some(address(1)), "{failure}");
@@ -149,7 +142,7 @@ mod tests {
             now += REST * (1 << failure);
         }
         assert_eq!(contacts.len(), 0);
-        contacts.add(Source::Peer, address(2));
+        contacts.add(Source::Pex, address(2));
         assert_eq!(contacts.next(now), Some(address(2)));
         contacts.connected(address(2));
         assert_eq!(contacts.connecting(), 0);

@@ -14,7 +14,6 @@ mod said;
 mod task;
 
 pub(crate) use buffers::Buffers;
-pub(crate) use contacts::Source;
 pub(crate) use link::Link;
 pub(crate) use peer::Peer;
 pub(crate) use peers::Admission;
@@ -22,7 +21,8 @@ pub(crate) use task::{Command, run};
 
 use crate::content::Content;
 use crate::context::Context;
-use crate::progress::{PeerLine, Progress, Stage};
+use crate::progress::{Connection, PeerLine, Progress, Source, Stage};
+use crate::transport::Protocol;
 use active::Active;
 use bittorrent::metainfo::{Info, InfoHashes, Limits, MetadataAssembly, Metainfo};
 use bittorrent::torrent::bandwidth::TokenBucket;
@@ -138,6 +138,8 @@ struct Entry {
     id: PeerId,
     fast: bool,
     incoming: bool,
+    protocol: Protocol,
+    encrypted: bool,
     ids: PeerIds,
     hello: Option<ExtendedHandshake>,
     /// What it said before the info dictionary was here.
@@ -314,13 +316,8 @@ impl Swarm {
                 .peers(now)
                 .filter_map(|view| {
                     let entry = state.peers.get(&view.key.0)?;
-                    Some(PeerLine::new(
-                        &view,
-                        progress.pieces,
-                        entry.link.address,
-                        entry.client(),
-                        entry.incoming,
-                    ))
+                    let source = state.contacts.source(&entry.link.address);
+                    Some(PeerLine::new(&view, progress.pieces, entry.connection(source)))
                 })
                 .collect();
         }
@@ -352,6 +349,19 @@ impl Swarm {
 }
 
 impl Entry {
+    /// What is shown of it; `source` told of it, if we connected.
+    fn connection(&self, source: Option<Source>) -> Connection {
+        let told = source.filter(|_| !self.incoming);
+        Connection {
+            address: self.link.address,
+            client: self.client(),
+            incoming: self.incoming,
+            protocol: self.protocol,
+            encrypted: self.encrypted,
+            source: told.unwrap_or(Source::Incoming),
+        }
+    }
+
     /// What the peer calls itself.
     fn client(&self) -> String {
         let told = self.hello.as_ref().and_then(|hello| hello.version.clone());

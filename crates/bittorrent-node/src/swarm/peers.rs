@@ -1,10 +1,10 @@
 //! Who is in the swarm: peers that come and go, and the addresses where others
 //! may be.
 
-use super::contacts::Source;
 use super::link::Link;
 use super::{Ended, Entry, State, Swarm, metadata_peer};
-use crate::progress::Stage;
+use crate::progress::{Source, Stage};
+use crate::transport::Protocol;
 use bittorrent::metainfo::Info;
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::PeerId;
@@ -26,6 +26,8 @@ pub(crate) struct Admission {
     pub(crate) fast: bool,
     pub(crate) extensions: bool,
     pub(crate) incoming: bool,
+    pub(crate) protocol: Protocol,
+    pub(crate) encrypted: bool,
 }
 
 impl Swarm {
@@ -46,7 +48,7 @@ impl Swarm {
 
     /// A connection has shaken hands.
     pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
-        let Admission { link, id, fast, extensions, incoming } = admission;
+        let Admission { link, id, fast, extensions, incoming, protocol, encrypted } = admission;
         self.may_admit(link.address)?;
         let mut state = self.state.borrow_mut();
         if state.peers.values().any(|peer| peer.id == id) {
@@ -58,6 +60,8 @@ impl Swarm {
             id,
             fast,
             incoming,
+            protocol,
+            encrypted,
             ids: PeerIds::default(),
             hello: None,
             early: Vec::new(),
@@ -126,7 +130,7 @@ impl Swarm {
     pub(crate) fn add_contacts(&self, source: Source, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut state = self.state.borrow_mut();
         let private = state.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private());
-        if private && source == Source::Peer {
+        if private && !source.is_for_private() {
             return;
         }
         for address in addresses {
@@ -177,7 +181,15 @@ impl Swarm {
                 // Whoever connected to us listens where its handshake says.
                 let port = if peer.incoming { peer.hello.as_ref()?.port? } else { peer.link.address.port() };
                 let address = SocketAddr::new(peer.link.address.ip(), port);
-                Some(PexPeer { address, flags: PexFlags::default() })
+                let hello = peer.hello.as_ref();
+                let flags = PexFlags {
+                    prefers_encryption: hello.and_then(|hello| hello.prefers_encryption).unwrap_or(false),
+                    upload_only: hello.and_then(|hello| hello.upload_only).unwrap_or(false),
+                    utp: peer.protocol == Protocol::Utp,
+                    holepunch: peer.ids.get(Extension::Holepunch).is_some(),
+                    reachable: !peer.incoming,
+                };
+                Some(PexPeer { address, flags })
             })
             .collect();
         let Some(peer) = state.peers.get_mut(&key.0) else { return };

@@ -1,6 +1,7 @@
 //! What peers say: each message goes to the rules, or is answered here.
 
-use super::{Ended, Source, State, Swarm, metadata_peer};
+use super::{Ended, State, Swarm, metadata_peer};
+use crate::progress::Source;
 use bittorrent::metainfo::{AssemblyError, AssemblyProgress, metadata_piece};
 use bittorrent::torrent::{BitfieldError, Octets, PeerKey, Torrent};
 use bittorrent::wire::extension::{
@@ -195,7 +196,7 @@ impl Swarm {
         let told =
             entry.pex_in.handle_message(now, message).map_err(|error| Ended::Broke(error.to_string()))?;
         for peer in told {
-            state.contacts.add(Source::Peer, peer.address);
+            state.contacts.add(Source::Pex, peer.address);
         }
         self.stir.notify_one();
         Ok(())

@@ -2,11 +2,10 @@
 //! watches the time.
 
 use super::Swarm;
-use super::contacts::Source;
 use crate::announce;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
-use crate::progress::Progress;
+use crate::progress::{Progress, Source};
 use bittorrent::torrent::TICK;
 use bittorrent::tracker::announcer::TrackerUrl;
 use std::net::SocketAddr;

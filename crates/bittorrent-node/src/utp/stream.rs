@@ -5,7 +5,7 @@ use super::engine::Command;
 use bittorrent::utp::{CloseReason, ConnectionId, Path};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,6 +97,39 @@ impl UtpStream {
         .await
     }
 
+    /// Reads into several places, one after the other. Gives how many octets were
+    /// read; 0 means that the peer has ended.
+    ///
+    /// # Errors
+    /// When the connection is over without an end.
+    pub fn poll_read_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        places: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut read = 0;
+        'places: for place in places {
+            let mut rest = &mut **place;
+            while !rest.is_empty() {
+                match self.poll_current(context) {
+                    Poll::Ready(Ok(())) if self.current.is_empty() => break 'places,
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) if read == 0 => return Poll::Ready(Err(error)),
+                    Poll::Pending if read == 0 => return Poll::Pending,
+                    _ => break 'places,
+                }
+                let octets = self.current.len().min(rest.len());
+                let (filled, left) = rest.split_at_mut(octets);
+                filled.copy_from_slice(self.current.get(..octets).unwrap_or_default());
+                rest = left;
+                self.current.advance(octets);
+                read += octets;
+            }
+        }
+        self.used(read);
+        Poll::Ready(Ok(read))
+    }
+
     /// Waits for octets in `current`; empty at the end.
     fn poll_current(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.current.is_empty() && !self.ended {
@@ -162,22 +195,9 @@ impl AsyncRead for UtpStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let mut read = 0;
-        while buffer.remaining() > 0 {
-            match this.poll_current(context) {
-                Poll::Ready(Ok(())) if this.current.is_empty() => break,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) if read == 0 => return Poll::Ready(Err(error)),
-                Poll::Pending if read == 0 => return Poll::Pending,
-                _ => break,
-            }
-            let octets = this.current.len().min(buffer.remaining());
-            buffer.put_slice(this.current.get(..octets).unwrap_or_default());
-            this.current.advance(octets);
-            read += octets;
-        }
-        this.used(read);
+        let place = &mut [IoSliceMut::new(buffer.initialize_unfilled())];
+        let octets = ready!(self.get_mut().poll_read_vectored(context, place))?;
+        buffer.advance(octets);
         Poll::Ready(Ok(()))
     }
 }

@@ -7,7 +7,7 @@ use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
-use bittorrent_node::{Engine, Handle, Options, Progress, Settings, Stage, What};
+use bittorrent_node::{Engine, Handle, Options, Progress, Protocols, Settings, Stage, What};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,6 +42,9 @@ struct Shared {
     /// What is encrypted
     #[arg(long, value_enum, default_value_t = Encryption::Allowed)]
     encryption: Encryption,
+    /// What carries connections, in both directions
+    #[arg(long, value_enum, value_name = "PROTOCOLS", default_value_t = Carriers::TcpFirst)]
+    transport: Carriers,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -70,6 +73,30 @@ impl From<Encryption> for Policy {
             Encryption::Allowed => Policy::Allowed,
             Encryption::Preferred => Policy::Preferred,
             Encryption::Required => Policy::Required,
+        }
+    }
+}
+
+/// What carries connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Carriers {
+    /// TCP, and uTP with those who are not reached so
+    TcpFirst,
+    /// uTP, which gives way to other traffic, and TCP with those who are not reached so
+    UtpFirst,
+    /// TCP only
+    Tcp,
+    /// uTP only
+    Utp,
+}
+
+impl From<Carriers> for Protocols {
+    fn from(carriers: Carriers) -> Self {
+        match carriers {
+            Carriers::TcpFirst => Protocols::TcpFirst,
+            Carriers::UtpFirst => Protocols::UtpFirst,
+            Carriers::Tcp => Protocols::Tcp,
+            Carriers::Utp => Protocols::Utp,
         }
     }
 }
@@ -134,6 +161,7 @@ impl Shared {
             data: self.data.clone(),
             memory_octets_max: MEMORY_OCTETS_MAX,
             encryption: self.encryption.into(),
+            protocols: self.transport.into(),
             download_per_second: None,
             upload_per_second: None,
             names: source::names(),

@@ -1,6 +1,6 @@
 //! What a person sees while a torrent is made or runs: a bar, rates, peers.
 
-use bittorrent_node::{Progress, Stage};
+use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
@@ -136,20 +136,22 @@ pub(super) fn picture(progress: &Progress) -> String {
     );
     let mut peers: Vec<_> = progress.peers.iter().collect();
     peers.sort_by(|one, other| {
-        let rate = |peer: &&bittorrent_node::PeerLine| peer.received_per_second + peer.sent_per_second;
+        let rate = |peer: &&PeerLine| peer.received_per_second + peer.sent_per_second;
         rate(other).total_cmp(&rate(one))
     });
     for peer in peers.into_iter().take(PEERS_SHOWN_MAX) {
         let share = f64::from(peer.have_pieces) * 100.0 / f64::from(progress.pieces.max(1));
         let _ = writeln!(
             out,
-            "  {:<24} {:>3.0} %  in {:>10}/s  out {:>10}/s  {}{}  {}",
+            "  {:<24} {:<4} {:>3.0} %  in {:>10}/s  out {:>10}/s  {}{}  {}, {}",
             peer.address.to_string(),
+            carrier(peer),
             share,
             octets(peer.received_per_second as u64),
             octets(peer.sent_per_second as u64),
             if peer.am_choking { "we choke" } else { "we serve" },
             if peer.peer_choking { ", it chokes" } else { ", it serves" },
+            source(peer.source),
             peer.client
         );
     }
@@ -159,6 +161,27 @@ pub(super) fn picture(progress: &Progress) -> String {
         }
     }
     out
+}
+
+/// What carries a connection; a star where it is encrypted.
+fn carrier(peer: &PeerLine) -> String {
+    let protocol = match peer.protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Utp => "uTP",
+    };
+    format!("{protocol}{}", if peer.encrypted { "*" } else { "" })
+}
+
+/// Who told of a peer, in a word.
+fn source(source: Source) -> &'static str {
+    match source {
+        Source::Pex => "PEX",
+        Source::Dht => "DHT",
+        Source::Incoming => "came",
+        Source::Lsd => "LSD",
+        Source::Tracker => "tracker",
+        Source::User => "given",
+    }
 }
 
 fn left(progress: &Progress) -> String {
