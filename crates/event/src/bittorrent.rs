@@ -1,10 +1,12 @@
-//! What happens to torrents.
+//! What happens to torrents, in trackers and among peers.
 
 use crate::{Detail, Event};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-/// Something that happened in a tracker.
+/// Something that happened in a tracker, or to a torrent of a peer. Torrents are
+/// named by their info-hash in hexadecimal.
 #[derive(Debug, Clone)]
 pub enum BittorrentEvent {
     /// A tracker answered a batch of requests; counters only, so that the hot
@@ -39,14 +41,77 @@ pub enum BittorrentEvent {
         /// Why, in words.
         reason: String,
     },
+    /// A peer has shaken hands. Both ends tell it.
+    PeerJoined {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// The peer.
+        peer: SocketAddr,
+        /// Whether it connected to us.
+        incoming: bool,
+    },
+    /// A peer is gone.
+    PeerLeft {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// The peer.
+        peer: SocketAddr,
+        /// Why, in words.
+        reason: String,
+    },
+    /// We let a peer have what it asks for.
+    Unchoked {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// The peer.
+        peer: SocketAddr,
+        /// Whether it was chosen without regard to what it sends.
+        optimistic: bool,
+    },
+    /// We no longer let a peer have what it asks for.
+    Choked {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// The peer.
+        peer: SocketAddr,
+    },
+    /// A piece is here and was checked against its hash.
+    PieceVerified {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// Its index.
+        piece: u32,
+        /// Its octets.
+        octets: u32,
+    },
+    /// A piece did not match its hash.
+    PieceFailed {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// Its index.
+        piece: u32,
+    },
+    /// Everything is here.
+    Completed {
+        /// The torrent.
+        torrent: Arc<str>,
+    },
 }
 
 impl BittorrentEvent {
     /// How fine this event is.
     pub fn detail(&self) -> Detail {
         match self {
-            BittorrentEvent::TrackerAnswered { .. } => Detail::Summary,
-            BittorrentEvent::Announced { .. } | BittorrentEvent::TrackerRefused { .. } => Detail::Message,
+            BittorrentEvent::TrackerAnswered { .. }
+            | BittorrentEvent::PieceVerified { .. }
+            | BittorrentEvent::PieceFailed { .. }
+            | BittorrentEvent::Completed { .. } => Detail::Summary,
+            BittorrentEvent::Announced { .. }
+            | BittorrentEvent::TrackerRefused { .. }
+            | BittorrentEvent::PeerJoined { .. }
+            | BittorrentEvent::PeerLeft { .. }
+            | BittorrentEvent::Unchoked { .. }
+            | BittorrentEvent::Choked { .. } => Detail::Message,
         }
     }
 }
@@ -71,6 +136,27 @@ impl fmt::Display for BittorrentEvent {
                 write!(f, "announce ({reason}) of {info_hash}, told of {peers} peers")
             }
             BittorrentEvent::TrackerRefused { peer, reason } => write!(f, "tracker refused {peer}: {reason}"),
+            BittorrentEvent::PeerJoined { torrent, peer, incoming: true } => {
+                write!(f, "{peer} connected for {torrent}")
+            }
+            BittorrentEvent::PeerJoined { torrent, peer, incoming: false } => {
+                write!(f, "connected to {peer} for {torrent}")
+            }
+            BittorrentEvent::PeerLeft { torrent, peer, reason } => {
+                write!(f, "{peer} is gone from {torrent}: {reason}")
+            }
+            BittorrentEvent::Unchoked { torrent, peer, optimistic } => {
+                let how = if *optimistic { "optimistically unchoked" } else { "unchoked" };
+                write!(f, "{how} {peer} for {torrent}")
+            }
+            BittorrentEvent::Choked { torrent, peer } => write!(f, "choked {peer} for {torrent}"),
+            BittorrentEvent::PieceVerified { torrent, piece, octets } => {
+                write!(f, "piece {piece} of {torrent} is here, {octets} octets")
+            }
+            BittorrentEvent::PieceFailed { torrent, piece } => {
+                write!(f, "piece {piece} of {torrent} does not match its hash")
+            }
+            BittorrentEvent::Completed { torrent } => write!(f, "{torrent} is complete"),
         }
     }
 }

@@ -45,13 +45,16 @@ impl Event {
         matches!(
             self,
             Event::Dns(crate::DnsEvent::Answered { .. })
-                | Event::Bittorrent(crate::BittorrentEvent::TrackerAnswered { .. })
+                | Event::Bittorrent(
+                    crate::BittorrentEvent::TrackerAnswered { .. }
+                        | crate::BittorrentEvent::PieceVerified { .. }
+                )
         )
     }
 
     /// Whether an operator should look at it.
     fn is_trouble(&self) -> bool {
-        use crate::{DnsEvent, HostEvent, MailEvent, SocketEvent};
+        use crate::{BittorrentEvent, DnsEvent, HostEvent, MailEvent, SocketEvent};
         matches!(
             self,
             Event::Dns(DnsEvent::Refused { .. })
@@ -61,6 +64,7 @@ impl Event {
                         | MailEvent::Deferred { .. }
                         | MailEvent::Login { success: false, .. }
                 )
+                | Event::Bittorrent(BittorrentEvent::PieceFailed { .. })
                 | Event::Socket(SocketEvent::LimitReached { .. })
                 | Event::Host(HostEvent::ReloadFailed { .. })
         )

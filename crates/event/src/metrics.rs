@@ -45,6 +45,9 @@ pub struct Metrics {
     mail_messages: Family<Outcome, Counter>,
     mail_octets: Counter,
     tracker_requests: Family<Outcome, Counter>,
+    torrent_pieces: Family<Outcome, Counter>,
+    torrent_octets: Counter,
+    torrents_completed: Counter,
     logins: Family<Login, Counter>,
     limits: Family<Limit, Counter>,
 }
@@ -61,6 +64,9 @@ impl Metrics {
             mail_messages: Family::default(),
             mail_octets: Counter::default(),
             tracker_requests: Family::default(),
+            torrent_pieces: Family::default(),
+            torrent_octets: Counter::default(),
+            torrents_completed: Counter::default(),
             logins: Family::default(),
             limits: Family::default(),
         };
@@ -79,6 +85,21 @@ impl Metrics {
             "tracker_requests",
             "Requests to the tracker, by what became of them",
             metrics.tracker_requests.clone(),
+        );
+        r.register(
+            "torrent_pieces",
+            "Pieces checked against their hash, by outcome",
+            metrics.torrent_pieces.clone(),
+        );
+        r.register(
+            "torrent_verified_octets",
+            "Octets of pieces that match their hash",
+            metrics.torrent_octets.clone(),
+        );
+        r.register(
+            "torrents_completed",
+            "Torrents of which everything came to be here",
+            metrics.torrents_completed.clone(),
         );
         r.register("logins", "Logins, by service and outcome", metrics.logins.clone());
         r.register("limits_reached", "Connections turned away, by the limit reached", metrics.limits.clone());
@@ -157,6 +178,16 @@ impl Observer for Metrics {
                     self.tracker_requests.get_or_create(&Outcome { outcome }).inc_by(u64::from(*count));
                 }
             }
+            Event::Bittorrent(BittorrentEvent::PieceVerified { octets, .. }) => {
+                self.torrent_octets.inc_by(u64::from(*octets));
+                self.torrent_pieces.get_or_create(&Outcome { outcome: "good" }).inc();
+            }
+            Event::Bittorrent(BittorrentEvent::PieceFailed { .. }) => {
+                self.torrent_pieces.get_or_create(&Outcome { outcome: "bad" }).inc();
+            }
+            Event::Bittorrent(BittorrentEvent::Completed { .. }) => {
+                self.torrents_completed.inc();
+            }
             Event::Socket(SocketEvent::LimitReached { limit, .. }) => {
                 self.limits.get_or_create(&Limit { limit }).inc();
             }
@@ -180,9 +211,14 @@ mod tests {
         reporter.tell(DnsEvent::Answered { queries: 64, name_errors: 3, truncated: 1, refused: 0 });
         reporter.tell(MailEvent::Delivered { id: "1".to_owned() });
         reporter.tell(BittorrentEvent::TrackerAnswered { connects: 1, announces: 9, scrapes: 0, refused: 0 });
+        reporter.tell(BittorrentEvent::PieceVerified { torrent: "00".into(), piece: 3, octets: 512 });
+        reporter.tell(BittorrentEvent::Completed { torrent: "00".into() });
         let text = metrics.text();
         assert!(text.contains(r#"utopia_dns_answers_total{outcome="all"} 64"#), "{text}");
         assert!(text.contains(r#"utopia_tracker_requests_total{outcome="announce"} 9"#), "{text}");
+        assert!(text.contains(r#"utopia_torrent_pieces_total{outcome="good"} 1"#), "{text}");
+        assert!(text.contains("utopia_torrent_verified_octets_total 512"), "{text}");
+        assert!(text.contains("utopia_torrents_completed_total 1"), "{text}");
         assert!(text.contains(r#"utopia_mail_messages_total{outcome="delivered"} 1"#), "{text}");
     }
 

@@ -57,6 +57,11 @@ impl Network {
         Self { reporter, ..self }
     }
 
+    /// Who is told what happens on this host's sockets, and by whoever uses them.
+    pub fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
     /// Stacks a layer around every socket opened from here on; each later layer
     /// lies nearer to the wire.
     pub fn with(self, layer: impl Layer + 'static) -> Self {

@@ -268,7 +268,10 @@ impl Swarm {
         let Some(active) = &mut state.active else { return };
         match result {
             Ok((Verdict::Right, digests)) => active.torrent.handle_piece_checked(now, piece, true, &digests),
-            Ok((Verdict::Wrong, digests)) => active.torrent.handle_piece_checked(now, piece, false, &digests),
+            Ok((Verdict::Wrong, digests)) => {
+                self.tell_failed(piece);
+                active.torrent.handle_piece_checked(now, piece, false, &digests);
+            }
             Ok((Verdict::Unknown, _)) => active.torrent.handle_piece_unwritten(now, piece),
             Ok((Verdict::Contradiction, _)) => {
                 active.torrent.handle_piece_unwritten(now, piece);
@@ -287,10 +290,12 @@ impl Swarm {
         loop {
             let Some(active) = &mut state.active else { return };
             if let Some(event) = active.torrent.poll_event() {
+                self.tell_event(state, &event);
                 self.handle_event(now, state, event);
                 continue;
             }
             let Some((key, send)) = active.torrent.poll_send(now) else { return };
+            self.tell_sent(now, state, key, &send);
             if let Some(entry) = state.peers.get(&key.0) {
                 hand(&entry.link, send);
             }

@@ -12,6 +12,7 @@ mod peer;
 mod peers;
 mod said;
 mod task;
+mod tell;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use link::Link;

@@ -80,6 +80,7 @@ impl Swarm {
             let hello = self.hello(&state, link.address.ip());
             link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), PeerIds::default());
         }
+        self.tell_joined(&entry);
         state.peers.insert(key.0, entry);
         self.act(now, &mut state);
         Ok(key)
@@ -111,6 +112,7 @@ impl Swarm {
         let mut state = self.state.borrow_mut();
         let Some(entry) = state.peers.remove(&key.0) else { return };
         tracing::debug!(peer = %entry.link.address, %ended, torrent = %state.name, "peer is gone");
+        self.tell_left(&entry, ended);
         let misbehaved = matches!(ended, Ended::Broke(_));
         if !entry.incoming {
             state.contacts.closed(now, entry.link.address, misbehaved);

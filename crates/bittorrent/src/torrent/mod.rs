@@ -162,9 +162,12 @@ impl Torrent {
     }
 
     /// A peer whose handshake is done. What we have is told to it first.
-    pub fn add_peer(&mut self, now: Instant, key: PeerKey, facts: PeerFacts) -> Result<(), AddPeerError> {
+    pub fn add_peer(&mut self, now: Instant, key: PeerKey, mut facts: PeerFacts) -> Result<(), AddPeerError> {
         if self.peers.slot(key).is_some() {
             return Err(AddPeerError::InUse(key));
+        }
+        if !self.settings.uploads() {
+            facts.allowed_fast.clear();
         }
         let fast = facts.fast;
         let allowed = facts.allowed_fast.iter().copied().take(HINTS_MAX).collect::<Vec<_>>();

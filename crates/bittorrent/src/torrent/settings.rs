@@ -109,3 +109,18 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// The same for a peer that takes and sends nothing to anybody: a free rider,
+    /// or one that may not send.
+    #[must_use]
+    pub fn without_upload(self) -> Self {
+        Self { slots: Slots::Fixed(0), seed_slots: Slots::Fixed(0), optimistic_slots: 0, ..self }
+    }
+
+    /// Whether anybody is ever unchoked.
+    pub fn uploads(&self) -> bool {
+        let none = Slots::Fixed(0);
+        self.slots != none || self.seed_slots != none || self.optimistic_slots > 0
+    }
+}

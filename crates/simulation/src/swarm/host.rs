@@ -1,7 +1,7 @@
 //! One host of a swarm: its torrent and its links.
 
 use super::plan::{Behaviour, HostPlan, Plan};
-use bittorrent::torrent::{BlockDigest, Octets, PeerKey, PieceLengths, PieceSet, Settings, Slots, Torrent};
+use bittorrent::torrent::{BlockDigest, Octets, PeerKey, PieceLengths, PieceSet, Torrent};
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -40,12 +40,7 @@ impl Host {
     pub(super) fn new(now: Instant, plan: &Plan, host: HostPlan, lengths: PieceLengths, seed: u64) -> Self {
         let mut settings = plan.settings.clone();
         if !host.sends() {
-            settings = Settings {
-                slots: Slots::Fixed(0),
-                seed_slots: Slots::Fixed(0),
-                optimistic_slots: 0,
-                ..settings
-            };
+            settings = settings.without_upload();
         }
         let have = if host.is_seed { PieceSet::full(plan.pieces) } else { PieceSet::empty(plan.pieces) };
         let rng = ChaCha12Rng::seed_from_u64(seed);

@@ -117,6 +117,9 @@ pub(crate) struct GetArguments {
     /// Seed until so many times its size was sent; without it `get` ends when all is here
     #[arg(long, value_name = "RATIO")]
     seed_ratio: Option<f64>,
+    /// Send nothing to peers, who will choke you for it
+    #[arg(long, conflicts_with = "seed_ratio")]
+    no_upload: bool,
     /// Take the room of all files at once
     #[arg(long)]
     allocate: bool,
@@ -202,6 +205,9 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
     let what = source::find(&arguments.source).await?;
     let mut options = arguments.shared.options(&arguments.out);
     options.rules.sequential = arguments.sequential;
+    if arguments.no_upload {
+        options.rules = options.rules.without_upload();
+    }
     if arguments.allocate {
         options.allocation = Allocation::Full;
     }

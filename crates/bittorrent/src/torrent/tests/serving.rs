@@ -185,3 +185,19 @@ fn a_seed_that_reached_its_goal_says_so_once() {
     rig.pass(3);
     assert_eq!(rig.take_events(), [Event::SeedingGoalReached]);
 }
+
+/// Neither a slot nor an allowed-fast piece of a peer that does not upload.
+#[test]
+fn who_does_not_upload_unchokes_nobody_and_serves_nothing() {
+    let have: Vec<u32> = (0..4).collect();
+    let mut rig = Rig::new(8, &have, Settings::default().without_upload(), 1);
+    assert!(Settings::default().uploads());
+    let facts = PeerFacts { fast: true, allowed_fast: have, ..PeerFacts::default() };
+    rig.torrent.add_peer(rig.now, PeerKey(1), facts).expect("a new peer");
+    interested(&mut rig, 1);
+    rig.pass(120);
+    let sent = rig.sent_to(1);
+    let gives = |send: &Send| matches!(send, Send::Unchoke | Send::AllowedFast { .. });
+    assert!(!sent.iter().any(gives), "{sent:?}");
+    assert_eq!(ask(&mut rig, 1, octets(0, 0)), [Send::Reject(octets(0, 0))]);
+}
