@@ -4,6 +4,7 @@
 mod dns;
 mod row;
 mod smtp;
+mod swarm;
 mod threads;
 mod tracker;
 
@@ -18,6 +19,9 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
+    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm).
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -26,6 +30,8 @@ enum What {
     Dns,
     /// Mail taken by the MX, against Postfix.
     Smtp,
+    /// Completion of swarms over the lecture's bound, against libtorrent, aria2, Transmission and rqbit.
+    Swarm,
     /// Announces to the tracker over UDP, against opentracker, aquatic and a bare echo.
     Tracker,
 }
@@ -35,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.what {
         What::Dns => dns::run(arguments.json),
         What::Smtp => smtp::run(arguments.json),
+        What::Swarm => swarm::run(arguments.json, &arguments.only),
         What::Tracker => tracker::run(arguments.json),
     };
     match outcome {

@@ -33,7 +33,13 @@ impl Serialize for Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0} ({:.0}–{:.0})", self.median, self.least, self.most)
+        // Multiples and seconds are small, rates are large.
+        let places = if self.most < 100.0 { 3 } else { 0 };
+        write!(f, "{:.places$}", self.median)?;
+        if self.least < self.most {
+            write!(f, " ({:.places$}–{:.places$})", self.least, self.most)?;
+        }
+        Ok(())
     }
 }
 
@@ -63,9 +69,31 @@ impl Row {
         peers: BTreeMap<&'static str, Figure>,
         beside: &[&str],
     ) -> Self {
+        Self::new(what.into(), unit, ours, peers, beside, f64::max)
+    }
+
+    /// The same where the best peer's figure is the smallest.
+    pub(crate) fn less_is_better(
+        what: impl Into<String>,
+        unit: &'static str,
+        ours: Figure,
+        peers: BTreeMap<&'static str, Figure>,
+        beside: &[&str],
+    ) -> Self {
+        Self::new(what.into(), unit, ours, peers, beside, f64::min)
+    }
+
+    fn new(
+        what: String,
+        unit: &'static str,
+        ours: Figure,
+        peers: BTreeMap<&'static str, Figure>,
+        beside: &[&str],
+        better: fn(f64, f64) -> f64,
+    ) -> Self {
         let rivals = peers.iter().filter(|(name, _)| !beside.contains(name));
-        let best = rivals.map(|(_, figure)| figure.median).reduce(f64::max);
-        Self { what: what.into(), unit, ours, peers, ratio: best.map(|best| ours.median / best) }
+        let best = rivals.map(|(_, figure)| figure.median).reduce(better);
+        Self { what, unit, ours, peers, ratio: best.map(|best| ours.median / best) }
     }
 
     /// Prints the row: a line of a table, or one JSON object.

@@ -2,11 +2,18 @@
 
 use crate::{cargo, run};
 
-pub(crate) fn measure(what: &str, json: bool) -> Result<(), String> {
+pub(crate) fn measure(what: &str, json: bool, only: &[String]) -> Result<(), String> {
+    if what == "swarm" {
+        // Each peer is a process.
+        run(cargo().args(["build", "--quiet", "--release", "--package", "utopia"]))?;
+    }
     let mut command = cargo();
     command.args(["run", "--quiet", "--release", "--package", "utopia-bench", "--", what]);
     if json {
         command.arg("--json");
+    }
+    for name in only {
+        command.args(["--only", name]);
     }
     run(&mut command)
 }

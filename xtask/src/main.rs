@@ -35,11 +35,14 @@ enum Chore {
     ///
     /// Example: cargo xtask bench dns --json
     Bench {
-        /// What to measure: `dns` or `smtp`.
+        /// What to measure: `dns`, `smtp`, `swarm` or `tracker`.
         what: String,
         /// One JSON object a row.
         #[arg(long)]
         json: bool,
+        /// Only clients and cases whose names contain one of these (swarm).
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
     },
     /// Write docs/configuration.md from the doc comments of the configuration.
     ///
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
     let outcome = match chore {
         Chore::Test { quick } => test::all(quick),
         Chore::Tidy => tidy::run(),
-        Chore::Bench { what, json } => bench::measure(&what, json),
+        Chore::Bench { what, json, only } => bench::measure(&what, json, &only),
         Chore::Reference => reference::write(),
     };
     match outcome {
