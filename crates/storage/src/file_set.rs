@@ -45,6 +45,14 @@ pub struct Stamp {
     pub modified_ns: u64,
 }
 
+impl From<&fs::Metadata> for Stamp {
+    fn from(metadata: &fs::Metadata) -> Self {
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        Self { octets: metadata.len(), modified_ns: modified_ns as u64 }
+    }
+}
+
 /// The files of one torrent.
 #[derive(Debug)]
 pub struct FileSet {
@@ -192,11 +200,7 @@ impl FileSet {
     /// When the disk fails.
     pub fn stamp(&self, file: usize) -> Result<Option<Stamp>, StorageError> {
         match fs::metadata(self.path(file)) {
-            Ok(metadata) => {
-                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                let modified_ns = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-                Ok(Some(Stamp { octets: metadata.len(), modified_ns: modified_ns as u64 }))
-            }
+            Ok(metadata) => Ok(Some(Stamp::from(&metadata))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(file, error)),
         }

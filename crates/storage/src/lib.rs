@@ -12,6 +12,7 @@
 //! Files that people and other programs read (secrets, certificates, zone
 //! files) are in [`files`]; those of a torrent in a [`FileSet`].
 
+mod below;
 mod blobs;
 mod collector;
 mod config;
@@ -24,6 +25,7 @@ mod lock;
 mod sqlite;
 mod transaction;
 
+pub use below::open_below;
 pub use config::{Backend, Config};
 pub use error::StorageError;
 pub use file_set::{Allocation, FileSet, Member, OPEN_FILES_MAX, Stamp};

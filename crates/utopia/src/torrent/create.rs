@@ -1,9 +1,10 @@
 //! `utopia torrent create`: makes a torrent file.
 
-use super::source::{self, Making};
+use super::source;
 use super::view::{Bar, octets};
 use crate::out;
 use bittorrent::metainfo::Version;
+use bittorrent_node::Making;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

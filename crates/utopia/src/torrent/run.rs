@@ -1,13 +1,13 @@
 //! `utopia torrent get` and `seed`: one torrent, by itself.
 
 use super::create::{Which, tiers};
-use super::source::{self, Making};
+use super::source;
 use super::view::{Bar, Screen, octets, picture};
 use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
-use bittorrent_node::{Engine, Handle, Options, Progress, Protocols, Settings, Stage, What};
+use bittorrent_node::{Engine, Handle, Making, Options, Progress, Protocols, Settings, Stage, What};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
