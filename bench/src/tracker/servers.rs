@@ -4,7 +4,7 @@ use super::PEERS_TOLD;
 use super::load::Load;
 use crate::threads::Measured;
 use bittorrent::tracker::udp::{CONNECT_OCTETS, write_announce_head, write_connect};
-use bittorrent_node::tracker::{Config, Tracker};
+use bittorrent_node::tracker::{AccessKind, Config, Tracker};
 use net::batch::{BatchOptions, DatagramBatch};
 use net::{Network, Shutdown};
 use std::fmt::Write as _;
@@ -24,12 +24,13 @@ pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<[SocketAddr; 2
         udp_listen: vec![([127, 0, 0, 1], 0).into()],
         http_listen: vec![([127, 0, 0, 1], 0).into()],
         threads: 1,
+        access: AccessKind::Open,
         peers_max: PEERS_TOLD,
         ..Config::default()
     };
     let tracker = Tracker::start(&config, Network::new(), event::Reporter::silent(), shutdown.clone())
         .map_err(io::Error::other)?;
-    match (tracker.udp_addrs(), tracker.http_addrs()) {
+    match (&*tracker.udp_addrs(), &*tracker.http_addrs()) {
         ([udp], [http]) => Ok([*udp, *http]),
         _ => Err(io::Error::other("the tracker does not listen")),
     }

@@ -16,6 +16,8 @@ pub enum BittorrentEvent {
         connects: u32,
         /// Announces answered.
         announces: u32,
+        /// Announces among them that said a download is complete.
+        completed: u32,
         /// Scrapes answered.
         scrapes: u32,
         /// Requests that got an error or no reply.
@@ -125,9 +127,9 @@ impl From<BittorrentEvent> for Event {
 impl fmt::Display for BittorrentEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BittorrentEvent::TrackerAnswered { connects, announces, scrapes, refused } => write!(
+            BittorrentEvent::TrackerAnswered { connects, announces, completed, scrapes, refused } => write!(
                 f,
-                "{connects} connection ids given, {announces} announces and {scrapes} scrapes answered, {refused} refused"
+                "{connects} connection ids given, {announces} announces ({completed} of complete downloads) and {scrapes} scrapes answered, {refused} refused"
             ),
             BittorrentEvent::Announced { info_hash, reason: "", peers, .. } => {
                 write!(f, "announce of {info_hash}, told of {peers} peers")

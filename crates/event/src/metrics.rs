@@ -48,6 +48,7 @@ pub struct Metrics {
     torrent_pieces: Family<Outcome, Counter>,
     torrent_octets: Counter,
     torrents_completed: Counter,
+    tracker_completed: Counter,
     logins: Family<Login, Counter>,
     limits: Family<Limit, Counter>,
 }
@@ -67,6 +68,7 @@ impl Metrics {
             torrent_pieces: Family::default(),
             torrent_octets: Counter::default(),
             torrents_completed: Counter::default(),
+            tracker_completed: Counter::default(),
             logins: Family::default(),
             limits: Family::default(),
         };
@@ -100,6 +102,11 @@ impl Metrics {
             "torrents_completed",
             "Torrents of which everything came to be here",
             metrics.torrents_completed.clone(),
+        );
+        r.register(
+            "tracker_completed",
+            "Downloads whose end was announced to the tracker",
+            metrics.tracker_completed.clone(),
         );
         r.register("logins", "Logins, by service and outcome", metrics.logins.clone());
         r.register("limits_reached", "Connections turned away, by the limit reached", metrics.limits.clone());
@@ -167,7 +174,13 @@ impl Observer for Metrics {
                 let outcome = if *success { "success" } else { "failure" };
                 self.logins.get_or_create(&Login { service, outcome }).inc();
             }
-            Event::Bittorrent(BittorrentEvent::TrackerAnswered { connects, announces, scrapes, refused }) => {
+            Event::Bittorrent(BittorrentEvent::TrackerAnswered {
+                connects,
+                announces,
+                completed,
+                scrapes,
+                refused,
+            }) => {
                 let counts = [
                     ("connect", connects),
                     ("announce", announces),
@@ -177,6 +190,7 @@ impl Observer for Metrics {
                 for (outcome, count) in counts {
                     self.tracker_requests.get_or_create(&Outcome { outcome }).inc_by(u64::from(*count));
                 }
+                self.tracker_completed.inc_by(u64::from(*completed));
             }
             Event::Bittorrent(BittorrentEvent::PieceVerified { octets, .. }) => {
                 self.torrent_octets.inc_by(u64::from(*octets));
@@ -210,7 +224,13 @@ mod tests {
         let reporter = stream.reporter("ns1.utopia.test");
         reporter.tell(DnsEvent::Answered { queries: 64, name_errors: 3, truncated: 1, refused: 0 });
         reporter.tell(MailEvent::Delivered { id: "1".to_owned() });
-        reporter.tell(BittorrentEvent::TrackerAnswered { connects: 1, announces: 9, scrapes: 0, refused: 0 });
+        reporter.tell(BittorrentEvent::TrackerAnswered {
+            connects: 1,
+            announces: 9,
+            completed: 2,
+            scrapes: 0,
+            refused: 0,
+        });
         reporter.tell(BittorrentEvent::PieceVerified { torrent: "00".into(), piece: 3, octets: 512 });
         reporter.tell(BittorrentEvent::Completed { torrent: "00".into() });
         let text = metrics.text();
@@ -219,6 +239,7 @@ mod tests {
         assert!(text.contains(r#"utopia_torrent_pieces_total{outcome="good"} 1"#), "{text}");
         assert!(text.contains("utopia_torrent_verified_octets_total 512"), "{text}");
         assert!(text.contains("utopia_torrents_completed_total 1"), "{text}");
+        assert!(text.contains("utopia_tracker_completed_total 2"), "{text}");
         assert!(text.contains(r#"utopia_mail_messages_total{outcome="delivered"} 1"#), "{text}");
     }
 

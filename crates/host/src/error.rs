@@ -74,6 +74,9 @@ pub enum HostError {
     /// SMTP cannot work so.
     #[error(transparent)]
     Smtp(#[from] mail_server::smtp::PrepareError),
+    /// The tracker cannot work so.
+    #[error(transparent)]
+    Tracker(bittorrent_node::tracker::ConfigError),
     /// A service could not listen.
     #[error(transparent)]
     Listen(#[from] net::ListenError),
@@ -96,6 +99,15 @@ impl From<dns_server::resolver::StartError> for HostError {
         match error {
             dns_server::resolver::StartError::Listen(error) => Self::Listen(error),
             error @ dns_server::resolver::StartError::Config(_) => Self::Resolver(error),
+        }
+    }
+}
+
+impl From<bittorrent_node::tracker::TrackerError> for HostError {
+    fn from(error: bittorrent_node::tracker::TrackerError) -> Self {
+        match error {
+            bittorrent_node::tracker::TrackerError::Listen(error) => Self::Listen(error),
+            bittorrent_node::tracker::TrackerError::Config(error) => Self::Tracker(error),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::mail::{self, Mail};
 use crate::{Configuration, HostError};
+use bittorrent_node::tracker::{self, Tracker};
 use dns_server::authoritative::{self, Server};
 use dns_server::resolver::{self, Resolver};
 use event::Reporter;
@@ -36,6 +37,7 @@ pub(crate) struct Services {
     pub(crate) queue: Queue,
     /// From the first configuration that wants any of it.
     mail: OnceLock<Mail>,
+    tracker: Tracker,
     pages: web::Server,
     ground: Ground,
 }
@@ -46,6 +48,7 @@ pub(crate) struct Prepared {
     resolver: resolver::Prepared,
     queue: queue::Settings,
     mail: Option<(Option<Mail>, mail::Prepared)>,
+    tracker: tracker::Prepared,
     pages: web::Prepared,
     accounts: mail_server::accounts::Config,
     mailboxes: mail_server::mailbox::Config,
@@ -72,15 +75,20 @@ impl Services {
             Resolver::start(&configuration.resolver, network.clone(), reporter.clone(), shutdown.clone())?;
         let mailboxes = Mailboxes::new(configuration.mailboxes.clone(), storage.clone());
         let accounts = Accounts::new(configuration.accounts.clone(), mailboxes.clone());
+        let tracker =
+            Tracker::new(&configuration.tracker, network.clone(), reporter.clone(), shutdown.clone())
+                .map_err(HostError::Tracker)?;
         let pages = web::Server::new(network.clone(), status, metrics, shutdown.clone());
         let (queue, sending) = mail::queue(configuration, &ground, &resolver, &accounts, &mailboxes).await?;
         let services =
-            Self { dns, resolver, accounts, mailboxes, queue, mail: OnceLock::new(), pages, ground };
+            Self { dns, resolver, accounts, mailboxes, queue, mail: OnceLock::new(), tracker, pages, ground };
+        let tracker = services.tracker.prepare(&configuration.tracker)?;
         let pages = services.pages.prepare(&configuration.http)?;
         if let Some((Some(mail), prepared)) = services.prepare_mail(configuration)? {
             mail.carry_out(prepared);
             let _ = services.mail.set(mail);
         }
+        services.tracker.carry_out(tracker);
         services.pages.carry_out(pages);
         sending.start();
         Ok(services)
@@ -96,6 +104,7 @@ impl Services {
             resolver: self.resolver.prepare(&configuration.resolver)?,
             queue: mail::queue_settings(configuration, &self.accounts),
             mail: self.prepare_mail(configuration)?,
+            tracker: self.tracker.prepare(&configuration.tracker)?,
             pages: self.pages.prepare(&configuration.http)?,
             accounts: configuration.accounts.clone(),
             mailboxes: configuration.mailboxes.clone(),
@@ -136,6 +145,7 @@ impl Services {
                 mail.carry_out(prepared);
             }
         }
+        self.tracker.carry_out(prepared.tracker);
         self.pages.carry_out(prepared.pages);
         notes
     }
@@ -170,6 +180,8 @@ impl Services {
         for (name, address) in self.mail.get().into_iter().flat_map(Mail::listening) {
             add(name, &["tcp"], vec![address]);
         }
+        add("tracker", &["udp"], self.tracker.udp_addrs());
+        add("tracker", &["tcp"], self.tracker.http_addrs());
         add("http", &["tcp"], self.pages.addresses());
         all
     }

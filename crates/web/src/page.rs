@@ -13,6 +13,7 @@ fn purpose(name: &str) -> &'static str {
         "submissions" => "takes mail from your users (TLS)",
         "imap" => "lets your users read mail (STARTTLS)",
         "imaps" => "lets your users read mail (TLS)",
+        "tracker" => "tells the peers of torrents of one another",
         "http" => "this page and the metrics",
         _ => "",
     }

@@ -19,8 +19,8 @@ pub struct Status {
 /// One service on one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// `dns`, `resolver`, `smtp`, `submission`, `submissions`, `imap`, `imaps` or
-    /// `http`.
+    /// `dns`, `resolver`, `smtp`, `submission`, `submissions`, `imap`, `imaps`,
+    /// `tracker` or `http`.
     pub name: String,
     /// `udp` or `tcp`.
     pub transport: String,

@@ -1,6 +1,6 @@
 //! The `[tracker]` section of the configuration.
 
-use bittorrent::tracker::swarm::{Access, INTERVAL_SECONDS_MAX, Limits, Policy};
+use bittorrent::tracker::swarm::{INTERVAL_SECONDS_MAX, Limits, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ pub(super) const DATAGRAM_PEERS_MAX: [usize; 2] = [200, 66];
 /// Torrents on the access list.
 const ACCESS_LIST_MAX: usize = 1_000_000;
 
-/// The BitTorrent tracker.
+/// The BitTorrent tracker: it tells peers of one another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -22,41 +22,55 @@ pub struct Config {
     /// `/stats`. With port 0 the system chooses one.
     pub http_listen: Vec<SocketAddr>,
     /// Threads that answer over UDP for each address; 0: one for each processor.
+    #[schemars(range(min = 0, max = 256))]
     pub threads: usize,
-    /// Which torrents are served: all (`open`), only those in `info_hashes`
-    /// (`allow`), or all but those (`deny`).
+    /// Which torrents are served: those that this host publishes and those in
+    /// `info_hashes` (`published`), only the latter (`allow`), all but those
+    /// (`deny`), or all (`open`).
     pub access: AccessKind,
     /// Info-hashes for `access`, 40 hexadecimal digits each.
     pub info_hashes: Vec<String>,
     /// Seconds between the announces of a peer, at most 43,200. A peer is
     /// forgotten after two of them.
+    #[schemars(range(min = 1, max = 43200))]
     pub interval_seconds: u32,
     /// Seconds a peer is told to wait at least (HTTP only).
+    #[schemars(range(min = 0, max = 43200))]
     pub min_interval_seconds: u32,
     /// Up to so many seconds are added to the interval at random.
+    #[schemars(range(min = 0, max = 43200))]
     pub jitter_seconds: u32,
     /// Peers told to who does not say how many.
+    #[schemars(range(min = 0, max = 1000))]
     pub peers_default: u32,
     /// Peers told at most; over UDP never more than fit in one datagram.
+    #[schemars(range(min = 0, max = 1000))]
     pub peers_max: u32,
     /// Torrents kept for each address family; further ones are refused.
+    #[schemars(range(min = 1, max = 100000000))]
     pub torrents_max: usize,
     /// Peers kept for each address family; further ones are told of others, but
     /// others are not told of them.
+    #[schemars(range(min = 1, max = 1000000000))]
     pub peers_total_max: usize,
     /// Peers kept of one torrent and address family.
+    #[schemars(range(min = 1, max = 10000000))]
     pub peers_per_torrent_max: usize,
     /// Torrents in one scrape over HTTP; further ones are left out.
+    #[schemars(range(min = 1, max = 1000))]
     pub scrape_torrents_max: usize,
     /// Reverse proxies, e.g. `["127.0.0.1"]`: for their connections the last
     /// address of `X-Forwarded-For` is the client's. From nobody else is it
     /// believed.
     pub proxies: Vec<IpAddr>,
     /// HTTP connections open at once; further ones wait.
+    #[schemars(range(min = 1, max = 1000000))]
     pub connections_max: usize,
     /// HTTP connections open at once from one address; further ones are closed.
+    #[schemars(range(min = 1, max = 1000000))]
     pub connections_per_address_max: usize,
     /// Seconds an HTTP connection may be idle.
+    #[schemars(range(min = 1, max = 3600))]
     pub idle_seconds_max: u64,
 }
 
@@ -64,8 +78,10 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessKind {
-    /// Nothing: all torrents are served.
+    /// These are served, and those that this host publishes.
     #[default]
+    Published,
+    /// Nothing: all torrents are served.
     Open,
     /// Only these are served.
     Allow,
@@ -80,7 +96,7 @@ impl Default for Config {
             udp_listen: Vec::new(),
             http_listen: Vec::new(),
             threads: 0,
-            access: AccessKind::Open,
+            access: AccessKind::Published,
             info_hashes: Vec::new(),
             interval_seconds: policy.interval_seconds,
             min_interval_seconds: policy.min_interval_seconds,
@@ -122,7 +138,26 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The key of the section that is to blame.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::InfoHash { .. } | Self::InfoHashes { .. } => "info_hashes",
+            Self::Interval { .. } => "interval_seconds",
+        }
+    }
+}
+
 impl Config {
+    /// Whether it can be used.
+    ///
+    /// # Errors
+    /// What a start would fail with.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.policy()?;
+        self.listed().map(drop)
+    }
+
     /// The rules' own form of the intervals.
     pub(super) fn policy(&self) -> Result<Policy, ConfigError> {
         if !(1..=INTERVAL_SECONDS_MAX).contains(&self.interval_seconds) {
@@ -137,19 +172,22 @@ impl Config {
         })
     }
 
-    /// The rules' own form of the access list.
-    pub(super) fn access(&self) -> Result<Access, ConfigError> {
+    /// The info-hashes of the access list.
+    pub(super) fn listed(&self) -> Result<HashSet<[u8; 20]>, ConfigError> {
         if self.info_hashes.len() > ACCESS_LIST_MAX {
             return Err(ConfigError::InfoHashes { count: self.info_hashes.len() });
         }
         let read =
             |text: &String| info_hash(text).ok_or_else(|| ConfigError::InfoHash { text: text.clone() });
-        let list: HashSet<[u8; 20]> = self.info_hashes.iter().map(read).collect::<Result<_, _>>()?;
-        Ok(match self.access {
-            AccessKind::Open => Access::Open,
-            AccessKind::Allow => Access::Allow(list),
-            AccessKind::Deny => Access::Deny(list),
-        })
+        self.info_hashes.iter().map(read).collect()
+    }
+
+    /// Threads that answer over UDP for each address.
+    pub(super) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
     }
 
     /// What each of `shards` may hold.
@@ -180,7 +218,7 @@ mod tests {
     fn wrong_settings_are_named() {
         for wrong in ["", "00", "zz00000000000000000000000000000000000000"] {
             let config = Config { info_hashes: vec![wrong.to_owned()], ..Config::default() };
-            let error = config.access().expect_err("no info-hash").to_string();
+            let error = config.listed().expect_err("no info-hash").to_string();
             assert!(error.contains("tracker.info_hashes") && error.contains(wrong), "{error}");
         }
         for seconds in [0, INTERVAL_SECONDS_MAX + 1] {
@@ -189,16 +227,30 @@ mod tests {
         }
         let many = vec!["00".repeat(20); ACCESS_LIST_MAX + 1];
         let config = Config { info_hashes: many, ..Config::default() };
-        assert_eq!(config.access(), Err(ConfigError::InfoHashes { count: ACCESS_LIST_MAX + 1 }));
+        assert_eq!(config.listed(), Err(ConfigError::InfoHashes { count: ACCESS_LIST_MAX + 1 }));
     }
 
     #[test]
     fn info_hashes_are_read() {
         let text = "0123456789abcdefABCD0123456789abcdefABCD".to_owned();
         let config = Config { access: AccessKind::Allow, info_hashes: vec![text], ..Config::default() };
-        let access = config.access().expect("a list");
+        let listed = config.listed().expect("a list");
         let half = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xab, 0xcd];
         let whole: [u8; 20] = std::array::from_fn(|at| half[at % 10]);
-        assert!(access.permits(&whole) && !access.permits(&[0; 20]));
+        assert_eq!(listed, HashSet::from([whole]));
+    }
+
+    #[test]
+    fn what_is_published_is_served_beside_the_list() {
+        let config = Config { info_hashes: vec!["01".repeat(20)], ..Config::default() };
+        let served = |kind: AccessKind| {
+            let settings = Config { access: kind, ..config.clone() }.settings(&HashSet::from([[2; 20]]));
+            let access = settings.expect("settings").access;
+            [1, 2, 3].map(|torrent| access.permits(&[torrent; 20]))
+        };
+        assert_eq!(served(AccessKind::Published), [true, true, false]);
+        assert_eq!(served(AccessKind::Allow), [true, false, false]);
+        assert_eq!(served(AccessKind::Deny), [false, true, true]);
+        assert_eq!(served(AccessKind::Open), [true; 3]);
     }
 }

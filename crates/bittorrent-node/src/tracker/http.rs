@@ -4,13 +4,14 @@
 
 use super::stats::Tally;
 use super::udp::Served;
-use super::{NOT_SERVED, Shared, tell};
+use super::{NOT_SERVED, Settings, Shared, tell};
+use bittorrent::tracker::Event;
 use bittorrent::tracker::http::{
     self, Announced, HEAD_OCTETS_MAX, Head, HeadError, Scrape, write_announced, write_failure, write_scraped,
 };
 use bittorrent::tracker::swarm::{Announce, Counts, Refusal, Slot4, Slot6, Told};
 use bytes::BytesMut;
-use net::{Listener, Phase, Stream, within};
+use net::{Listener, Phase, Shutdown, Stream, within};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 use std::io::{self, Write as _};
@@ -29,9 +30,8 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 /// Peers told in one reply over HTTP, of each family.
 const PEERS_MAX: usize = 1_000;
 
-/// Accepts connections until the shutdown is requested.
-pub(super) async fn accept(shared: Arc<Shared>, listener: Listener) {
-    let closing = shared.shutdown.clone();
+/// Accepts connections until the listener is closed.
+pub(super) async fn accept(shared: Arc<Shared>, closing: Shutdown, listener: Listener) {
     let each = |stream: Stream| {
         let shared = shared.clone();
         tokio::spawn(async move {
@@ -54,9 +54,9 @@ async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
     let mut input = BytesMut::with_capacity(1_024);
     let mut output = Vec::new();
     let mut body = Vec::new();
-    let idle = Duration::from_secs(shared.idle_seconds_max);
     let mut keep_alive = true;
     loop {
+        let settings = shared.settings.load_full();
         let mut tally = Tally::default();
         let mut used = 0;
         while keep_alive && output.len() < GATHERED_OCTETS_MAX {
@@ -66,8 +66,17 @@ async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
                 Ok(Some(head)) => {
                     used += head.octets;
                     keep_alive = head.keep_alive;
-                    let client = shared.client(stream.peer_addr(), &head);
-                    answer(shared, client, stream.local_addr(), &head, &mut rng, &mut body, &mut tally)
+                    let client = settings.client(stream.peer_addr(), &head);
+                    answer(
+                        shared,
+                        &settings,
+                        client,
+                        stream.local_addr(),
+                        &head,
+                        &mut rng,
+                        &mut body,
+                        &mut tally,
+                    )
                 }
                 Err(error) => {
                     keep_alive = false;
@@ -103,6 +112,7 @@ async fn serve(shared: &Shared, mut stream: Stream) -> io::Result<()> {
             continue;
         }
         input.reserve(1_024);
+        let idle = Duration::from_secs(settings.idle_seconds_max);
         if within(idle, Phase::Read, stream.read_buf(&mut input)).await? == 0 {
             return Ok(());
         }
@@ -148,7 +158,7 @@ impl Status {
     }
 }
 
-impl Shared {
+impl Settings {
     /// Who asks: the other end, or whom a known proxy asks for.
     fn client(&self, peer: SocketAddr, head: &Head<'_>) -> SocketAddr {
         let client = match head.forwarded_for {
@@ -160,8 +170,10 @@ impl Shared {
 }
 
 /// Writes the body of the reply to one request.
+#[expect(clippy::too_many_arguments, reason = "one loop's state, split for reading")]
 fn answer(
     shared: &Shared,
+    settings: &Settings,
     client: SocketAddr,
     local: SocketAddr,
     head: &Head<'_>,
@@ -170,10 +182,11 @@ fn answer(
     tally: &mut Tally,
 ) -> Status {
     let outcome = match head.path {
-        b"/announce" => {
-            announce(shared, client, local, head.query, rng, body).map(|()| tally.http_announces += 1)
-        }
-        b"/scrape" => scrape(shared, head.query, body).map(|()| tally.scrapes += 1),
+        b"/announce" => announce(shared, settings, client, local, head.query, rng, body).map(|event| {
+            tally.http_announces += 1;
+            tally.completed += u32::from(event == Event::Completed);
+        }),
+        b"/scrape" => scrape(shared, settings, head.query, body).map(|()| tally.scrapes += 1),
         b"/stats" => {
             // Numbers can be written; memory takes them.
             let _ = serde_json::to_writer(&mut *body, &shared.stats());
@@ -194,14 +207,15 @@ fn answer(
 
 fn announce(
     shared: &Shared,
+    settings: &Settings,
     client: SocketAddr,
     local: SocketAddr,
     query: &[u8],
     rng: &mut SmallRng,
     body: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> Result<Event, String> {
     let request = http::Announce::read(query).map_err(|error| error.to_string())?;
-    if !shared.access.load().permits(&request.info_hash) {
+    if !settings.access.permits(&request.info_hash) {
         return Err(NOT_SERVED.to_owned());
     }
     let mut peers = Vec::new();
@@ -210,20 +224,20 @@ fn announce(
     // them: its address there is not known (BEP 7).
     let told = match client.ip() {
         IpAddr::V4(_) => {
-            take::<Slot6>(shared, &request, unspecified(client), 0, rng, &mut others).ok();
-            take::<Slot4>(shared, &request, client.ip(), request.port, rng, &mut peers)
+            take::<Slot6>(shared, settings, &request, unspecified(client), 0, rng, &mut others).ok();
+            take::<Slot4>(shared, settings, &request, client.ip(), request.port, rng, &mut peers)
         }
         IpAddr::V6(_) => {
-            take::<Slot4>(shared, &request, unspecified(client), 0, rng, &mut others).ok();
-            take::<Slot6>(shared, &request, client.ip(), request.port, rng, &mut peers)
+            take::<Slot4>(shared, settings, &request, unspecified(client), 0, rng, &mut others).ok();
+            take::<Slot6>(shared, settings, &request, client.ip(), request.port, rng, &mut peers)
         }
     };
     let told = told.map_err(|refusal| refusal.to_string())?;
     tell::announced(&shared.reporter, client, local, &request.info_hash, request.event, told.peers);
     let (four, six) = if client.is_ipv4() { (&peers, &others) } else { (&others, &peers) };
     let reply = Announced {
-        interval_seconds: shared.policy.interval(rng),
-        min_interval_seconds: shared.policy.min_interval_seconds,
+        interval_seconds: settings.policy.interval(rng),
+        min_interval_seconds: settings.policy.min_interval_seconds,
         seeds: told.seeds,
         leechers: told.leechers,
         external_ip: client.ip(),
@@ -232,7 +246,7 @@ fn announce(
         compact: request.compact != Some(false),
     };
     write_announced(&reply, body);
-    Ok(())
+    Ok(request.event)
 }
 
 /// No address of the family that is not the client's.
@@ -243,6 +257,7 @@ fn unspecified(client: SocketAddr) -> IpAddr {
 /// Takes the announce in one family's store; gives compact peers.
 fn take<S: Served>(
     shared: &Shared,
+    settings: &Settings,
     request: &http::Announce,
     client: IpAddr,
     port: u16,
@@ -254,8 +269,8 @@ fn take<S: Served>(
         peer,
         event: request.event,
         seed: request.left == Some(0),
-        wanted: shared.policy.wanted(request.num_want.unwrap_or(-1)).min(PEERS_MAX),
-        lifetime: shared.policy.lifetime(),
+        wanted: settings.policy.wanted(request.num_want.unwrap_or(-1)).min(PEERS_MAX),
+        lifetime: settings.policy.lifetime(),
         random: rng.next_u64(),
     };
     peers.resize(announce.wanted * S::OCTETS, 0);
@@ -265,10 +280,9 @@ fn take<S: Served>(
     Ok(told)
 }
 
-fn scrape(shared: &Shared, query: &[u8], body: &mut Vec<u8>) -> Result<(), String> {
-    let request = Scrape::read(query, shared.scrape_torrents_max).map_err(|error| error.to_string())?;
-    let access = shared.access.load();
-    let served = request.info_hashes.iter().filter(|info_hash| access.permits(info_hash));
+fn scrape(shared: &Shared, settings: &Settings, query: &[u8], body: &mut Vec<u8>) -> Result<(), String> {
+    let request = Scrape::read(query, settings.scrape_torrents_max).map_err(|error| error.to_string())?;
+    let served = request.info_hashes.iter().filter(|info_hash| settings.access.permits(info_hash));
     let counted = served.map(|info_hash| (info_hash, shared.store.scrape(info_hash, true)));
     write_scraped(counted.filter(|(_, counts)| *counts != Counts::default()), body);
     Ok(())

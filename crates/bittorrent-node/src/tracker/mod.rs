@@ -3,6 +3,8 @@
 
 mod config;
 mod http;
+mod listen;
+mod settings;
 mod stats;
 mod store;
 mod tell;
@@ -15,16 +17,17 @@ pub use stats::Stats;
 pub use store::Sizes;
 
 use arc_swap::ArcSwap;
-use bittorrent::tracker::swarm::{Access, Policy, Slot4, Slot6};
+pub use bittorrent::tracker::swarm::Counts;
+use bittorrent::tracker::swarm::Limits;
 use bittorrent::tracker::udp::ConnectionIds;
-use event::{Reporter, SocketEvent};
-use net::batch::DatagramBatch;
-use net::{ListenBounds, ListenOptions, Network, Shutdown};
+use event::Reporter;
+use listen::{Change, Listening};
+use net::{ListenError, Network, Shutdown};
+use settings::Settings;
 use stats::Counters;
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::thread;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 use store::Store;
 
@@ -45,43 +48,72 @@ const NOT_SERVED: &str = "this torrent is not served here";
 #[derive(Debug, thiserror::Error)]
 pub enum TrackerError {
     /// A socket could not be opened.
-    #[error("cannot listen on {address}: {source}; choose another address or stop what listens there")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// A running tracker. Clones speak of the same one.
+/// A tracker. Clones speak of the same one.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     shared: Arc<Shared>,
-    udp: Arc<[SocketAddr]>,
-    http: Arc<[SocketAddr]>,
+    listening: Arc<Listening>,
+}
+
+/// A new configuration for which everything is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    settings: Settings,
+    limits: Limits,
+    change: Change,
 }
 
 /// What all parts of the tracker see.
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    access: ArcSwap<Access>,
+    settings: ArcSwap<Settings>,
+    /// The torrents that this host publishes.
+    published: Mutex<Arc<HashSet<[u8; 20]>>>,
     connections: ArcSwap<ConnectionIds>,
-    policy: Policy,
     counters: Counters,
     reporter: Reporter,
     shutdown: Shutdown,
     started: Instant,
-    proxies: HashSet<IpAddr>,
-    scrape_torrents_max: usize,
-    idle_seconds_max: u64,
+    /// Whether the task that forgets peers runs.
+    kept: Once,
 }
 
 impl Tracker {
+    /// A tracker that does not listen yet. Ends with `shutdown`.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn new(
+        config: &Config,
+        network: Network,
+        reporter: Reporter,
+        shutdown: Shutdown,
+    ) -> Result<Self, ConfigError> {
+        let started = Instant::now();
+        let threads = config.threads();
+        let shards = if threads == 1 { 1 } else { threads * SHARDS_PER_THREAD };
+        let shared = Arc::new(Shared {
+            store: Store::new(shards, config.limits(shards), started),
+            settings: ArcSwap::from_pointee(config.settings(&HashSet::new())?),
+            published: Mutex::default(),
+            connections: ArcSwap::from_pointee(ConnectionIds::new(rand::random(), started)),
+            counters: Counters::default(),
+            reporter,
+            shutdown: shutdown.clone(),
+            started,
+            kept: Once::new(),
+        });
+        Ok(Self { shared, listening: Arc::new(Listening::nowhere(network, shutdown)) })
+    }
+
     /// Opens the sockets and serves until `shutdown` is requested. Must be
     /// called within a tokio runtime.
     ///
@@ -93,86 +125,62 @@ impl Tracker {
         reporter: Reporter,
         shutdown: Shutdown,
     ) -> Result<Self, TrackerError> {
-        let (policy, access) = (config.policy()?, config.access()?);
-        let threads = match config.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let mut batches = Vec::new();
-        let mut udp = Vec::new();
-        for &address in &config.udp_listen {
-            let failed = |source| TrackerError::Listen { address, source };
-            let sockets = network.datagram_batches(&udp::options(address, threads)).map_err(failed)?;
-            let address = sockets.first().map_or(address, DatagramBatch::local_addr);
-            udp.push(address);
-            reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });
-            batches.extend(sockets.into_iter().map(|batch| (address, batch)));
-        }
-        let bounds = ListenBounds::new(config.connections_max, config.connections_per_address_max);
-        let mut listeners = Vec::new();
-        let mut http = Vec::new();
-        for &address in &config.http_listen {
-            let failed = |source| TrackerError::Listen { address, source };
-            let listener =
-                network.listen(&ListenOptions { address, bounds: bounds.clone() }).map_err(failed)?;
-            let address = listener.local_addr().map_err(failed)?;
-            http.push(address);
-            reporter.tell(SocketEvent::Listening { service: "tracker".to_owned(), address });
-            listeners.push(listener);
-        }
-        let started = Instant::now();
-        let shards = if threads == 1 { 1 } else { threads * SHARDS_PER_THREAD };
-        let shared = Arc::new(Shared {
-            store: Store::new(shards, config.limits(shards), started),
-            access: ArcSwap::from_pointee(access),
-            connections: ArcSwap::from_pointee(ConnectionIds::new(rand::random(), started)),
-            policy,
-            counters: Counters::default(),
-            reporter,
-            shutdown: shutdown.clone(),
-            started,
-            proxies: config.proxies.iter().map(IpAddr::to_canonical).collect(),
-            scrape_torrents_max: config.scrape_torrents_max.max(1),
-            idle_seconds_max: config.idle_seconds_max.max(1),
-        });
-        for (address, batch) in batches {
-            let (shared, hold) = (shared.clone(), shutdown.hold());
-            thread::Builder::new()
-                .name("tracker-udp".to_owned())
-                .spawn(move || {
-                    if address.is_ipv4() {
-                        udp::serve::<Slot4>(&shared, batch);
-                    } else {
-                        udp::serve::<Slot6>(&shared, batch);
-                    }
-                    drop(hold);
-                })
-                .map_err(|source| TrackerError::Listen { address, source })?;
-        }
-        for listener in listeners {
-            shutdown.spawn(http::accept(shared.clone(), listener));
-        }
-        shutdown.spawn(keep(shared.clone()));
-        Ok(Self { shared, udp: udp.into(), http: http.into() })
+        let tracker = Self::new(config, network, reporter, shutdown)?;
+        let prepared = tracker.prepare(config)?;
+        tracker.carry_out(prepared);
+        Ok(tracker)
     }
 
-    /// Takes over another access list; all else stays until the next start.
+    /// Opens what the configuration needs and is not open yet. Must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
-    /// When the list is wrong; then all stays as it was.
-    pub fn reload(&self, config: &Config) -> Result<(), TrackerError> {
-        self.shared.access.store(Arc::new(config.access()?));
-        Ok(())
+    /// When a socket cannot be opened, or the configuration is wrong; then all
+    /// stays as it is.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, TrackerError> {
+        Ok(Prepared {
+            settings: config.settings(&self.shared.published())?,
+            limits: config.limits(self.shared.store.shards()),
+            change: self.listening.plan(config)?,
+        })
+    }
+
+    /// Works by the new configuration from here on. What it knows of torrents and
+    /// peers stays; connections that are open go on.
+    pub fn carry_out(&self, Prepared { settings, limits, change }: Prepared) {
+        let listens = !(change.udp().is_empty() && change.http().is_empty());
+        self.shared.store.set_limits(limits);
+        let published = self.shared.lock_published();
+        self.shared.settings.store(Arc::new(settings.with_published(&published)));
+        drop(published);
+        self.listening.carry_out(change, &self.shared);
+        if listens {
+            let kept = self.shared.clone();
+            self.shared.kept.call_once(|| drop(self.shared.shutdown.spawn(keep(kept))));
+        }
+    }
+
+    /// Tells it which torrents this host publishes, for [`AccessKind::Published`].
+    pub fn publish(&self, info_hashes: HashSet<[u8; 20]>) {
+        let mut published = self.shared.lock_published();
+        *published = Arc::new(info_hashes);
+        let settings = self.shared.settings.load().with_published(&published);
+        self.shared.settings.store(Arc::new(settings));
+    }
+
+    /// The seeds and leechers of a torrent that it knows, of both families.
+    pub fn counts(&self, info_hash: &[u8; 20]) -> Counts {
+        self.shared.store.scrape(info_hash, true)
     }
 
     /// Where it listens over UDP, in the order of the configuration.
-    pub fn udp_addrs(&self) -> &[SocketAddr] {
-        &self.udp
+    pub fn udp_addrs(&self) -> Vec<SocketAddr> {
+        self.listening.udp()
     }
 
     /// Where it listens over HTTP, in the order of the configuration.
-    pub fn http_addrs(&self) -> &[SocketAddr] {
-        &self.http
+    pub fn http_addrs(&self) -> Vec<SocketAddr> {
+        self.listening.http()
     }
 
     /// What it has done and what it holds.
@@ -181,9 +189,29 @@ impl Tracker {
     }
 }
 
+impl Prepared {
+    /// Where it will listen over UDP, in the order of the configuration.
+    pub fn udp_addrs(&self) -> Vec<SocketAddr> {
+        self.change.udp()
+    }
+
+    /// Where it will listen over HTTP, in the order of the configuration.
+    pub fn http_addrs(&self) -> Vec<SocketAddr> {
+        self.change.http()
+    }
+}
+
 impl Shared {
     fn stats(&self) -> Stats {
         self.counters.read(self.store.sizes(), self.started.elapsed().as_secs())
+    }
+
+    fn published(&self) -> Arc<HashSet<[u8; 20]>> {
+        self.lock_published().clone()
+    }
+
+    fn lock_published(&self) -> MutexGuard<'_, Arc<HashSet<[u8; 20]>>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Stats {
     pub udp_announces: u64,
     /// Announces answered over HTTP.
     pub http_announces: u64,
+    /// Announces among them that said a download is complete.
+    pub completed: u64,
     /// Scrapes answered over either.
     pub scrapes: u64,
     /// Requests that got an error or no reply.
@@ -31,6 +33,7 @@ pub(super) struct Tally {
     pub(super) connects: u32,
     pub(super) udp_announces: u32,
     pub(super) http_announces: u32,
+    pub(super) completed: u32,
     pub(super) scrapes: u32,
     pub(super) refused: u32,
 }
@@ -41,6 +44,7 @@ pub(super) struct Counters {
     connects: AtomicU64,
     udp_announces: AtomicU64,
     http_announces: AtomicU64,
+    completed: AtomicU64,
     scrapes: AtomicU64,
     refused: AtomicU64,
 }
@@ -52,6 +56,7 @@ impl Counters {
             (&self.connects, tally.connects),
             (&self.udp_announces, tally.udp_announces),
             (&self.http_announces, tally.http_announces),
+            (&self.completed, tally.completed),
             (&self.scrapes, tally.scrapes),
             (&self.refused, tally.refused),
         ];
@@ -63,6 +68,7 @@ impl Counters {
         reporter.tell_with(Detail::Summary, || BittorrentEvent::TrackerAnswered {
             connects: tally.connects,
             announces: tally.udp_announces + tally.http_announces,
+            completed: tally.completed,
             scrapes: tally.scrapes,
             refused: tally.refused,
         });
@@ -76,6 +82,7 @@ impl Counters {
             connects: read(&self.connects),
             udp_announces: read(&self.udp_announces),
             http_announces: read(&self.http_announces),
+            completed: read(&self.completed),
             scrapes: read(&self.scrapes),
             refused: read(&self.refused),
         }

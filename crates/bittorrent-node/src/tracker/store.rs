@@ -50,6 +50,12 @@ impl<S: Slot> Shards<S> {
         self.of(at).announce(now, at, info_hash, announce, out)
     }
 
+    fn set_limits(&self, limits: Limits) {
+        for shard in 0..self.0.len() {
+            self.lock(shard).set_limits(limits);
+        }
+    }
+
     /// Forgets what is over among the next of every `parts` torrents.
     fn sweep(&self, now: Instant, parts: usize) {
         for shard in 0..self.0.len() {
@@ -99,6 +105,17 @@ impl Store {
             four: Shards::new(shards, limits, keyed, epoch),
             six: Shards::new(shards, limits, keyed, epoch),
         }
+    }
+
+    /// How many shards each family has.
+    pub(super) fn shards(&self) -> usize {
+        self.four.len()
+    }
+
+    /// Other limits from here on, for each shard; what is stored stays.
+    pub(super) fn set_limits(&self, limits: Limits) {
+        self.four.set_limits(limits);
+        self.six.set_limits(limits);
     }
 
     /// What is known of a torrent over both families; `closely` counts partial

@@ -17,6 +17,11 @@ struct Running {
     runtime: tokio::runtime::Runtime,
 }
 
+/// What serves every torrent.
+fn open() -> Config {
+    Config { access: AccessKind::Open, ..Config::default() }
+}
+
 fn start(config: Config) -> Running {
     let config = Config {
         udp_listen: vec![([127, 0, 0, 1], 0).into(), "[::1]:0".parse().expect("an address")],
@@ -161,7 +166,7 @@ fn peers(reply: &AnnounceReply) -> Vec<String> {
 
 #[test]
 fn peers_find_one_another_over_udp() {
-    let running = start(Config::default());
+    let running = start(open());
     for (tracker, host) in running.tracker.udp_addrs().iter().zip(["127.0.0.1", "[::1]"]) {
         let client = Client::at(&format!("{host}:0"), *tracker);
         let peer = |port: u16| format!("{host}:{port}");
@@ -187,7 +192,7 @@ fn peers_find_one_another_over_udp() {
 
 #[test]
 fn a_reply_fits_in_one_datagram_whatever_is_asked_for() {
-    let running = start(Config { peers_max: 100_000, ..Config::default() });
+    let running = start(Config { peers_max: 100_000, ..open() });
     for (tracker, source, most) in [(0, "127.0.0.1:0", 200), (1, "[::1]:0", 66)] {
         let client = Client::at(source, running.tracker.udp_addrs()[tracker]);
         for port in 1..=300 {
@@ -201,7 +206,7 @@ fn a_reply_fits_in_one_datagram_whatever_is_asked_for() {
 
 #[test]
 fn who_cannot_read_at_an_address_cannot_announce_for_it() {
-    let running = start(Config::default());
+    let running = start(open());
     let tracker = running.tracker.udp_addrs()[0];
     let (client, other) = (Client::at("127.0.0.1:0", tracker), Client::at("127.0.0.2:0", tracker));
     let stolen = Announce { connection_id: client.connection_id, ..other.request(1, 1, Event::Started, 1) };
@@ -223,7 +228,7 @@ fn who_cannot_read_at_an_address_cannot_announce_for_it() {
 
 #[test]
 fn what_is_no_request_gets_no_more_than_it_brings() {
-    let running = start(Config::default());
+    let running = start(open());
     let client = Client::at("127.0.0.1:0", running.tracker.udp_addrs()[0]);
     let whole = Request::Announce(client.request(1, 1, Event::Started, 1)).write();
     for length in [0, 1, 7, 8, 15] {
@@ -259,8 +264,7 @@ fn what_is_no_request_gets_no_more_than_it_brings() {
 
 #[test]
 fn a_flood_of_torrents_is_refused_beyond_the_bound() {
-    let config =
-        Config { torrents_max: 64, peers_total_max: 160, peers_per_torrent_max: 50, ..Config::default() };
+    let config = Config { torrents_max: 64, peers_total_max: 160, peers_per_torrent_max: 50, ..open() };
     let running = start(config);
     let client = Client::at("127.0.0.1:0", running.tracker.udp_addrs()[0]);
     let mut refused = 0;
@@ -289,7 +293,7 @@ fn a_flood_of_torrents_is_refused_beyond_the_bound() {
 
 #[test]
 fn peers_find_one_another_over_http_and_both_protocols() {
-    let running = start(Config::default());
+    let running = start(open());
     let (four, six) = (running.tracker.http_addrs()[0], running.tracker.http_addrs()[1]);
     let reply = announce(four, &query(1, 1_001, 5, Event::Started)).expect("a reply");
     assert_eq!((reply.seeds, reply.leechers, peers(&reply)), (Some(0), Some(1), vec![]));
@@ -320,7 +324,7 @@ fn peers_find_one_another_over_http_and_both_protocols() {
 
 #[test]
 fn what_is_wrong_in_a_query_is_said() {
-    let running = start(Config::default());
+    let running = start(open());
     let tracker = running.tracker.http_addrs()[0];
     for (target, expected) in [
         ("/announce", "port is missing"),
@@ -338,7 +342,7 @@ fn what_is_wrong_in_a_query_is_said() {
 
 #[test]
 fn requests_follow_one_another_on_one_connection() {
-    let running = start(Config::default());
+    let running = start(open());
     let tracker = running.tracker.http_addrs()[0];
     let one = |option: &str| {
         format!("GET {} HTTP/1.1\r\n{option}\r\n", query(1, 9, 1, Event::None).url("/announce"))
@@ -353,7 +357,7 @@ fn requests_follow_one_another_on_one_connection() {
 
 #[test]
 fn what_is_not_http_ends_the_connection() {
-    let running = start(Config { idle_seconds_max: 1, ..Config::default() });
+    let running = start(Config { idle_seconds_max: 1, ..open() });
     let tracker = running.tracker.http_addrs()[0];
     for (request, expected) in [
         ("POST /announce HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 405"),
@@ -381,9 +385,9 @@ fn only_known_proxies_are_believed() {
         let reply = AnnounceReply::read(&body(tracker, &target, "X-Forwarded-For: 10.0.0.1, 192.0.2.7\r\n"));
         reply.expect("a reply").external_ip
     };
-    assert_eq!(told(Config::default()), Some([127, 0, 0, 1].into()));
+    assert_eq!(told(open()), Some([127, 0, 0, 1].into()));
     let proxies = vec![[127, 0, 0, 1].into()];
-    assert_eq!(told(Config { proxies, ..Config::default() }), Some([192, 0, 2, 7].into()));
+    assert_eq!(told(Config { proxies, ..open() }), Some([192, 0, 2, 7].into()));
 }
 
 #[test]
@@ -391,7 +395,7 @@ fn the_access_list_holds_over_both_protocols_and_can_be_changed() {
     let list = |torrent: u32| {
         // The rest of an info-hash here is 16 times 07.
         let hex = format!("{torrent:08x}{}", "07".repeat(16));
-        Config { access: AccessKind::Allow, info_hashes: vec![hex], ..Config::default() }
+        Config { access: AccessKind::Allow, info_hashes: vec![hex], ..open() }
     };
     let running = start(list(1));
     let client = Client::at("127.0.0.1:0", running.tracker.udp_addrs()[0]);
@@ -405,10 +409,24 @@ fn the_access_list_holds_over_both_protocols_and_can_be_changed() {
         })
     };
     assert_eq!(served(), [true, false]);
-    running.tracker.reload(&list(2)).expect("taken over");
+    let reload = |config: Config| {
+        let listening = |addresses: &[SocketAddr]| {
+            addresses.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect()
+        };
+        let (udp_listen, http_listen) = (running.tracker.udp_addrs(), running.tracker.http_addrs());
+        let config = Config {
+            udp_listen: listening(&udp_listen),
+            http_listen: listening(&http_listen),
+            threads: 2,
+            ..config
+        };
+        let _guard = running.runtime.enter();
+        running.tracker.prepare(&config).map(|prepared| running.tracker.carry_out(prepared))
+    };
+    reload(list(2)).expect("taken over");
     assert_eq!(served(), [false, true]);
-    let wrong = Config { info_hashes: vec!["x".to_owned()], ..Config::default() };
-    assert!(running.tracker.reload(&wrong).is_err());
+    let wrong = Config { info_hashes: vec!["x".to_owned()], ..open() };
+    assert!(reload(wrong).is_err());
     assert_eq!(served(), [false, true]);
 }
 
@@ -418,7 +436,40 @@ fn an_address_that_is_taken_is_named() {
     let address = taken.local_addr().expect("an address");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _guard = runtime.enter();
-    let config = Config { http_listen: vec![address], ..Config::default() };
+    let config = Config { http_listen: vec![address], ..open() };
     let error = Tracker::start(&config, Network::new(), Reporter::silent(), Shutdown::new());
     assert!(error.expect_err("taken").to_string().contains(&address.to_string()));
+}
+
+#[test]
+fn addresses_and_published_torrents_change_while_it_runs() {
+    let running = start(Config::default());
+    let (udp, http) = (running.tracker.udp_addrs(), running.tracker.http_addrs());
+    let client = Client::at("127.0.0.1:0", udp[0]);
+    let announced = |event| client.announce(client.request(1, 1, event, 1));
+    assert!(announced(Event::Started).is_err(), "nothing is published");
+    running.tracker.publish(HashSet::from([client.request(1, 1, Event::None, 1).info_hash]));
+    assert!(announced(Event::Started).is_ok());
+    assert!(client.announce(client.request(2, 1, Event::Started, 1)).is_err());
+    // An open connection goes on when its listener is gone; peers are remembered.
+    let mut open = TcpStream::connect(http[0]).expect("connected");
+    let one = "GET /stats HTTP/1.1\r\n\r\n";
+    open.write_all(one.as_bytes()).expect("sent");
+    let mut first = [0; 16];
+    open.read_exact(&mut first).expect("a reply");
+    let config = Config { udp_listen: vec![udp[0]], http_listen: Vec::new(), ..Config::default() };
+    {
+        let _guard = running.runtime.enter();
+        let prepared = running.tracker.prepare(&config).expect("the address is taken over");
+        assert_eq!(prepared.udp_addrs(), [udp[0]]);
+        running.tracker.carry_out(prepared);
+    }
+    assert!(announced(Event::None).is_ok(), "the same connection id, peer and torrent");
+    assert_eq!(running.tracker.stats().sizes.peers_ipv4, 1);
+    let last = "GET /stats HTTP/1.1\r\nConnection: close\r\n\r\n";
+    open.write_all(last.as_bytes()).expect("sent");
+    let mut rest = String::new();
+    open.read_to_string(&mut rest).expect("a reply");
+    assert!(rest.contains("peers_ipv4"), "{rest}");
+    assert!(TcpStream::connect(http[0]).is_err(), "nobody listens there any more");
 }

@@ -5,11 +5,12 @@
 use super::config::DATAGRAM_PEERS_MAX;
 use super::stats::Tally;
 use super::store::{Shards, Store};
-use super::{Shared, tell};
-use bittorrent::tracker::Family;
+use super::{Settings, Shared, tell};
 use bittorrent::tracker::swarm::{Announce, InfoHashValue, Slot, Slot4, Slot6};
 use bittorrent::tracker::udp::{self, ANNOUNCE_REPLY_OCTETS, Request};
+use bittorrent::tracker::{Event, Family};
 use event::Detail;
+use net::Shutdown;
 use net::batch::{BatchOptions, DatagramBatch};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 const DATAGRAMS_MAX: usize = 64;
 /// The longest request: a scrape of 74 torrents, or an announce with a long URL.
 const DATAGRAM_OCTETS_MAX: usize = 1_536;
+/// Batches that wait on a socket when it closes, and are answered still.
+const LAST_BATCHES_MAX: usize = 64;
 /// The longest reply: within the least IPv6 link's packet.
 const REPLY_OCTETS_MAX: usize = 1_232;
 
@@ -83,39 +86,51 @@ struct Waiting<S: Slot> {
     place: Option<u32>,
 }
 
-/// Answers until the shutdown is requested.
-pub(super) fn serve<S: Served>(shared: &Shared, mut batch: DatagramBatch) {
+/// Answers until the socket is closed, and then, unless another service has taken
+/// it over, who has asked already.
+pub(super) fn serve<S: Served>(shared: &Shared, closing: &Shutdown, mut batch: DatagramBatch) {
     let mut rng: SmallRng = rand::make_rng();
     let shards = S::shards(&shared.store);
     let mut waiting: Vec<Vec<Waiting<S>>> = (0..shards.len()).map(|_| Vec::new()).collect();
-    while !shared.shutdown.is_requested() {
-        let count = match batch.receive() {
-            Ok(count) => count,
-            Err(error) => {
-                tracing::error!(%error, "the tracker's UDP socket at {} failed", batch.local_addr());
-                return;
-            }
-        };
-        if count == 0 {
-            continue;
-        }
+    let mut serve = |batch: &mut DatagramBatch| {
         let now = Instant::now();
+        let settings = shared.settings.load();
         let mut tally = Tally::default();
-        read(shared, now, &mut batch, &mut waiting, &mut rng, &mut tally);
+        read(shared, &settings, now, batch, &mut waiting, &mut rng, &mut tally);
         for (shard, waiting) in waiting.iter_mut().enumerate().filter(|(_, waiting)| !waiting.is_empty()) {
-            announce(shared, shards, shard, now, &mut batch, waiting, &mut rng, &mut tally);
+            announce(shared, &settings, shards, shard, now, batch, waiting, &mut rng, &mut tally);
             waiting.clear();
         }
         // Who has its reply finds it counted.
         shared.counters.add(&tally, &shared.reporter);
         // What the system could not send is lost as on a wire; the client asks again.
         let _ = batch.send();
+    };
+    let served = (|| {
+        while !closing.is_requested() {
+            if batch.receive()? > 0 {
+                serve(&mut batch);
+            }
+        }
+        if batch.retire()? {
+            for _ in 0..LAST_BATCHES_MAX {
+                if batch.receive_now()? == 0 {
+                    break;
+                }
+                serve(&mut batch);
+            }
+        }
+        std::io::Result::Ok(())
+    })();
+    if let Err(error) = served {
+        tracing::error!(%error, "the tracker's UDP socket at {} failed", batch.local_addr());
     }
 }
 
 /// Reads all requests of a batch, and answers all but announces.
 fn read<S: Served>(
     shared: &Shared,
+    settings: &Settings,
     now: Instant,
     batch: &mut DatagramBatch,
     waiting: &mut [Vec<Waiting<S>>],
@@ -123,8 +138,7 @@ fn read<S: Served>(
     tally: &mut Tally,
 ) {
     let connections = shared.connections.load();
-    let access = shared.access.load();
-    let lifetime = shared.policy.lifetime();
+    let lifetime = settings.policy.lifetime();
     let peers_max = DATAGRAM_PEERS_MAX[usize::from(S::FAMILY == Family::V6)];
     for (datagram, (incoming, mut reply)) in batch.exchanges().enumerate() {
         let request = Request::read(incoming.octets);
@@ -146,7 +160,7 @@ fn read<S: Served>(
                 let transaction_id = announce.transaction_id;
                 if !connections.accepts(now, client.ip(), announce.connection_id) {
                     refuse(transaction_id, WRONG_CONNECTION);
-                } else if !access.permits(&announce.info_hash) {
+                } else if !settings.access.permits(&announce.info_hash) {
                     refuse(transaction_id, super::NOT_SERVED);
                 } else if let Some(peer) = S::address(client.ip(), announce.port) {
                     let at = shared.store.keyed.info_hash(&announce.info_hash);
@@ -159,7 +173,7 @@ fn read<S: Served>(
                             peer,
                             event: announce.event,
                             seed: announce.left == 0,
-                            wanted: shared.policy.wanted(announce.num_want).min(peers_max),
+                            wanted: settings.policy.wanted(announce.num_want).min(peers_max),
                             lifetime,
                             random: rng.next_u64(),
                         },
@@ -170,7 +184,7 @@ fn read<S: Served>(
             Ok(Request::Scrape(scrape)) => {
                 if connections.accepts(now, client.ip(), scrape.connection_id) {
                     let counts = scrape.info_hashes().map(|info_hash| {
-                        if access.permits(info_hash) {
+                        if settings.access.permits(info_hash) {
                             shared.store.scrape(info_hash, false)
                         } else {
                             bittorrent::tracker::swarm::Counts::default()
@@ -206,6 +220,7 @@ const WRONG_CONNECTION: &str = "connection id expired";
 #[expect(clippy::too_many_arguments, reason = "one loop's state, split for reading")]
 fn announce<S: Served>(
     shared: &Shared,
+    settings: &Settings,
     shards: &Shards<S>,
     shard: usize,
     now: Instant,
@@ -232,7 +247,8 @@ fn announce<S: Served>(
         let length = match swarms.announce(now, one.at, &one.info_hash, &one.announce, out) {
             Ok(told) => {
                 tally.udp_announces += 1;
-                let interval = shared.policy.interval(rng);
+                tally.completed += u32::from(one.announce.event == Event::Completed);
+                let interval = settings.policy.interval(rng);
                 if shared.reporter.wants(Detail::Message) {
                     let (from, to) = (incoming.peer(), incoming.local());
                     tell::announced(

@@ -43,6 +43,7 @@ impl Configuration {
             let path: Vec<_> = error.key().split('.').collect();
             fault(&path, error.to_string())
         })?;
+        self.tracker.check().map_err(|error| fault(&["tracker", error.key()], error.to_string()))?;
         self.check_addresses()
     }
 
@@ -94,19 +95,33 @@ impl Configuration {
 
     /// No two services listen on one address.
     fn check_addresses(&self) -> Result<(), Fault> {
-        let smtp = [
+        let tcp = [
             ("smtp.listen", &self.smtp.listen),
             ("smtp.listen_submission", &self.smtp.listen_submission),
             ("smtp.listen_submissions", &self.smtp.listen_submissions),
-        ];
-        let imap = [("imap.listen", &self.imap.listen), ("imap.listen_tls", &self.imap.listen_tls)];
-        let others = [
+            ("imap.listen", &self.imap.listen),
+            ("imap.listen_tls", &self.imap.listen_tls),
             ("dns.listen", &self.dns.listen),
             ("resolver.listen", &self.resolver.listen),
+            ("tracker.http_listen", &self.tracker.http_listen),
             ("http.listen", &self.http.listen),
         ];
+        let udp = [
+            ("dns.listen", &self.dns.listen),
+            ("resolver.listen", &self.resolver.listen),
+            ("tracker.udp_listen", &self.tracker.udp_listen),
+        ];
+        for services in [&tcp[..], &udp] {
+            Self::check_transport(services)?;
+        }
+        Ok(())
+    }
+
+    /// No two of these services, all over UDP or all over TCP, listen on one
+    /// address.
+    fn check_transport(services: &[(&'static str, &Vec<SocketAddr>)]) -> Result<(), Fault> {
         let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
-        for (key, addresses) in smtp.into_iter().chain(imap).chain(others) {
+        for (key, addresses) in services {
             for (number, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
                 if let Some(other) = taken.insert(*address, key) {
                     let mut path: Vec<_> = key.split('.').collect();
@@ -159,6 +174,9 @@ mod tests {
             message,
             "utopia.toml:6: 127.0.0.1:25 is named twice, by smtp.listen and http.listen; keep one"
         );
+        // UDP and TCP do not meet.
+        let text = "version = 1\ndomain = \"a.test\"\n[tracker]\nudp_listen = [\"127.0.0.1:69\"]\nhttp_listen = [\"127.0.0.1:69\"]\n";
+        assert!(Configuration::parse(text, Path::new("utopia.toml")).is_ok());
         for (text, told) in [
             ("[smtp]\nhostname = \"a b\"\n", "utopia.toml:4: \"a b\" is no domain name; "),
             ("[smtp]\nhostname = \"\"\n", "utopia.toml:4: \"\" is no domain name; "),
@@ -174,6 +192,10 @@ mod tests {
             (
                 "[resolver.stub_zones]\n\"a..b\" = [\"127.0.0.1:53\"]\n",
                 "utopia.toml:3: resolver.stub_zones: \"a..b\"",
+            ),
+            (
+                "[tracker]\ninfo_hashes = [\"00\"]\n",
+                "utopia.toml:4: tracker.info_hashes: \"00\" is no info-hash",
             ),
             ("[tls]\nkey_file = \"k\"\n", "utopia.toml:4: give certificate_file and key_file"),
         ] {

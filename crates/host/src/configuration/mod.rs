@@ -55,6 +55,9 @@ pub struct Configuration {
     /// What one mail account may use.
     #[serde(default)]
     pub mailboxes: mail_server::mailbox::Config,
+    /// The BitTorrent tracker: it tells peers of one another.
+    #[serde(default)]
+    pub tracker: bittorrent_node::tracker::Config,
     /// The status page and the metrics.
     #[serde(default)]
     pub http: web::Config,
@@ -86,6 +89,7 @@ impl Configuration {
             imap: mail_server::imap::Config::default(),
             accounts: mail_server::accounts::Config::default(),
             mailboxes: mail_server::mailbox::Config::default(),
+            tracker: bittorrent_node::tracker::Config::default(),
             http: web::Config::default(),
         }
     }

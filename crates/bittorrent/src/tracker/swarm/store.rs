@@ -19,6 +19,17 @@ pub struct Limits {
     pub peers_per_torrent_max: usize,
 }
 
+impl Limits {
+    /// Within what places and counts can say.
+    fn representable(self) -> Self {
+        Self {
+            torrents_max: self.torrents_max.min(1 << 31),
+            peers_per_torrent_max: self.peers_per_torrent_max.min(1 << 24),
+            ..self
+        }
+    }
+}
+
 /// An announce, as far as it is stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Announce<S: Slot> {
@@ -120,12 +131,20 @@ impl<S: Slot> Swarms<S> {
     /// Nobody has announced. `keyed` must be what the [`InfoHashValue`]s come
     /// from.
     pub fn new(limits: Limits, keyed: Keyed, epoch: Instant) -> Self {
-        let limits = Limits {
-            torrents_max: limits.torrents_max.min(1 << 31),
-            peers_per_torrent_max: limits.peers_per_torrent_max.min(1 << 24),
-            ..limits
-        };
-        Self { limits, keyed, epoch, index: Index::default(), torrents: Vec::new(), peers: 0, cursor: 0 }
+        Self {
+            limits: limits.representable(),
+            keyed,
+            epoch,
+            index: Index::default(),
+            torrents: Vec::new(),
+            peers: 0,
+            cursor: 0,
+        }
+    }
+
+    /// Other limits from here on; what is stored stays, also where it is more.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits.representable();
     }
 
     /// Torrents known.
