@@ -27,13 +27,19 @@ mod bittorrent_wire;
 mod configuration;
 mod dns;
 mod imap;
+mod krpc;
 mod magnet;
+mod merkle;
 mod message;
+mod metadata;
 mod metainfo;
 mod resolver;
 mod sasl;
 mod smtp;
 mod stored;
+mod tracker_http;
+mod tracker_udp;
+mod utp;
 mod zone;
 
 pub use bencode::bencode;
@@ -42,13 +48,19 @@ pub use bittorrent_wire::bittorrent_wire;
 pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
+pub use krpc::krpc;
 pub use magnet::magnet;
+pub use merkle::merkle;
 pub use message::message_header;
+pub use metadata::metadata;
 pub use metainfo::metainfo;
 pub use resolver::dns_upstream;
 pub use sasl::sasl;
 pub use smtp::{smtp_data, smtp_line, smtp_reply};
 pub use stored::stored;
+pub use tracker_http::tracker_http;
+pub use tracker_udp::tracker_udp;
+pub use utp::utp;
 pub use zone::zone_file;
 
 /// A fuzz target.
@@ -78,4 +90,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "imap_command", run: imap_command },
     Target { name: "sasl", run: sasl },
     Target { name: "stored", run: stored },
+    Target { name: "krpc", run: krpc },
+    Target { name: "merkle", run: merkle },
+    Target { name: "metadata", run: metadata },
+    Target { name: "tracker_http", run: tracker_http },
+    Target { name: "tracker_udp", run: tracker_udp },
+    Target { name: "utp", run: utp },
 ];
