@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Arguments: seed or get, torrent file or magnet link, folder, listen address,
-/// peer address or -, and what is encrypted and what carries it (plain, rc4, utp,
+/// peer address, the node of a hash table as `dht:ADDRESS:PORT` or -, and what is encrypted and what carries it (plain, rc4, utp,
 /// utp-rc4). Gets until all is here,
 /// or seeds until it is ended; prints `ready` when it listens.
 const CLIENT: &str = r#"
@@ -17,8 +17,11 @@ import sys, time, libtorrent as lt
 mode, what, folder, listen, peer, encryption = sys.argv[1:7]
 policy = lt.enc_policy.forced if encryption.endswith("rc4") else lt.enc_policy.disabled
 utp = encryption.startswith("utp")
+dht = peer.removeprefix("dht:") if peer.startswith("dht:") else ""
 session = lt.session({
-    "listen_interfaces": listen, "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
+    "listen_interfaces": listen, "enable_dht": bool(dht), "dht_bootstrap_nodes": dht,
+    "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
+    "dht_prefer_verified_node_ids": False, "dht_enforce_node_id": False, "enable_lsd": False, "enable_upnp": False,
     "enable_natpmp": False, "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
     "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
     "allow_multiple_connections_per_ip": True, "out_enc_policy": int(policy), "in_enc_policy": int(policy),
@@ -34,11 +37,16 @@ torrent = session.add_torrent(parameters)
 while mode == "seed" and not torrent.status().is_seeding:
     time.sleep(0.02)
 print("ready", flush=True)
-if peer != "-":
+if peer != "-" and not dht:
     host, port = peer.rsplit(":", 1)
     torrent.connect_peer((host, int(port)))
+turn = 0
 while mode == "seed" or not torrent.status().is_seeding:
     time.sleep(0.02)
+    turn += 1
+    # By itself it asks the hash table once at its beginning, and then every 15 minutes.
+    if dht and turn % 100 == 0 and torrent.status().num_peers == 0:
+        torrent.force_dht_announce()
 # The last haves are said before it goes.
 time.sleep(0.2)
 "#;
@@ -78,12 +86,11 @@ fn client(
     what: &str,
     folder: &Path,
     listen: SocketAddr,
-    peer: Option<SocketAddr>,
+    peer: &str,
     encryption: &str,
 ) -> Command {
     let mut command = Command::new(PYTHON);
-    command.args(["-c", CLIENT, mode, what]).arg(folder).arg(listen.to_string());
-    command.arg(peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string())).arg(encryption);
+    command.args(["-c", CLIENT, mode, what]).arg(folder).arg(listen.to_string()).arg(peer).arg(encryption);
     command
 }
 
@@ -92,9 +99,21 @@ fn client(
 /// # Panics
 /// When it does not start.
 pub fn seed(torrent: &Path, folder: &Path, listen: SocketAddr, encryption: &str) -> Peer {
+    seed_for(torrent, folder, listen, "-", encryption)
+}
+
+/// The same, announced in the hash table that `node` belongs to.
+///
+/// # Panics
+/// When it does not start.
+pub fn seed_in_dht(torrent: &Path, folder: &Path, listen: SocketAddr, node: SocketAddr) -> Peer {
+    seed_for(torrent, folder, listen, &format!("dht:{node}"), "plain")
+}
+
+fn seed_for(torrent: &Path, folder: &Path, listen: SocketAddr, peer: &str, encryption: &str) -> Peer {
     use std::io::{BufRead, BufReader};
     let torrent = torrent.to_str().expect("a name");
-    let mut command = client("seed", torrent, folder, listen, None, encryption);
+    let mut command = client("seed", torrent, folder, listen, peer, encryption);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("python runs");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("a pipe");
@@ -108,8 +127,19 @@ pub fn seed(torrent: &Path, folder: &Path, listen: SocketAddr, encryption: &str)
 /// # Panics
 /// When it cannot be run.
 pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encryption: &str) -> Output {
-    let client = client("get", what, folder, listen, Some(peer), encryption);
-    // One that never ends fails, and does not hold up all tests.
+    bounded(&client("get", what, folder, listen, &peer.to_string(), encryption))
+}
+
+/// Gets a torrent from whomever the hash table that `node` belongs to tells of.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn get_by_dht(what: &str, folder: &Path, listen: SocketAddr, node: SocketAddr) -> Output {
+    bounded(&client("get", what, folder, listen, &format!("dht:{node}"), "plain"))
+}
+
+/// One that never ends fails, and does not hold up all tests.
+fn bounded(client: &Command) -> Output {
     let mut bounded = Command::new("timeout");
     bounded.arg("180").arg(client.get_program()).args(client.get_args());
     bounded.output().expect("timeout runs")

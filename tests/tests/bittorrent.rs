@@ -282,6 +282,69 @@ fn who_is_not_reached_over_one_protocol_is_reached_over_the_other() {
     }
 }
 
+/// Some nodes of a hash table, which are busy with a torrent of their own; the
+/// address of one of them.
+fn hash_table(place: &Place) -> (Vec<Running>, SocketAddr) {
+    let other = Place::with_folder();
+    let (file, _) = other.torrent("v1", &[]);
+    let first = address();
+    let known = first.to_string();
+    let mut nodes = Vec::new();
+    for number in 0..3 {
+        let mut seed = command(&["torrent", "seed", "--dht-node", &known]);
+        seed.arg(other.source()).arg("--torrent").arg(&file);
+        seed.args(["--listen", &if number == 0 { first } else { address() }.to_string()]);
+        seed.arg("--data").arg(place.path(&format!("node-{number}")));
+        nodes.push(Running::start(seed, 2));
+    }
+    (nodes, first)
+}
+
+#[test]
+fn a_magnet_link_finds_its_peers_in_the_hash_table() {
+    let place = Place::with_folder();
+    let (nodes, node) = hash_table(&place);
+    let node = node.to_string();
+    for (number, transport) in ["tcp-first", "tcp", "utp"].into_iter().enumerate() {
+        let (file, magnet) = place.torrent(FORMATS[number], &[]);
+        let more = ["--dht-node", &node, "--transport", transport];
+        let ours = seed(&place, &file, address(), &more);
+        let out = place.path(&format!("ours-{transport}"));
+        let more = [&more[..], &["--json", "--download-limit", "300000"]].concat();
+        let shown = told(ended(getting(&place, &magnet, &out, &more)));
+        place.compare(&out);
+        let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert!(lines.iter().any(|line| line["dht_nodes"].as_u64() > Some(0)), "{shown}");
+        let mut peers = lines.iter().filter_map(|line| line["peers"].as_array()).flatten();
+        assert!(peers.any(|peer| peer["source"] == "dht"), "{shown}");
+        ours.stop();
+    }
+    nodes.into_iter().for_each(Running::stop);
+}
+
+#[test]
+fn libtorrent_and_we_find_each_other_in_the_hash_table() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    let place = Place::with_folder();
+    let (nodes, node) = hash_table(&place);
+    let (file, magnet) = place.torrent("v1", &[]);
+    let theirs = libtorrent::seed_in_dht(&file, &place.path("source"), address(), node);
+    let node_name = node.to_string();
+    let more = ["--dht-node", node_name.as_str()];
+    get(&place, &magnet, &place.path("ours"), &more);
+    drop(theirs);
+
+    let (file, magnet) = place.torrent("hybrid", &[]);
+    let ours = seed(&place, &file, address(), &more);
+    let out = place.path("theirs");
+    told(libtorrent::get_by_dht(&magnet, &out, address(), node));
+    place.compare(&out);
+    ours.stop();
+    nodes.into_iter().for_each(Running::stop);
+}
+
 #[test]
 fn a_magnet_link_is_enough() {
     if !libtorrent::is_here() {

@@ -1,6 +1,7 @@
 //! What all torrents of an engine share: the network, the memory for blocks, the
 //! limits of rates, and which torrents there are.
 
+use crate::dht::Dht;
 use crate::engine::Settings;
 use crate::names::Names;
 use crate::swarm::{Buffers, Swarm};
@@ -12,7 +13,7 @@ use bittorrent::tracker::Family;
 use bittorrent::tracker::announcer::ConnectionCache;
 use bittorrent::wire::PeerId;
 use net::Network;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +34,10 @@ pub(crate) struct Context {
     pub(crate) protocols: Protocols,
     /// One for each address that is listened on.
     pub(crate) utp: RefCell<Vec<Rc<UtpSocket>>>,
+    /// The hash table, where it is used.
+    pub(crate) dht: OnceCell<Dht>,
+    /// Nodes of it that are known.
+    pub(crate) dht_nodes: Cell<Option<usize>>,
     pub(crate) names: Names,
     /// By which trackers may know us again on another address.
     pub(crate) key: u32,
@@ -60,6 +65,8 @@ impl Context {
             encryption: settings.encryption,
             protocols: settings.protocols,
             utp: RefCell::default(),
+            dht: OnceCell::new(),
+            dht_nodes: Cell::new(None),
             names: settings.names.clone(),
             key: rand::random(),
             trackers: RefCell::default(),

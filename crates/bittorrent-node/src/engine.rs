@@ -2,6 +2,7 @@
 //! listeners for their peers.
 
 use crate::context::Context;
+use crate::discovery::{self, Discovery};
 use crate::names::Names;
 use crate::progress::Progress;
 use crate::reach::{self, Doors};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub encryption: Policy,
     /// Which protocols connections are opened and accepted over.
     pub protocols: Protocols,
+    /// How peers are found beside trackers.
+    pub discovery: Discovery,
     /// Octets a second from peers, all torrents together; `None` for no limit.
     pub download_per_second: Option<u64>,
     /// Octets a second to peers, all torrents together.
@@ -192,11 +195,17 @@ async fn serve(
     shutdown: Shutdown,
 ) {
     let context = Rc::new(Context::new(&settings, network));
-    match Doors::open(&context.network, &settings.listen, settings.protocols, &|| None) {
+    // The hash table outlives the torrents, which ask it to their end.
+    let dht_shutdown = Shutdown::new();
+    let dht = &settings.discovery.dht;
+    match Doors::open(&context.network, &settings.listen, settings.protocols, dht.is_some()) {
         Ok(doors) => {
             let addresses = doors.addresses();
             context.set_port(addresses.first().map_or(0, SocketAddr::port));
-            doors.serve(&context, &shutdown);
+            let wires = doors.serve(&context, &shutdown);
+            if let Some(dht) = dht {
+                discovery::start_dht(&context, dht, wires, &dht_shutdown);
+            }
             let _ = told.send(Ok(addresses));
         }
         Err(error) => {
@@ -225,6 +234,7 @@ async fn serve(
         let _ = stop.send(Command::Stop).await;
     }
     while running.join_next().await.is_some() {}
+    discovery::end_dht(dht_shutdown).await;
     reach::close(&context).await;
     context.torrents.borrow_mut().clear();
 }
@@ -248,6 +258,9 @@ fn begin(
             (magnet.name.or(hash).unwrap_or_default(), None)
         }
     };
+    if let Some(metainfo) = metainfo.as_ref().filter(|metainfo| !metainfo.info.is_private()) {
+        tokio::task::spawn_local(discovery::add_nodes(context.clone(), metainfo.nodes.clone()));
+    }
     let swarm = Rc::new(Swarm::new(context.clone(), hashes, name, metainfo, options));
     for hash in hashes.wire() {
         torrents.insert(hash.0, swarm.clone());

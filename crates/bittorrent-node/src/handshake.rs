@@ -61,6 +61,9 @@ fn greeting(swarm: &Swarm, info_hash: [u8; 20]) -> Handshake {
     if swarm.hashes.v1.is_some() && swarm.hashes.v2.is_some() {
         features.push(Feature::V2Upgrade);
     }
+    if swarm.context().dht.get().is_some() && !swarm.is_private() {
+        features.push(Feature::Dht);
+    }
     Handshake { reserved: Reserved::of(&features), info_hash, peer_id: swarm.context().peer_id }
 }
 
@@ -245,6 +248,7 @@ async fn serve(swarm: Rc<Swarm>, greeted: Greeted, address: SocketAddr, incoming
         id: peer.peer_id,
         fast: session.has(Feature::Fast),
         extensions: session.has(Feature::Extensions),
+        dht: session.has(Feature::Dht),
         incoming,
         protocol: transport.protocol(),
         encrypted: transport.is_encrypted(),

@@ -60,6 +60,9 @@ pub struct Progress {
     pub seeds: u32,
     /// Addresses that are known.
     pub known_peers: usize,
+    /// Nodes of the distributed hash table that are known; `None` where it is not
+    /// used.
+    pub dht_nodes: Option<usize>,
     /// The trackers that were asked, with why those failed that did.
     pub trackers: Vec<(String, Option<String>)>,
     /// The peers.

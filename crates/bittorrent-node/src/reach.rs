@@ -2,11 +2,12 @@
 //! on, TCP and uTP at the same port, and which of both a connection is opened over.
 
 use crate::context::Context;
+use crate::dht::{self, FarEnd, Wires};
 use crate::handshake;
 use crate::transport::{Carrier, Protocol, Protocols};
 use crate::utp::{OtherDatagram, UtpOptions, UtpSocket};
 use futures_util::future::{Either, select_ok};
-use net::{ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
+use net::{Datagrams, ListenBounds, ListenError, ListenOptions, Listener, Network, Shutdown};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -35,27 +36,28 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 struct Door {
     address: SocketAddr,
     tcp: Option<Listener>,
-    utp: Option<UtpSocket>,
+    utp: Option<(UtpSocket, mpsc::Receiver<OtherDatagram>)>,
+    /// For the hash table alone, where there is no uTP.
+    datagrams: Option<Datagrams>,
 }
 
 /// The sockets of all addresses that are listened on.
 pub(crate) struct Doors(Vec<Door>);
 
 impl Doors {
-    /// Listens at each address. What comes to a port over UDP and is none of uTP
-    /// goes to `others`.
+    /// Listens at each address; with `dht`, over UDP in any case.
     pub(crate) fn open(
         network: &Network,
         addresses: &[SocketAddr],
         protocols: Protocols,
-        others: &dyn Fn() -> Option<mpsc::Sender<OtherDatagram>>,
+        dht: bool,
     ) -> Result<Self, ListenError> {
         let bounds = ListenBounds::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX);
         let open = |address: &SocketAddr| {
             let mut tried = 0;
             loop {
                 tried += 1;
-                match Door::open(network, *address, protocols, &bounds, others()) {
+                match Door::open(network, *address, protocols, dht, &bounds) {
                     Err(error)
                         if address.port() == 0
                             && tried < PORTS_TRIED_MAX
@@ -76,9 +78,11 @@ impl Doors {
         self.0.iter().map(|door| door.address).collect()
     }
 
-    /// Takes the connections that come, until `shutdown` is requested.
-    pub(crate) fn serve(self, context: &Rc<Context>, shutdown: &Shutdown) {
-        for Door { tcp, utp, .. } in self.0 {
+    /// Takes the connections that come, until `shutdown` is requested. Gives what
+    /// the hash table speaks over: the first socket of each family.
+    pub(crate) fn serve(self, context: &Rc<Context>, shutdown: &Shutdown) -> Wires {
+        let mut wires = Wires::default();
+        for Door { address, tcp, utp, datagrams } in self.0 {
             if let Some(listener) = tcp {
                 let context = context.clone();
                 let take = move |stream| {
@@ -86,11 +90,47 @@ impl Doors {
                 };
                 tokio::task::spawn_local(listener.each(shutdown.clone(), take));
             }
-            if let Some(socket) = utp {
+            let place = if address.is_ipv4() { &mut wires.v4 } else { &mut wires.v6 };
+            if let Some((socket, others)) = utp {
                 let socket = Rc::new(socket);
                 context.utp.borrow_mut().push(socket.clone());
-                tokio::task::spawn_local(take_over_utp(context.clone(), socket, shutdown.clone()));
+                tokio::task::spawn_local(take_over_utp(context.clone(), socket.clone(), shutdown.clone()));
+                if place.is_none() {
+                    let (near, far) = dht::wire();
+                    tokio::task::spawn_local(share(socket, others, far));
+                    *place = Some(near);
+                }
+            } else if let (Some(socket), None) = (datagrams, &place) {
+                let (near, far) = dht::wire();
+                tokio::task::spawn_local(dht::carry(socket, far));
+                *place = Some(near);
             }
+        }
+        wires
+    }
+}
+
+/// Carries datagrams between a socket of uTP and the hash table, until that is
+/// gone.
+async fn share(socket: Rc<UtpSocket>, mut others: mpsc::Receiver<OtherDatagram>, mut far: FarEnd) {
+    loop {
+        tokio::select! {
+            other = others.recv() => match other {
+                // A bencoded dictionary; what is too much is lost, as on any wire.
+                Some(other) if other.octets.starts_with(b"d") => {
+                    let _ = far.arrivals.try_send((other.peer, other.octets));
+                }
+                Some(_) => {}
+                None => return,
+            },
+            departing = far.departures.recv() => match departing {
+                Some((to, datagram)) => {
+                    if let Err(error) = socket.send_to(&datagram, to).await {
+                        tracing::trace!(%error, %to, "sending for the hash table");
+                    }
+                }
+                None => return,
+            },
         }
     }
 }
@@ -100,8 +140,8 @@ impl Door {
         network: &Network,
         mut address: SocketAddr,
         protocols: Protocols,
+        dht: bool,
         bounds: &ListenBounds,
-        others: Option<mpsc::Sender<OtherDatagram>>,
     ) -> io::Result<Self> {
         let mut tcp = None;
         if protocols.has(Protocol::Tcp) {
@@ -109,13 +149,16 @@ impl Door {
             address = listener.local_addr()?;
             tcp = Some(listener);
         }
-        let mut utp = None;
+        let (mut utp, mut datagrams) = (None, None);
         if protocols.has(Protocol::Utp) {
-            let socket = UtpSocket::bind(network, address, UtpOptions::default(), others)?;
+            let (others, taken) = mpsc::channel(dht::WAITING_MAX);
+            let socket = UtpSocket::bind(network, address, UtpOptions::default(), Some(others))?;
             address = socket.local_addr();
-            utp = Some(socket);
+            utp = Some((socket, taken));
+        } else if dht {
+            datagrams = Some(network.datagrams(address)?);
         }
-        Ok(Self { address, tcp, utp })
+        Ok(Self { address, tcp, utp, datagrams })
     }
 }
 

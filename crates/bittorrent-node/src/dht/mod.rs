@@ -26,6 +26,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
+pub(crate) use wire::carry;
 pub use wire::{FarEnd, WAITING_MAX, Wire, Wires, wire};
 
 /// Nodes of the public network that are there for beginners, for
@@ -229,6 +230,12 @@ impl Dht {
     /// When it has been stopped.
     pub async fn add_node(&self, address: SocketAddr) -> Result<(), DhtError> {
         self.tell(Command::AddNode { address }).await
+    }
+
+    /// The same for whoever cannot wait: where too much is asked of the task
+    /// already, the node is passed over.
+    pub fn suggest_node(&self, address: SocketAddr) {
+        let _ = self.commands.try_send(Command::AddNode { address });
     }
 
     /// How it is doing.

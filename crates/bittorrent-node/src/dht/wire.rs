@@ -66,15 +66,21 @@ impl Wires {
             let socket = network.datagrams(*address)?;
             bound.push(socket.local_addr()?);
             let (near, far) = wire();
-            tokio::spawn(carry(socket, far, shutdown.clone()));
+            let closing = shutdown.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = carry(socket, far) => {}
+                    () = closing.requested() => {}
+                }
+            });
             *place = Some(near);
         }
         Ok((wires, bound))
     }
 }
 
-/// Carries datagrams between a socket and a wire until either is gone.
-async fn carry(socket: Datagrams, mut far: FarEnd, shutdown: Shutdown) {
+/// Carries datagrams between a socket and a wire until the wire is gone.
+pub(crate) async fn carry(socket: Datagrams, mut far: FarEnd) {
     let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
     loop {
         tokio::select! {
@@ -96,7 +102,6 @@ async fn carry(socket: Datagrams, mut far: FarEnd, shutdown: Shutdown) {
                 }
                 None => return,
             },
-            () = shutdown.requested() => return,
         }
     }
 }

@@ -47,6 +47,11 @@ impl Contacts {
         self.all.get(address).map(|contact| contact.source)
     }
 
+    /// Forgets those of other sources that are not connected.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Source) -> bool) {
+        self.all.retain(|_, contact| contact.busy || keep(contact.source));
+    }
+
     /// Remembers an address.
     pub(crate) fn add(&mut self, source: Source, address: SocketAddr) {
         if let Some(contact) = self.all.get_mut(&address) {

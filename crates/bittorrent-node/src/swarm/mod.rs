@@ -141,6 +141,8 @@ struct Entry {
     incoming: bool,
     protocol: Protocol,
     encrypted: bool,
+    /// It told where its node of the hash table is.
+    told_port: bool,
     ids: PeerIds,
     hello: Option<ExtendedHandshake>,
     /// What it said before the info dictionary was here.
@@ -201,6 +203,11 @@ impl Swarm {
         let state = self.state.borrow();
         let layout = state.metainfo.as_ref()?.info.layout();
         Some((layout.piece_count(), layout.piece_length()))
+    }
+
+    /// Whether only its trackers may tell of its peers (BEP 27).
+    pub(crate) fn is_private(&self) -> bool {
+        self.state.borrow().is_private()
     }
 
     fn metainfo(&self) -> Option<Arc<Metainfo>> {
@@ -305,6 +312,7 @@ impl Swarm {
         let mut progress =
             Progress { name: state.name.clone(), stage: state.stage.clone(), ..Progress::default() };
         progress.known_peers = state.contacts.len();
+        progress.dht_nodes = self.context.dht_nodes.get();
         if let Some(metainfo) = &state.metainfo {
             let layout = metainfo.info.layout();
             progress.pieces = layout.piece_count();
@@ -334,6 +342,9 @@ impl Swarm {
         let info = Info::parse(octets, &Limits::DEFAULT).map_err(|error| error.to_string())?;
         info.name().clone_into(&mut state.name);
         state.metainfo = Some(Arc::new(Metainfo::new(info)));
+        if state.is_private() {
+            state.forget_strangers();
+        }
         state.assembly = None;
         state.stage = Stage::Checking;
         Ok(())
@@ -346,6 +357,12 @@ impl Swarm {
             active.torrent.set_paused(now, true);
         }
         state.stage = Stage::Paused(why);
+    }
+}
+
+impl State {
+    fn is_private(&self) -> bool {
+        self.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private())
     }
 }
 

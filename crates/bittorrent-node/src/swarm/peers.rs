@@ -7,11 +7,11 @@ use crate::progress::{Source, Stage};
 use crate::transport::Protocol;
 use bittorrent::metainfo::Info;
 use bittorrent::torrent::PeerKey;
-use bittorrent::wire::PeerId;
 use bittorrent::wire::extension::{
     ExtendedHandshake, Extension, ExtensionMessage, NamedIds, PeerIds, PexFlags, PexMessage, PexPeer,
     PexReceiver, PexSender,
 };
+use bittorrent::wire::{Message, PeerId};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,6 +25,7 @@ pub(crate) struct Admission {
     pub(crate) id: PeerId,
     pub(crate) fast: bool,
     pub(crate) extensions: bool,
+    pub(crate) dht: bool,
     pub(crate) incoming: bool,
     pub(crate) protocol: Protocol,
     pub(crate) encrypted: bool,
@@ -48,7 +49,7 @@ impl Swarm {
 
     /// A connection has shaken hands.
     pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
-        let Admission { link, id, fast, extensions, incoming, protocol, encrypted } = admission;
+        let Admission { link, id, fast, extensions, dht, incoming, protocol, encrypted } = admission;
         self.may_admit(link.address)?;
         let mut state = self.state.borrow_mut();
         if state.peers.values().any(|peer| peer.id == id) {
@@ -62,6 +63,7 @@ impl Swarm {
             incoming,
             protocol,
             encrypted,
+            told_port: false,
             ids: PeerIds::default(),
             hello: None,
             early: Vec::new(),
@@ -81,6 +83,9 @@ impl Swarm {
             link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), PeerIds::default());
         }
         self.tell_joined(&entry);
+        if dht {
+            link.send(&Message::Port(self.context.port()));
+        }
         state.peers.insert(key.0, entry);
         self.act(now, &mut state);
         Ok(key)
@@ -131,8 +136,7 @@ impl Swarm {
     /// Addresses where peers may be.
     pub(crate) fn add_contacts(&self, source: Source, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut state = self.state.borrow_mut();
-        let private = state.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private());
-        if private && !source.is_for_private() {
+        if state.is_private() && !source.is_for_private() {
             return;
         }
         for address in addresses {
@@ -202,5 +206,19 @@ impl Swarm {
         if let Some(message) = message {
             peer.link.send_extension(&ExtensionMessage::Pex(message), peer.ids);
         }
+    }
+}
+
+impl State {
+    /// The torrent turns out to be private: whom others than its trackers and the
+    /// user told of is no peer of it (BEP 27).
+    pub(super) fn forget_strangers(&mut self) {
+        for entry in self.peers.values().filter(|entry| !entry.incoming) {
+            let source = self.contacts.source(&entry.link.address);
+            if source.is_some_and(|source| !source.is_for_private()) {
+                entry.link.close("the torrent is private, and no tracker told of it");
+            }
+        }
+        self.contacts.retain(Source::is_for_private);
     }
 }

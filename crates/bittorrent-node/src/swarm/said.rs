@@ -82,7 +82,8 @@ impl Swarm {
             Message::HashRequest(range) => handle_hash_request(state, key, range),
             Message::Hashes { range, hashes } => Self::handle_hashes(now, state, key, range, hashes)?,
             Message::HashReject(range) => state.hashes.handle_reject(key, range),
-            Message::KeepAlive | Message::Piece { .. } | Message::Port(_) => {}
+            Message::Port(port) => self.handle_port(state, key, *port),
+            Message::KeepAlive | Message::Piece { .. } => {}
             _ => match &mut state.active {
                 Some(active) => tell(now, key, message, &mut active.torrent)?,
                 None => remember(state, key, message),
@@ -90,6 +91,16 @@ impl Swarm {
         }
         self.act(now, state);
         Ok(())
+    }
+
+    /// A peer tells where its node of the hash table is (BEP 5, "PORT"); once.
+    fn handle_port(&self, state: &mut State, key: PeerKey, port: u16) {
+        let private = state.is_private();
+        let Some(entry) = state.peers.get_mut(&key.0) else { return };
+        if let (Some(dht), false, false, 1..) = (self.context().dht.get(), private, entry.told_port, port) {
+            entry.told_port = true;
+            dht.suggest_node(SocketAddr::new(entry.link.address.ip(), port));
+        }
     }
 
     fn handle_extension(
@@ -189,7 +200,7 @@ impl Swarm {
         key: PeerKey,
         message: &PexMessage,
     ) -> Result<(), Ended> {
-        if state.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private()) {
+        if state.is_private() {
             return Ok(());
         }
         let Some(entry) = state.peers.get_mut(&key.0) else { return Ok(()) };

@@ -6,6 +6,7 @@ use crate::announce;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
 use crate::progress::{Progress, Source};
+use crate::search;
 use bittorrent::torrent::TICK;
 use bittorrent::tracker::announcer::TrackerUrl;
 use std::net::SocketAddr;
@@ -109,7 +110,8 @@ pub(crate) async fn run(
     progress.send_replace(swarm.progress(Instant::now()));
 }
 
-/// Announces the torrent under each of its info-hashes, unless it does already.
+/// Announces the torrent under each of its info-hashes to its trackers and in the
+/// hash table, unless it does already.
 fn begin_announcing(
     swarm: &Rc<Swarm>,
     trackers: &[Vec<TrackerUrl>],
@@ -119,6 +121,7 @@ fn begin_announcing(
     if announcing.is_empty() {
         for hash in swarm.hashes.wire() {
             announcing.spawn_local(announce::run(swarm.clone(), hash, trackers.to_vec(), leave.clone()));
+            announcing.spawn_local(search::run(swarm.clone(), hash, leave.clone()));
         }
     }
 }

@@ -7,7 +7,10 @@ use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
-use bittorrent_node::{Engine, Handle, Making, Options, Progress, Protocols, Settings, Stage, What};
+use bittorrent_node::dht::PUBLIC_ROUTERS;
+use bittorrent_node::{
+    DhtSettings, Discovery, Engine, Handle, Making, Options, Progress, Protocols, Settings, Stage, What,
+};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,6 +48,15 @@ struct Shared {
     /// What carries connections, in both directions
     #[arg(long, value_enum, value_name = "PROTOCOLS", default_value_t = Carriers::TcpFirst)]
     transport: Carriers,
+    /// Whether peers are found in the distributed hash table
+    #[arg(long, value_enum, default_value_t = Dht::On)]
+    dht: Dht,
+    /// A node of the hash table to begin with; may be given several times
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dht_node: Vec<SocketAddr>,
+    /// A well-known node of the hash table, in place of those of the public one
+    #[arg(long, value_name = "HOST:PORT")]
+    dht_router: Vec<String>,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -99,6 +111,17 @@ impl From<Carriers> for Protocols {
             Carriers::Utp => Protocols::Utp,
         }
     }
+}
+
+/// What is done in the distributed hash table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dht {
+    /// We ask and answer
+    On,
+    /// We ask only: for who cannot be reached (BEP 43)
+    ReadOnly,
+    /// Nothing
+    Off,
 }
 
 #[derive(Debug, clap::Args)]
@@ -165,6 +188,7 @@ impl Shared {
             memory_octets_max: MEMORY_OCTETS_MAX,
             encryption: self.encryption.into(),
             protocols: self.transport.into(),
+            discovery: self.discovery(),
             download_per_second: None,
             upload_per_second: None,
             names: source::names(),
@@ -176,6 +200,20 @@ impl Shared {
         };
         let started = Engine::start(settings, network, net::Shutdown::new()).await;
         started.map_err(|error| error.to_string())
+    }
+
+    fn discovery(&self) -> Discovery {
+        let inside = self.listen.iter().all(|address| address.ip().is_loopback());
+        let routers = if !self.dht_router.is_empty() {
+            self.dht_router.clone()
+        } else if inside {
+            // From here the public network cannot be reached.
+            Vec::new()
+        } else {
+            PUBLIC_ROUTERS.map(str::to_owned).to_vec()
+        };
+        let dht = DhtSettings { routers, nodes: self.dht_node.clone(), read_only: self.dht == Dht::ReadOnly };
+        Discovery { dht: (self.dht != Dht::Off).then_some(dht) }
     }
 
     fn options(&self, folder: &Path) -> Options {

@@ -126,13 +126,14 @@ pub(super) fn picture(progress: &Progress) -> String {
     }
     let _ = writeln!(
         out,
-        "in {}/s, out {}/s, {} out in all; {} peers, {} with all; {} addresses known",
+        "in {}/s, out {}/s, {} out in all; {} peers, {} with all; {} addresses known{}",
         octets(progress.received_per_second as u64),
         octets(progress.sent_per_second as u64),
         octets(progress.sent_octets),
         progress.connections,
         progress.seeds,
-        progress.known_peers
+        progress.known_peers,
+        progress.dht_nodes.map(|nodes| format!("; {nodes} nodes of the DHT")).unwrap_or_default()
     );
     let mut peers: Vec<_> = progress.peers.iter().collect();
     peers.sort_by(|one, other| {

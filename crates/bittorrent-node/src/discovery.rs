@@ -1,0 +1,99 @@
+//! Finding peers without trackers: what all torrents of an engine share of it.
+
+use crate::context::Context;
+use crate::dht::{self, Dht, LookUp, Wires};
+use crate::names::Names;
+use net::Shutdown;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked how many nodes of the hash table are known.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long the hash table may take to save what it knows.
+const END_PATIENCE: Duration = Duration::from_secs(3);
+/// The file of the hash table's nodes, in the data folder.
+const TABLE_FILE: &str = "dht-nodes";
+/// The program and its version as nodes tell them (BEP 5, `v`): the letters are
+/// those of our peer ids.
+const VERSION: [u8; 4] = *b"UO\x00\x01";
+
+/// Which ways of finding peers are gone beside trackers and peers' own word.
+/// By default none.
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// The distributed hash table; `None`: neither asked nor served.
+    pub dht: Option<DhtSettings>,
+}
+
+/// How the distributed hash table is entered.
+#[derive(Debug, Clone, Default)]
+pub struct DhtSettings {
+    /// Well-known nodes, `HOST:PORT`, e.g. [`dht::PUBLIC_ROUTERS`].
+    pub routers: Vec<String>,
+    /// Nodes to begin with.
+    pub nodes: Vec<SocketAddr>,
+    /// Ask only, never answer (BEP 43).
+    pub read_only: bool,
+}
+
+/// Starts the hash table.
+pub(crate) fn start_dht(context: &Rc<Context>, settings: &DhtSettings, wires: Wires, shutdown: &Shutdown) {
+    let options = dht::Options {
+        routers: settings.routers.clone(),
+        nodes: settings.nodes.clone(),
+        file: Some(context.data.join(TABLE_FILE)),
+        read_only: settings.read_only,
+        version: Some(VERSION),
+        ..dht::Options::default()
+    };
+    let dht = Dht::start(options, wires, look_up(&context.names), shutdown);
+    let watched = dht.clone();
+    // The engine has one hash table.
+    let _ = context.dht.set(dht);
+    let context = context.clone();
+    tokio::task::spawn_local(async move {
+        while let Ok(status) = watched.status().await {
+            let nodes = [status.v4, status.v6].iter().flatten().map(|side| side.nodes).sum();
+            context.dht_nodes.set(Some(nodes));
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    });
+}
+
+/// Waits until the hash table has saved what it knows.
+pub(crate) async fn end_dht(shutdown: Shutdown) {
+    if !shutdown.finish(END_PATIENCE).await {
+        tracing::warn!("the disk is slow: the nodes of the hash table may not be saved");
+    }
+}
+
+/// Finds `HOST:PORT` by the names of the engine.
+fn look_up(names: &Names) -> LookUp {
+    let names = names.clone();
+    Arc::new(move |target: String| {
+        let names = names.clone();
+        Box::pin(async move {
+            let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: write HOST:PORT"));
+            let (host, port) = target.rsplit_once(':').ok_or_else(wrong)?;
+            names.addresses(host, port.parse().map_err(|_| wrong())?).await
+        })
+    })
+}
+
+/// Tells the hash table of the nodes that a torrent names (BEP 5, "Torrent file
+/// extensions").
+pub(crate) async fn add_nodes(context: Rc<Context>, nodes: Vec<(String, u16)>) {
+    let Some(dht) = context.dht.get() else { return };
+    for (host, port) in nodes {
+        let found = context.names.addresses(&host, port).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, host, "looking up a torrent's node of the hash table");
+            Vec::new()
+        });
+        for address in found {
+            dht.suggest_node(address);
+        }
+    }
+}
