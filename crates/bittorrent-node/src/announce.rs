@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::http::{self, Get};
 use crate::progress::Source;
+use crate::search;
 use crate::swarm::Swarm;
 use bittorrent::metainfo::InfoHashV1;
 use bittorrent::tracker::announcer::{Announcer, Due, Exchange, Progress, Schedule, TrackerUrl};
@@ -12,6 +13,7 @@ use bittorrent::tracker::{Event, Family};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long a tracker over HTTP may take.
@@ -30,12 +32,86 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// What came of an announce.
 type Outcome = (Due, Result<(Schedule, Vec<SocketAddr>), String>);
 
+/// The announces of one torrent to trackers and in the hash table: begun, asked for and ended as it runs.
+pub(crate) struct Announcing {
+    swarm: Rc<Swarm>,
+    tiers: Vec<Vec<TrackerUrl>>,
+    tasks: JoinSet<()>,
+    /// While it is announced: tells that the user asks. Dropped, it is left.
+    demand: Option<watch::Sender<()>>,
+}
+
+impl Announcing {
+    pub(crate) fn new(swarm: Rc<Swarm>, tiers: Vec<Vec<TrackerUrl>>) -> Self {
+        Self { swarm, tiers, tasks: JoinSet::new(), demand: None }
+    }
+
+    /// Begins or leaves, if it is not as it should be. Who left is not announced
+    /// again before all trackers were told.
+    pub(crate) fn keep(&mut self, announced: bool) {
+        if !announced {
+            // Dropped, the tasks leave.
+            self.demand = None;
+        } else if self.demand.is_none() && self.tasks.is_empty() {
+            let demand = self.demand.insert(watch::Sender::new(()));
+            for hash in self.swarm.hashes.wire() {
+                self.tasks.spawn_local(search::run(self.swarm.clone(), hash, demand.subscribe()));
+            }
+            self.begin(&self.tiers.clone());
+        }
+    }
+
+    fn begin(&mut self, tiers: &[Vec<TrackerUrl>]) {
+        let Some(demand) = &self.demand else { return };
+        for hash in self.swarm.hashes.wire() {
+            self.tasks.spawn_local(run(self.swarm.clone(), hash, tiers.to_vec(), demand.subscribe()));
+        }
+    }
+
+    /// More trackers, which are announced to beside those that there are.
+    pub(crate) fn add(&mut self, tiers: Vec<Vec<TrackerUrl>>) {
+        self.begin(&tiers);
+        self.tiers.extend(tiers);
+    }
+
+    /// Whether it is announced now.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.demand.is_some()
+    }
+
+    /// The trackers, tier by tier.
+    pub(crate) fn tiers(&self) -> &[Vec<TrackerUrl>] {
+        &self.tiers
+    }
+
+    /// Asks the trackers again, as soon as they allow it.
+    pub(crate) fn demand(&self) {
+        if let Some(demand) = &self.demand {
+            demand.send_replace(());
+        }
+    }
+
+    /// Resolves when one of its tasks has ended; never while there is none.
+    pub(crate) async fn ended(&mut self) {
+        if self.tasks.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        self.tasks.join_next().await;
+    }
+
+    /// Leaves, and waits until trackers know.
+    pub(crate) async fn farewell(&mut self) {
+        self.demand = None;
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
 /// Announces the torrent under one of its info-hashes until it is told to leave.
-pub(crate) async fn run(
+async fn run(
     swarm: Rc<Swarm>,
     hash: InfoHashV1,
     tiers: Vec<Vec<TrackerUrl>>,
-    leave: Rc<tokio::sync::Notify>,
+    mut demand: watch::Receiver<()>,
 ) {
     let families = swarm.context().families();
     let seed = swarm.transferred().left == Some(0);
@@ -59,11 +135,13 @@ pub(crate) async fn run(
             Some(outcome) = under_way.join_next() => if let Ok((due, outcome)) = outcome {
                 settle(&swarm, &mut announcer, due, outcome);
             },
-            () = leave.notified(), if !leaving => {
+            changed = demand.changed(), if !leaving => if changed.is_ok() {
+                announcer.handle_demand(Instant::now());
+            } else {
                 leaving = true;
                 under_way.abort_all();
                 announcer.handle_stop(Instant::now());
-            }
+            },
             _ = looks.tick(), if !leaving => {
                 if !completed && swarm.transferred().left == Some(0) {
                     completed = true;

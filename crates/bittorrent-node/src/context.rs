@@ -1,8 +1,9 @@
 //! What all torrents of an engine share: the network, the memory for blocks, the
 //! limits of rates, and which torrents there are.
 
+use crate::control::Handle;
 use crate::dht::Dht;
-use crate::engine::Settings;
+use crate::engine::{Limits, Settings};
 use crate::names::Names;
 use crate::swarm::{Buffers, Swarm};
 use crate::transport::Protocols;
@@ -49,6 +50,10 @@ pub(crate) struct Context {
     upload: RefCell<TokenBucket>,
     throttled: RefCell<Vec<std::task::Waker>>,
     throttling: Notify,
+    /// By their first info-hash.
+    pub(crate) handles: RefCell<BTreeMap<[u8; 20], Handle>>,
+    connections: Count,
+    dialling: Count,
     /// By info-hash; a hybrid has two.
     pub(crate) torrents: RefCell<BTreeMap<[u8; 20], Rc<Swarm>>>,
 }
@@ -72,12 +77,35 @@ impl Context {
             trackers: RefCell::default(),
             families: families(&settings.listen),
             port: Cell::new(0),
-            download: RefCell::new(TokenBucket::new(now, settings.download_per_second)),
-            upload: RefCell::new(TokenBucket::new(now, settings.upload_per_second)),
+            download: RefCell::new(TokenBucket::new(now, settings.limits.rates.download)),
+            upload: RefCell::new(TokenBucket::new(now, settings.limits.rates.upload)),
             throttled: RefCell::default(),
             throttling: Notify::new(),
             torrents: RefCell::default(),
+            handles: RefCell::default(),
+            connections: Count::of(settings.limits.connections_max),
+            dialling: Count::of(settings.limits.dialling_max),
         }
+    }
+
+    /// Changes what all torrents together may.
+    pub(crate) fn set_limits(&self, now: Instant, limits: Limits) {
+        self.download.borrow_mut().set_rate(now, limits.rates.download);
+        self.upload.borrow_mut().set_rate(now, limits.rates.upload);
+        self.connections.max.set(limits.connections_max);
+        self.dialling.max.set(limits.dialling_max);
+    }
+
+    /// A connection that has shaken hands, until it is dropped; `None` where all
+    /// torrents together have as many as they may.
+    pub(crate) fn connection(self: &Rc<Self>) -> Option<Counted> {
+        Counted::take(self, |context| &context.connections)
+    }
+
+    /// A connection on its way, until it is dropped; `None` where there are as many
+    /// as may be.
+    pub(crate) fn dialling(self: &Rc<Self>) -> Option<Counted> {
+        Counted::take(self, |context| &context.dialling)
     }
 
     /// The port is known once all listeners are open.
@@ -168,6 +196,43 @@ impl Context {
                 waker.wake();
             }
         }
+    }
+}
+
+/// How many there are of something, and may be.
+#[derive(Debug)]
+struct Count {
+    now: Cell<usize>,
+    max: Cell<usize>,
+}
+
+impl Count {
+    fn of(max: usize) -> Self {
+        Self { now: Cell::new(0), max: Cell::new(max) }
+    }
+}
+
+/// One of what is counted; dropped, it is no more.
+pub(crate) struct Counted {
+    context: Rc<Context>,
+    count: fn(&Context) -> &Count,
+}
+
+impl Counted {
+    fn take(context: &Rc<Context>, count: fn(&Context) -> &Count) -> Option<Self> {
+        let counted = count(context);
+        if counted.now.get() >= counted.max.get() {
+            return None;
+        }
+        counted.now.set(counted.now.get() + 1);
+        Some(Self { context: context.clone(), count })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let counted = (self.count)(&self.context);
+        counted.now.set(counted.now.get().saturating_sub(1));
     }
 }
 

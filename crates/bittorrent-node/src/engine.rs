@@ -2,11 +2,11 @@
 //! listeners for their peers.
 
 use crate::context::Context;
+use crate::control::{Handle, Rates};
 use crate::discovery::{self, Discovery};
 use crate::names::Names;
-use crate::progress::Progress;
 use crate::reach::{self, Doors};
-use crate::swarm::{self, Command, Options, Swarm};
+use crate::swarm::{Ending, Options, Swarm, Task};
 use crate::transport::Protocols;
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
@@ -39,10 +39,8 @@ pub struct Settings {
     pub protocols: Protocols,
     /// How peers are found beside trackers.
     pub discovery: Discovery,
-    /// Octets a second from peers, all torrents together; `None` for no limit.
-    pub download_per_second: Option<u64>,
-    /// Octets a second to peers, all torrents together.
-    pub upload_per_second: Option<u64>,
+    /// Limits of all torrents together.
+    pub limits: Limits,
     /// Finds trackers and web servers.
     pub names: Names,
 }
@@ -101,18 +99,29 @@ pub struct Engine {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A torrent that runs.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    hashes: InfoHashes,
-    commands: mpsc::Sender<Command>,
-    progress: watch::Receiver<Progress>,
+/// What the engine's thread is told.
+enum Order {
+    Add(What, Box<Options>, oneshot::Sender<Result<Handle, EngineError>>),
+    List(oneshot::Sender<Vec<Handle>>),
+    Limits(Limits, oneshot::Sender<()>),
 }
 
-struct Order {
-    what: What,
-    options: Options,
-    reply: oneshot::Sender<Result<Handle, EngineError>>,
+/// Limits of all torrents together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets a second.
+    pub rates: Rates,
+    /// Connections with peers that have shaken hands.
+    pub connections_max: usize,
+    /// Connections on their way to peers at once, so that routers with small
+    /// tables bear us.
+    pub dialling_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rates: Rates::default(), connections_max: 500, dialling_max: 100 }
+    }
 }
 
 impl Engine {
@@ -155,8 +164,30 @@ impl Engine {
     /// When it runs already, or the engine is stopping.
     pub async fn add(&self, what: What, options: Options) -> Result<Handle, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send(Order { what, options, reply }).await.map_err(|_| EngineError::Stopping)?;
+        let order = Order::Add(what, Box::new(options), reply);
+        self.orders.send(order).await.map_err(|_| EngineError::Stopping)?;
         answer.await.map_err(|_| EngineError::Stopping)?
+    }
+
+    /// All torrents, in the order of their info-hashes.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn torrents(&self) -> Result<Vec<Handle>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::List(reply)).await.map_err(|_| EngineError::Stopping)?;
+        answer.await.map_err(|_| EngineError::Stopping)
+    }
+
+    /// Changes the limits of all torrents together. Connections that are open
+    /// stay.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn set_limits(&self, limits: Limits) -> Result<(), EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Limits(limits, reply)).await.map_err(|_| EngineError::Stopping)?;
+        answer.await.map_err(|_| EngineError::Stopping)
     }
 
     /// Ends all torrents; what is here is noted, so that the next run believes it.
@@ -165,24 +196,6 @@ impl Engine {
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-    }
-}
-
-impl Handle {
-    /// Its info-hashes.
-    pub fn hashes(&self) -> InfoHashes {
-        self.hashes
-    }
-
-    /// How it stands; changes some times a second.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
-
-    /// Tells it of addresses where peers may be.
-    pub async fn add_peers(&self, addresses: Vec<SocketAddr>) {
-        // Fails only while it ends.
-        let _ = self.commands.send(Command::AddPeers(addresses)).await;
     }
 }
 
@@ -216,7 +229,6 @@ async fn serve(
     let throttling = context.clone();
     tokio::task::spawn_local(async move { throttling.keep_throttling().await });
     let mut running = tokio::task::JoinSet::new();
-    let mut stops = Vec::new();
     loop {
         let order = tokio::select! {
             () = shutdown.requested() => break,
@@ -225,13 +237,23 @@ async fn serve(
                 None => break,
             },
         };
-        let Order { what, options, reply } = order;
-        let _ = reply.send(begin(&context, what, options, &mut running).inspect(|handle| {
-            stops.push(handle.commands.clone());
-        }));
+        // Those that were removed.
+        while running.try_join_next().is_some() {}
+        // Who asked may have left.
+        match order {
+            Order::Add(what, options, reply) => {
+                let _ = reply.send(begin(&context, what, *options, &mut running));
+            }
+            Order::List(reply) => drop(reply.send(context.handles.borrow().values().cloned().collect())),
+            Order::Limits(limits, reply) => {
+                context.set_limits(Instant::now(), limits);
+                let _ = reply.send(());
+            }
+        }
     }
-    for stop in stops {
-        let _ = stop.send(Command::Stop).await;
+    let handles = context.handles.take();
+    for handle in handles.values() {
+        handle.stop().await;
     }
     while running.join_next().await.is_some() {}
     discovery::end_dht(dht_shutdown).await;
@@ -265,12 +287,27 @@ fn begin(
     for hash in hashes.wire() {
         torrents.insert(hash.0, swarm.clone());
     }
-    let (commands, taken) = mpsc::channel(COMMANDS_MAX);
+    let (commands, mut taken) = mpsc::channel(COMMANDS_MAX);
     let (tell, progress) = watch::channel(swarm.progress(Instant::now()));
-    let (of, context) = (swarm.clone(), context.clone());
+    let handle = Handle::new(hashes, commands, progress);
+    let key = hashes.wire().next().map_or([0; 20], |hash| hash.0);
+    context.handles.borrow_mut().insert(key, handle.clone());
+    let context = context.clone();
     running.spawn_local(async move {
-        swarm::run(swarm, trackers, taken, tell).await;
-        context.torrents.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, &of));
+        let mut task = Task::new(swarm.clone(), trackers, tell);
+        let ending = task.run(&mut taken).await;
+        let removed = match ending {
+            Ending::Stop => {
+                task.end().await;
+                None
+            }
+            Ending::Remove(data, reply) => Some((task.remove(data).await, reply)),
+        };
+        context.torrents.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, &swarm));
+        context.handles.borrow_mut().remove(&key);
+        if let Some((result, reply)) = removed {
+            let _ = reply.send(result);
+        }
     });
-    Ok(Handle { hashes, commands, progress })
+    Ok(handle)
 }

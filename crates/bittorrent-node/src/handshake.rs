@@ -1,7 +1,7 @@
 //! The first octets of a connection, of either side: encryption where it is
 //! wanted, then the handshake of BEP 3.
 
-use crate::context::Context;
+use crate::context::{Context, Counted};
 use crate::reach::reach;
 use crate::swarm::{Admission, Ended, Link, Peer, Swarm};
 use crate::transport::{Carrier, Transport};
@@ -27,8 +27,9 @@ struct Greeted {
     rest: Vec<u8>,
 }
 
-/// Connects to a peer and serves the connection until it ends.
-pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr) {
+/// Connects to a peer and serves the connection until it ends; `dialling` is its
+/// place among those on their way.
+pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr, dialling: Counted) {
     let mut failure = io::Error::from(io::ErrorKind::Other);
     for attempt in swarm.context().encryption.attempts() {
         let carrier = match reach(swarm.context(), address).await {
@@ -41,7 +42,10 @@ pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr) {
         };
         let opened = tokio::time::timeout(HANDSHAKE_PATIENCE, open(&swarm, carrier, *attempt));
         match opened.await.map_err(io::Error::from) {
-            Ok(Ok(greeted)) => return serve(swarm, greeted, address, false).await,
+            Ok(Ok(greeted)) => {
+                drop(dialling);
+                return serve(swarm, greeted, address, false).await;
+            }
             Ok(Err(error)) => failure = error,
             // Nobody speaks: not in another way either.
             Err(error) => {

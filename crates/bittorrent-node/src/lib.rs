@@ -7,6 +7,7 @@
 mod announce;
 mod content;
 mod context;
+mod control;
 pub mod dht;
 mod discovery;
 mod engine;
@@ -22,8 +23,9 @@ pub mod tracker;
 mod transport;
 pub mod utp;
 
+pub use control::{ControlError, Data, Handle, Rates};
 pub use discovery::{DhtSettings, Discovery};
-pub use engine::{Engine, EngineError, Handle, Settings, What};
+pub use engine::{Engine, EngineError, Limits, Settings, What};
 pub use http::{HttpError, fetch};
 pub use names::Names;
 pub use original::{Hidden, LeftOut, Making, ORIGINAL_FILES_MAX, Original, OriginalError, OriginalFile};

@@ -20,6 +20,8 @@ pub enum Stage {
     Seeding,
     /// Has seeded enough.
     Done,
+    /// Was told to stop, until it is told to go on.
+    Halted,
     /// Something must be mended first.
     Paused(String),
 }

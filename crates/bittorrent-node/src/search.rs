@@ -8,6 +8,7 @@ use crate::transport::Protocol;
 use bittorrent::metainfo::InfoHashV1;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How often it is announced: nodes forget it after half an hour or more.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_mins(15);
@@ -19,10 +20,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Announces the torrent under one of its info-hashes until it is told to leave.
 /// Ends early where the torrent turns out to be private (BEP 27).
-pub(crate) async fn run(swarm: Rc<Swarm>, hash: InfoHashV1, leave: Rc<tokio::sync::Notify>) {
+pub(crate) async fn run(swarm: Rc<Swarm>, hash: InfoHashV1, mut orders: watch::Receiver<()>) {
     let Some(dht) = swarm.context().dht.get().cloned() else { return };
+    let left = async { while orders.changed().await.is_ok() {} };
     tokio::select! {
-        () = leave.notified() => {}
+        () = left => {}
         // It is private, or the hash table has been stopped.
         _ = keep(&swarm, &dht, Id::new(hash.0)) => {}
     }

@@ -206,6 +206,43 @@ impl FileSet {
         }
     }
 
+    /// Deletes the files, and the folders below the set's own that are empty then.
+    /// What was reached through a symlink stays: it is not the set's.
+    ///
+    /// # Errors
+    /// When one cannot be deleted; the others are deleted all the same.
+    pub fn remove(&self) -> Result<(), StorageError> {
+        {
+            let mut open = self.lock();
+            open.handles.clear();
+            open.written.clear();
+            open.made_in.clear();
+        }
+        let mut result = Ok(());
+        let mut folders = BTreeSet::new();
+        for (file, member) in self.members.iter().enumerate() {
+            if !self.is_own(&member.path) {
+                continue;
+            }
+            match fs::remove_file(self.path(file)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => result = Err(self.failed(file, error)),
+                _ => {}
+            }
+            folders.extend(member.path.ancestors().skip(1).map(Path::to_owned));
+        }
+        // The deepest first; one that holds something else stays.
+        for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+            let _ = fs::remove_dir(self.folder.join(folder));
+        }
+        result
+    }
+
+    /// Whether no folder on the way to a file is a symlink.
+    fn is_own(&self, path: &Path) -> bool {
+        let mut above = path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty());
+        above.all(|path| fs::symlink_metadata(self.folder.join(path)).is_ok_and(|metadata| metadata.is_dir()))
+    }
+
     /// Closes all files; they are opened again when they are needed.
     pub fn close(&self) {
         self.lock().handles.clear();

@@ -95,3 +95,24 @@ fn a_full_disk_says_so() {
     assert!(matches!(error, StorageError::NoRoom { .. }), "{error}");
     assert_eq!(error.to_string(), "/dev/full: there is no room left; make room on the disk, then go on");
 }
+
+#[test]
+fn deleting_takes_the_files_and_nothing_that_is_reached_through_a_symlink() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    files.write(0, 0, b"x").expect("written");
+    files.make_empty().expect("made");
+    // Somebody has put a symlink in the place of a folder.
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a folder");
+    std::fs::write(elsewhere.join("two"), "another's").expect("written");
+    std::os::unix::fs::symlink(&elsewhere, folder.path().join("album/deep")).expect("a symlink");
+    files.remove().expect("deleted");
+    assert!(!folder.path().join("album/one").exists());
+    assert!(elsewhere.join("two").exists());
+    std::fs::remove_file(folder.path().join("album/deep")).expect("deleted");
+    files.write(2, 0, b"x").expect("written");
+    files.remove().expect("deleted");
+    assert!(!folder.path().join("album").exists() && folder.path().exists());
+    files.remove().expect("what is not there needs no deleting");
+}

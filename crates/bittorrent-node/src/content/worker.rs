@@ -20,6 +20,8 @@ pub(crate) enum Job {
     Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
     /// Look which pieces are here: believe what a clean stop left, or check all.
     Look { resume_file: PathBuf, recheck: bool },
+    /// Forget what was noted, and delete the torrent's files if that is wanted.
+    Forget { notes: Vec<PathBuf>, files: bool },
     /// Make durable what was written, then note which pieces are here.
     Checkpoint { resume_file: PathBuf, have: Vec<u8>, clean: bool, sent_octets: u64 },
 }
@@ -35,6 +37,8 @@ pub(crate) enum Done {
     Looking { pieces: u32 },
     /// The pieces that are here.
     Looked { result: Result<(PieceSet, u64), StorageError> },
+    /// What was noted is gone, and the files where that was wanted.
+    Forgotten { result: Result<(), StorageError> },
     /// A checkpoint was made.
     Checkpointed { clean: bool, result: Result<(), StorageError> },
 }
@@ -74,6 +78,11 @@ impl Worker {
         Ok(Self { jobs, stopping })
     }
 
+    /// A check of all pieces is cut short.
+    pub(crate) fn hurry(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Queues a job. How many wait is bounded by the memory their blocks may take.
     pub(crate) fn send(&self, job: Job) {
         // Fails only after the thread panicked; then nothing is told any more.
@@ -83,7 +92,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.hurry();
     }
 }
 
@@ -105,6 +114,13 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
         Job::Look { resume_file, recheck } => {
             Done::Looked { result: look(content, &resume_file, recheck, stopping, done) }
+        }
+        Job::Forget { notes, files } => {
+            let mut result = notes.iter().try_for_each(|note| storage::files::remove(note));
+            if files {
+                result = content.files().remove().and(result);
+            }
+            Done::Forgotten { result }
         }
         Job::Checkpoint { resume_file, have, clean, sent_octets } => {
             let checkpoint = || {

@@ -4,6 +4,7 @@
 use super::buffers::Buffers;
 use super::{Ended, Entry, State, Swarm};
 use crate::content::{Checked, Content, Done, Held, Job, Worker, resume_file};
+use crate::control::ControlError;
 use crate::progress::{Progress, Stage};
 use bittorrent::metainfo::{InfoHashes, Verdict};
 use bittorrent::torrent::{
@@ -146,10 +147,34 @@ impl Active {
 
 impl Swarm {
     /// Has the files looked at, once the info dictionary is here.
-    pub(super) fn look(&self, worker: &Worker) {
+    pub(super) fn look(&self, worker: &Worker, recheck: bool) {
         let Some(hash) = self.hashes.wire().next() else { return };
         let resume_file = resume_file(&self.context().data, &hash);
-        worker.send(Job::Look { resume_file, recheck: self.options.recheck });
+        worker.send(Job::Look { resume_file, recheck });
+    }
+
+    /// Ends the rules, for the files to be looked at anew or to go; `None` where
+    /// they have not begun.
+    pub(super) fn deactivate(&self, now: Instant) -> Result<Option<(Arc<Content>, Worker)>, ControlError> {
+        let mut state = self.state.borrow_mut();
+        if state.metainfo.is_none() {
+            return Err(ControlError::NoMetadata);
+        }
+        state.quiet(now, "the torrent's files are being checked");
+        state.stage = Stage::Checking;
+        state.looked = 0;
+        let sent_before = state.sent_before;
+        let Some(mut active) = state.active.take() else { return Ok(None) };
+        // What was believed so far is not, should the check be cut short.
+        active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+        let totals = active.torrent.totals();
+        state.received_before += totals.received_octets;
+        let held = active.assembling.into_values().flatten().flatten();
+        self.context().buffers.put(held.filter_map(|held| match held {
+            Held::Memory(buffer) => Some(buffer),
+            Held::Disk => None,
+        }));
+        Ok(Some((active.content, active.worker)))
     }
 
     /// The files have been looked at: the rules begin.
@@ -171,20 +196,14 @@ impl Swarm {
             Err(why) => return Self::pause(now, &mut state, why),
         };
         let rng: rand::rngs::StdRng = rand::make_rng();
-        let mut torrent = Torrent::new(now, lengths, &have, self.options.rules.clone(), rng);
-        if let Some(selection) = &self.options.selection {
-            let layout = content.info().layout();
-            let mut wanted = PieceSet::empty(layout.piece_count());
-            for range in layout.pieces_of(|file| selection.contains(file)) {
-                for piece in range {
-                    wanted.insert(piece);
-                }
-            }
-            let unwanted = (0..layout.piece_count()).filter(|piece| !wanted.contains(*piece));
-            torrent.set_priorities(now, unwanted.map(|piece| (piece, Priority::Skip)));
+        let mut torrent = Torrent::new(now, lengths, &have, state.rules.clone(), rng);
+        if state.files.iter().any(|priority| *priority != Priority::Normal) {
+            let priorities = super::control::piece_priorities(content.info(), &state.files);
+            torrent.set_priorities(now, (0..).zip(priorities));
         }
+        torrent.set_sent_before(sent_before);
+        torrent.set_paused(now, state.halted);
         state.sent_before = sent_before;
-        state.stage = if torrent.is_finished() { Stage::Seeding } else { Stage::Downloading };
         let mut active =
             Active { torrent, content, worker, assembling: BTreeMap::new(), dirty: true, checkpointed: now };
         // Those who came before hear what we have, and are heard.
@@ -194,6 +213,8 @@ impl Swarm {
             early.extend(std::mem::take(&mut entry.early).into_iter().map(|said| (PeerKey(*key), said)));
         }
         state.active = Some(active);
+        state.contacts.rest_is_over();
+        state.stage = if state.halted { Stage::Halted } else { state.standing() };
         for (key, said) in early {
             let result = state.active.as_mut().map(|active| said.tell(now, key, &mut active.torrent));
             if let (Some(Err(_)), Some(entry)) = (result, state.peers.get(&key.0)) {
@@ -227,7 +248,7 @@ impl Swarm {
     ) -> Result<(), Ended> {
         let Some(active) = &mut state.active else { return Ok(()) };
         if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
-            active.torrent.set_paused(now, false);
+            active.torrent.set_paused(now, state.halted);
         }
         Ok(())
     }
@@ -248,11 +269,9 @@ impl Swarm {
                 }
             }
             Done::Looking { pieces } => {
-                if let Stage::Checking = state.stage {
-                    tracing::trace!(pieces, "checked");
-                }
+                state.looked = pieces;
             }
-            Done::Looked { .. } => {}
+            Done::Looked { .. } | Done::Forgotten { .. } => {}
             Done::Checkpointed { result, .. } => {
                 if let Err(error) = result {
                     Self::pause(now, &mut state, error.to_string());
@@ -315,7 +334,9 @@ impl Swarm {
             Event::Finished => {
                 let sent_before = state.sent_before;
                 active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
-                state.stage = Stage::Seeding;
+                if state.stage == Stage::Downloading {
+                    state.stage = Stage::Seeding;
+                }
                 self.stir.notify_one();
             }
             Event::Completed => {}
@@ -339,6 +360,7 @@ impl Swarm {
                 }
             }
             Event::SeedingGoalReached => {
+                state.quiet(now, "the torrent has seeded enough");
                 state.stage = Stage::Done;
                 self.stir.notify_one();
             }

@@ -69,6 +69,13 @@ impl Contacts {
         self.all.insert(address, Contact { source, failures: 0, next: None, busy: false, opened: false });
     }
 
+    /// Those that failed are tried again at once.
+    pub(crate) fn rest_is_over(&mut self) {
+        for contact in self.all.values_mut() {
+            (contact.failures, contact.next) = (0, None);
+        }
+    }
+
     /// Whom to try now: those that failed least, of these the best source.
     pub(crate) fn next(&mut self, now: Instant) -> Option<SocketAddr> {
         if self.connecting >= CONNECTING_MAX {

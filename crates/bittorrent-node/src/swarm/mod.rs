@@ -5,6 +5,7 @@
 mod active;
 mod buffers;
 mod contacts;
+mod control;
 mod hashes;
 mod link;
 mod outgoing;
@@ -15,13 +16,14 @@ mod task;
 mod tell;
 
 pub(crate) use buffers::Buffers;
+pub(crate) use control::{Command, Control, Ending};
 pub(crate) use link::Link;
 pub(crate) use peer::Peer;
 pub(crate) use peers::Admission;
-pub(crate) use task::{Command, run};
+pub(crate) use task::Task;
 
 use crate::content::Content;
-use crate::context::Context;
+use crate::context::{Context, Counted};
 use crate::progress::{Connection, PeerLine, Progress, Source, Stage};
 use crate::transport::Protocol;
 use active::Active;
@@ -92,6 +94,10 @@ pub struct Options {
     pub peers: Vec<SocketAddr>,
     /// The files that are wanted (BEP 53); all where absent.
     pub selection: Option<bittorrent::metainfo::FileSelection>,
+    /// How much single files are wanted, by their numbers in the info dictionary.
+    pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
+    /// Begins halted, until it is told to go on.
+    pub halted: bool,
 }
 
 /// One torrent.
@@ -118,6 +124,17 @@ struct State {
     contacts: Contacts,
     hashes: Hashes,
     banned: BTreeSet<IpAddr>,
+    /// Told to stop.
+    halted: bool,
+    /// As set now; begun with those of the options.
+    rules: bittorrent::torrent::Settings,
+    connections_max: usize,
+    /// How much each file is wanted; empty while there is no info dictionary.
+    files: Vec<bittorrent::torrent::Priority>,
+    /// Pieces looked at so far, while it is found out which are here.
+    looked: u32,
+    /// Octets received before the rules began anew (a recheck).
+    received_before: u64,
     /// Octets sent before this run.
     sent_before: u64,
     /// The trackers that were asked, and why those failed that did.
@@ -149,6 +166,8 @@ struct Entry {
     early: Vec<Early>,
     pex_in: PexReceiver,
     pex_out: PexSender,
+    /// Its place among the connections of all torrents.
+    _counted: Counted,
 }
 
 impl Swarm {
@@ -161,9 +180,14 @@ impl Swarm {
     ) -> Self {
         let now = Instant::now();
         let assembly = metainfo.is_none().then(|| MetadataAssembly::new(hashes));
-        let state = State {
+        let stage = match (&metainfo, options.halted) {
+            (Some(_), _) => Stage::Checking,
+            (None, false) => Stage::Metadata,
+            (None, true) => Stage::Halted,
+        };
+        let mut state = State {
             name,
-            stage: if metainfo.is_some() { Stage::Checking } else { Stage::Metadata },
+            stage,
             assembly,
             metainfo,
             active: None,
@@ -172,9 +196,16 @@ impl Swarm {
             contacts: Contacts::default(),
             hashes: Hashes::default(),
             banned: BTreeSet::new(),
+            halted: options.halted,
+            rules: options.rules.clone(),
+            connections_max: options.connections_max,
+            files: Vec::new(),
+            looked: 0,
+            received_before: 0,
             sent_before: 0,
             trackers: BTreeMap::new(),
         };
+        state.read_wishes(&options);
         Self {
             hashes,
             context,
@@ -222,7 +253,7 @@ impl Swarm {
         };
         let totals = active.torrent.totals();
         Transferred {
-            received: totals.received_octets,
+            received: state.received_before + totals.received_octets,
             sent: totals.sent_octets,
             left: Some(active.left_octets()),
         }
@@ -334,11 +365,12 @@ impl Swarm {
         progress.trackers =
             state.trackers.iter().map(|(url, failure)| (url.clone(), failure.clone())).collect();
         progress.sent_octets += state.sent_before;
+        progress.received_octets += state.received_before;
         progress
     }
 
     /// The info dictionary is here: reads it, and begins.
-    fn take_metadata(state: &mut State, octets: &[u8]) -> Result<(), String> {
+    fn take_metadata(&self, state: &mut State, octets: &[u8]) -> Result<(), String> {
         let info = Info::parse(octets, &Limits::DEFAULT).map_err(|error| error.to_string())?;
         info.name().clone_into(&mut state.name);
         state.metainfo = Some(Arc::new(Metainfo::new(info)));
@@ -347,15 +379,14 @@ impl Swarm {
         }
         state.assembly = None;
         state.stage = Stage::Checking;
+        state.read_wishes(&self.options);
         Ok(())
     }
 
     /// Stops everything with a reason that a person can mend.
     fn pause(now: Instant, state: &mut State, why: String) {
         tracing::warn!(torrent = %state.name, %why, "paused");
-        if let Some(active) = &mut state.active {
-            active.torrent.set_paused(now, true);
-        }
+        state.quiet(now, "the torrent is paused");
         state.stage = Stage::Paused(why);
     }
 }

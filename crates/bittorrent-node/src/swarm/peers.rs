@@ -3,6 +3,7 @@
 
 use super::link::Link;
 use super::{Ended, Entry, State, Swarm, metadata_peer};
+use crate::context::Counted;
 use crate::progress::{Source, Stage};
 use crate::transport::Protocol;
 use bittorrent::metainfo::Info;
@@ -38,12 +39,14 @@ impl Swarm {
         if state.banned.contains(&address.ip()) {
             return Err("it is banned");
         }
-        if state.peers.len() >= self.options.connections_max {
+        if state.peers.len() >= state.connections_max {
             return Err("connections_max are open");
         }
         match state.stage {
-            Stage::Checking | Stage::Paused(_) => Err("the torrent does not run"),
-            _ => Ok(()),
+            Stage::Metadata | Stage::Downloading | Stage::Seeding => Ok(()),
+            Stage::Checking | Stage::Done | Stage::Halted | Stage::Paused(_) => {
+                Err("the torrent does not run")
+            }
         }
     }
 
@@ -51,6 +54,7 @@ impl Swarm {
     pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
         let Admission { link, id, fast, extensions, dht, incoming, protocol, encrypted } = admission;
         self.may_admit(link.address)?;
+        let counted = self.context.connection().ok_or("all torrents have as many peers as they may")?;
         let mut state = self.state.borrow_mut();
         if state.peers.values().any(|peer| peer.id == id) {
             return Err("the same peer is connected already");
@@ -70,6 +74,7 @@ impl Swarm {
             pex_in: PexReceiver::new(now),
             pex_out: PexSender::new(now, Some(link.address)),
             link: link.clone(),
+            _counted: counted,
         };
         if !incoming {
             state.contacts.connected(link.address);
@@ -149,20 +154,25 @@ impl Swarm {
     }
 
     /// Whom to connect to now.
-    pub(crate) fn next_contact(&self, now: Instant) -> Option<SocketAddr> {
+    pub(crate) fn next_contact(&self, now: Instant) -> Option<(SocketAddr, Counted)> {
         let mut state = self.state.borrow_mut();
         if !matches!(state.stage, Stage::Metadata | Stage::Downloading) {
             return None;
         }
-        if state.peers.len() + state.contacts.connecting() >= self.options.connections_max {
+        if state.peers.len() + state.contacts.connecting() >= state.connections_max {
             return None;
         }
+        // There must be room for it once it is open.
+        self.context.connection()?;
+        let dialling = self.context.dialling()?;
         loop {
             let address = state.contacts.next(now)?;
             let connected = state.peers.values().any(|peer| peer.link.address == address);
-            if !connected && !state.banned.contains(&address.ip()) {
-                return Some(address);
+            let banned = state.banned.contains(&address.ip());
+            if !connected && !banned {
+                return Some((address, dialling));
             }
+            state.contacts.closed(now, address, banned);
         }
     }
 

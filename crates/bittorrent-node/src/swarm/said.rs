@@ -168,7 +168,7 @@ impl Swarm {
                 let Some(assembly) = &mut state.assembly else { return Ok(()) };
                 match assembly.handle_piece(metadata_peer(key), piece, total_octets.into(), octets) {
                     Ok(AssemblyProgress::Complete(octets)) => {
-                        if let Err(why) = Self::take_metadata(state, &octets) {
+                        if let Err(why) = self.take_metadata(state, &octets) {
                             Self::pause(
                                 now,
                                 state,

@@ -2,127 +2,153 @@
 //! watches the time.
 
 use super::Swarm;
-use crate::announce;
+use super::control::{Command, Ending};
+use crate::announce::Announcing;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
-use crate::progress::{Progress, Source};
-use crate::search;
+use crate::progress::{Progress, Source, Stage};
 use bittorrent::torrent::TICK;
 use bittorrent::tracker::announcer::TrackerUrl;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 
 /// How often the progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the last checkpoint may take.
 const END_PATIENCE: Duration = Duration::from_secs(8);
 
-/// What a torrent is told while it runs.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Peers may be at these addresses.
-    AddPeers(Vec<SocketAddr>),
-    /// Ends.
-    Stop,
+/// A torrent and what happens beside its peers.
+pub(crate) struct Task {
+    pub(super) swarm: Rc<Swarm>,
+    pub(super) announcing: Announcing,
+    progress: watch::Sender<Progress>,
+    /// What the files' thread tells.
+    done: mpsc::UnboundedReceiver<Done>,
+    tell: mpsc::UnboundedSender<Done>,
+    /// The files while it is found out which pieces are here.
+    pub(super) looking: Option<(Arc<Content>, Worker)>,
+    /// Whatever was noted of them, all pieces are checked.
+    pub(super) recheck: bool,
 }
 
-/// Runs the torrent until it is stopped.
-pub(crate) async fn run(
-    swarm: Rc<Swarm>,
-    trackers: Vec<Vec<TrackerUrl>>,
-    mut commands: mpsc::Receiver<Command>,
-    progress: watch::Sender<Progress>,
-) {
-    let (tell, mut done) = mpsc::unbounded_channel();
-    let mut tell = Some(tell);
-    let mut looking: Option<(Arc<Content>, Worker)> = None;
-    let mut told = tokio::time::interval(PROGRESS_INTERVAL);
-    let mut ticks = tokio::time::interval(TICK);
-    let leave = Rc::new(Notify::new());
-    let mut announcing = JoinSet::new();
-    swarm.add_contacts(Source::User, swarm.options.peers.iter().copied());
-    if swarm.geometry().is_none() {
-        begin_announcing(&swarm, &trackers, &leave, &mut announcing);
+impl Task {
+    pub(crate) fn new(
+        swarm: Rc<Swarm>,
+        trackers: Vec<Vec<TrackerUrl>>,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        let (tell, done) = mpsc::unbounded_channel();
+        let announcing = Announcing::new(swarm.clone(), trackers);
+        let recheck = swarm.options.recheck;
+        Self { swarm, announcing, progress, done, tell, looking: None, recheck }
     }
-    loop {
-        let now = Instant::now();
-        if tell.is_some() {
-            match swarm.open_content() {
-                None => {}
-                Some(Ok(content)) => {
-                    if let Some(started) = tell.take().map(|tell| Worker::start(content.clone(), tell)) {
-                        match started {
-                            Ok(worker) => {
-                                swarm.look(&worker);
-                                looking = Some((content, worker));
-                            }
-                            Err(error) => swarm.give_up(now, error.to_string()),
-                        }
+
+    /// Runs the torrent until it is stopped or removed.
+    pub(crate) async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Ending {
+        let mut told = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut ticks = tokio::time::interval(TICK);
+        self.swarm.add_contacts(Source::User, self.swarm.options.peers.iter().copied());
+        loop {
+            let now = Instant::now();
+            self.open(now);
+            let announced = match self.swarm.stage() {
+                Stage::Metadata | Stage::Downloading | Stage::Seeding => true,
+                Stage::Checking => self.announcing.is_begun(),
+                Stage::Done | Stage::Halted | Stage::Paused(_) => false,
+            };
+            self.announcing.keep(announced);
+            while let Some((address, dialling)) = self.swarm.next_contact(now) {
+                tokio::task::spawn_local(handshake::dial(self.swarm.clone(), address, dialling));
+            }
+            tokio::select! {
+                () = self.swarm.stir.notified() => {}
+                _ = ticks.tick() => self.swarm.handle_timeout(Instant::now()),
+                _ = told.tick() => self.show(),
+                () = self.announcing.ended() => {}
+                Some(one) = self.done.recv() => self.handle_done(one),
+                command = commands.recv() => {
+                    let ending = match command {
+                        Some(command) => self.handle(command),
+                        None => Some(Ending::Stop),
+                    };
+                    if let Some(ending) = ending {
+                        return ending;
                     }
                 }
-                Some(Err(error)) => {
-                    tell = None;
-                    swarm.give_up(now, error.to_string());
-                }
             }
         }
-        while let Some(address) = swarm.next_contact(now) {
-            tokio::task::spawn_local(handshake::dial(swarm.clone(), address));
-        }
-        tokio::select! {
-            () = swarm.stir.notified() => {}
-            _ = ticks.tick() => swarm.handle_timeout(Instant::now()),
-            _ = told.tick() => { progress.send_replace(swarm.progress(Instant::now())); }
-            Some(one) = done.recv() => match one {
-                Done::Looked { result } => if let Some((content, worker)) = looking.take() {
-                    swarm.activate(Instant::now(), content, worker, result);
-                    progress.send_replace(swarm.progress(Instant::now()));
-                    begin_announcing(&swarm, &trackers, &leave, &mut announcing);
-                },
-                one => swarm.handle_done(Instant::now(), one),
-            },
-            command = commands.recv() => match command {
-                Some(Command::AddPeers(addresses)) => swarm.add_contacts(Source::Tracker, addresses),
-                Some(Command::Stop) | None => break,
-            },
+    }
+
+    /// Tells how the torrent stands.
+    pub(super) fn show(&self) {
+        self.progress.send_replace(self.swarm.progress(Instant::now()));
+    }
+
+    fn handle_done(&mut self, one: Done) {
+        let now = Instant::now();
+        match one {
+            Done::Looked { result } => {
+                if let Some((content, worker)) = self.looking.take() {
+                    self.swarm.activate(now, content, worker, result);
+                    self.show();
+                }
+            }
+            one => self.swarm.handle_done(now, one),
         }
     }
-    leave.notify_waiters();
-    if swarm.begin_end(Instant::now()) {
-        let ended = async {
-            while let Some(one) = done.recv().await {
-                let is_last = matches!(one, Done::Checkpointed { clean: true, .. });
-                swarm.handle_done(Instant::now(), one);
-                if is_last {
-                    break;
+
+    /// Begins to look at the files, once the info dictionary is here.
+    fn open(&mut self, now: Instant) {
+        if self.looking.is_some() || !self.swarm.wants_files() {
+            return;
+        }
+        match self.start_worker() {
+            None => {}
+            Some(Ok((content, worker))) => {
+                self.swarm.look(&worker, std::mem::take(&mut self.recheck));
+                self.looking = Some((content, worker));
+            }
+            Some(Err(why)) => self.swarm.give_up(now, why),
+        }
+    }
+
+    /// The files of the torrent and their thread; `None` without info dictionary.
+    pub(super) fn start_worker(&self) -> Option<Result<(Arc<Content>, Worker), String>> {
+        let content = match self.swarm.open_content()? {
+            Ok(content) => content,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let started = Worker::start(content.clone(), self.tell.clone());
+        Some(started.map(|worker| (content, worker)).map_err(|error| error.to_string()))
+    }
+
+    /// Ends: what is here is noted, trackers hear that we leave.
+    pub(crate) async fn end(&mut self) {
+        self.announcing.keep(false);
+        if self.swarm.begin_end(Instant::now()) {
+            let last = |done: &Done| matches!(done, Done::Checkpointed { clean: true, .. });
+            if self.wait_for(last).await.is_none() {
+                tracing::warn!("the disk is slow: the next start checks all pieces of the torrent");
+            }
+        }
+        self.announcing.farewell().await;
+        self.show();
+    }
+
+    /// Goes on until the files' thread has told what is waited for, or is too slow.
+    pub(super) async fn wait_for(&mut self, awaited: impl Fn(&Done) -> bool) -> Option<Done> {
+        let told = async {
+            loop {
+                let one = self.done.recv().await?;
+                if awaited(&one) {
+                    return Some(one);
                 }
+                self.swarm.handle_done(Instant::now(), one);
             }
         };
-        if tokio::time::timeout(END_PATIENCE, ended).await.is_err() {
-            tracing::warn!("the disk is slow: the next start checks all pieces of the torrent");
-        }
-    }
-    while announcing.join_next().await.is_some() {}
-    progress.send_replace(swarm.progress(Instant::now()));
-}
-
-/// Announces the torrent under each of its info-hashes to its trackers and in the
-/// hash table, unless it does already.
-fn begin_announcing(
-    swarm: &Rc<Swarm>,
-    trackers: &[Vec<TrackerUrl>],
-    leave: &Rc<Notify>,
-    announcing: &mut JoinSet<()>,
-) {
-    if announcing.is_empty() {
-        for hash in swarm.hashes.wire() {
-            announcing.spawn_local(announce::run(swarm.clone(), hash, trackers.to_vec(), leave.clone()));
-            announcing.spawn_local(search::run(swarm.clone(), hash, leave.clone()));
-        }
+        tokio::time::timeout(END_PATIENCE, told).await.ok()?
     }
 }
 

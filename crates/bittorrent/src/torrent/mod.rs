@@ -100,6 +100,8 @@ pub struct Torrent {
     finished: Option<Instant>,
     last_sent: Instant,
     goal_told: bool,
+    /// Octets sent in earlier runs: they count towards the goal.
+    sent_before: u64,
 }
 
 /// Why a peer was not added.
@@ -153,6 +155,7 @@ impl Torrent {
             finished: None,
             last_sent: now,
             goal_told: false,
+            sent_before: 0,
             settings,
         };
         if torrent.picker.missing().is_empty() {

@@ -1,5 +1,6 @@
 //! When a seed has done enough.
 
+use super::Torrent;
 use std::time::Duration;
 
 /// Goals of a seed. The first that is reached ends it; without any it goes on.
@@ -21,6 +22,20 @@ impl SeedingGoal {
         self.share_ratio.is_some_and(|goal| ratio >= goal)
             || self.span.is_some_and(|goal| seeding >= goal)
             || self.idle_span.is_some_and(|goal| idle >= goal)
+    }
+}
+
+impl Torrent {
+    /// Changes when the seed has done enough; a goal that was reached before may
+    /// be reached again.
+    pub fn set_seeding_goal(&mut self, goal: SeedingGoal) {
+        self.settings.seeding_goal = goal;
+        self.goal_told = false;
+    }
+
+    /// Octets that earlier runs sent: a ratio is of the torrent, not of a run.
+    pub fn set_sent_before(&mut self, octets: u64) {
+        self.sent_before = octets;
     }
 }
 

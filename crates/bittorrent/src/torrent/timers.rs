@@ -68,7 +68,12 @@ impl Torrent {
         let idle = now.saturating_duration_since(self.last_sent);
         let seeding = now.saturating_duration_since(since);
         let octets = self.picker.lengths().total_octets();
-        if self.settings.seeding_goal.is_reached(self.totals.sent_octets, octets, seeding, idle) {
+        if self.settings.seeding_goal.is_reached(
+            self.sent_before + self.totals.sent_octets,
+            octets,
+            seeding,
+            idle,
+        ) {
             self.goal_told = true;
             self.events.push_back(Event::SeedingGoalReached);
         }

@@ -9,7 +9,8 @@ use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::dht::PUBLIC_ROUTERS;
 use bittorrent_node::{
-    DhtSettings, Discovery, Engine, Handle, Making, Options, Progress, Protocols, Settings, Stage, What,
+    DhtSettings, Discovery, Engine, Handle, Limits, Making, Options, Progress, Protocols, Settings, Stage,
+    What,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -189,8 +190,7 @@ impl Shared {
             encryption: self.encryption.into(),
             protocols: self.transport.into(),
             discovery: self.discovery(),
-            download_per_second: None,
-            upload_per_second: None,
+            limits: Limits::default(),
             names: source::names(),
         };
         // Trackers and peers must see the address that can be reached.
@@ -227,6 +227,8 @@ impl Shared {
             connections_max: self.connections_max,
             peers: self.peer.clone(),
             selection: None,
+            priorities: Vec::new(),
+            halted: false,
         }
     }
 }

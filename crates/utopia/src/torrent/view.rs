@@ -206,6 +206,7 @@ pub(super) fn stage(stage: &Stage) -> String {
         Stage::Downloading => "downloading".to_owned(),
         Stage::Seeding => "seeding".to_owned(),
         Stage::Done => "has seeded enough".to_owned(),
+        Stage::Halted => "paused".to_owned(),
         Stage::Paused(why) => format!("paused: {why}"),
     }
 }

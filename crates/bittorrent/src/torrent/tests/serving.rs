@@ -184,6 +184,13 @@ fn a_seed_that_reached_its_goal_says_so_once() {
     }
     rig.pass(3);
     assert_eq!(rig.take_events(), [Event::SeedingGoalReached]);
+    // What earlier runs sent counts, and a new goal is reached anew.
+    rig.torrent.set_seeding_goal(SeedingGoal { share_ratio: Some(10.0), ..goal });
+    rig.pass(2);
+    assert_eq!(rig.take_events(), []);
+    rig.torrent.set_sent_before(10 * rig.torrent.lengths().total_octets());
+    rig.pass(2);
+    assert_eq!(rig.take_events(), [Event::SeedingGoalReached]);
 }
 
 /// Neither a slot nor an allowed-fast piece of a peer that does not upload.

@@ -137,6 +137,14 @@ impl Announcer {
         }
     }
 
+    /// The user asks: as [`Self::handle_want`], and those that failed are asked at
+    /// once too.
+    pub fn handle_demand(&mut self, now: Instant) {
+        for walk in &mut self.walks {
+            walk.demand(now);
+        }
+    }
+
     fn with(&mut self, family: Family, act: impl FnOnce(&mut Walk)) {
         if let Some(walk) = self.walks.iter_mut().find(|walk| walk.family() == family) {
             act(walk);

@@ -197,6 +197,15 @@ fn more_peers_are_asked_for_no_sooner_than_allowed() {
     assert_eq!(announcer.poll_timeout(), Some(now + minutes(10)));
     announcer.handle_want(now + minutes(12));
     assert_eq!(announcer.poll_timeout(), Some(now + minutes(10)), "never later than before");
+    announcer.handle_demand(now + minutes(2));
+    assert_eq!(announcer.poll_timeout(), Some(now + minutes(10)), "nor for the user");
+    let later = now + minutes(10);
+    let (tracker, _) = due(&mut announcer, later);
+    announcer.handle_failure(later, tracker, Family::V4, None);
+    announcer.handle_want(later);
+    assert_eq!(announcer.poll_announce(later), None, "who failed rests");
+    announcer.handle_demand(later);
+    assert_eq!(due(&mut announcer, later), (tracker, Event::None), "unless the user asks");
 }
 
 #[test]

@@ -245,6 +245,11 @@ impl Walk {
         }
     }
 
+    pub(super) fn demand(&mut self, now: Instant) {
+        self.failures = 0;
+        self.want(now);
+    }
+
     pub(super) fn want(&mut self, now: Instant) {
         if let Some(Doing::Waiting(until)) = &mut self.doing
             && self.failures == 0

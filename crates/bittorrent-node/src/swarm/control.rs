@@ -1,0 +1,295 @@
+//! What a torrent is told while it runs, and what that changes.
+
+use super::task::Task;
+use super::{State, Swarm};
+use crate::content::{Done, Job, resume_file};
+use crate::control::{ControlError, Data, Rates};
+use crate::progress::{Source, Stage};
+use bittorrent::metainfo::Info;
+use bittorrent::torrent::{Priority, SeedingGoal};
+use bittorrent::tracker::announcer::TrackerUrl;
+use std::net::SocketAddr;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// How a command went.
+pub(crate) type Reply = oneshot::Sender<Result<(), ControlError>>;
+
+/// What a torrent's task is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Peers may be at these addresses.
+    AddPeers(Vec<SocketAddr>),
+    /// A change; answered when it holds.
+    Control(Control, Reply),
+    /// Ends for good.
+    Remove(Data, Reply),
+    /// Ends with the engine.
+    Stop,
+}
+
+/// A change of a torrent that runs.
+#[derive(Debug)]
+pub(crate) enum Control {
+    Pause,
+    Resume,
+    Recheck,
+    Reannounce,
+    Files(Vec<(usize, Priority)>),
+    Sequential(bool),
+    Goal(SeedingGoal),
+    Rates(Rates),
+    Connections(usize),
+    AddTrackers(Vec<String>),
+}
+
+/// How a torrent's task ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is there again with the next start of the engine.
+    Stop,
+    /// It is forgotten.
+    Remove(Data, Reply),
+}
+
+impl Task {
+    /// Does what it is told; how it ends, if it is told to.
+    pub(super) fn handle(&mut self, command: Command) -> Option<Ending> {
+        match command {
+            Command::AddPeers(addresses) => self.swarm.add_contacts(Source::User, addresses),
+            Command::Control(control, reply) => {
+                let result = self.control(Instant::now(), control);
+                self.show();
+                // Who asked may have left.
+                let _ = reply.send(result);
+            }
+            Command::Remove(data, reply) => return Some(Ending::Remove(data, reply)),
+            Command::Stop => return Some(Ending::Stop),
+        }
+        None
+    }
+
+    fn control(&mut self, now: Instant, control: Control) -> Result<(), ControlError> {
+        match control {
+            Control::Recheck => return self.recheck(now),
+            Control::Reannounce => self.announcing.demand(),
+            Control::AddTrackers(urls) => {
+                let parse = |url: &String| {
+                    TrackerUrl::parse(url).map_err(|_| ControlError::Tracker { url: url.clone() })
+                };
+                let mut parsed = urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+                parsed.retain(|url| !self.announcing.tiers().iter().flatten().any(|known| known == url));
+                self.announcing.add(parsed.into_iter().map(|url| vec![url]).collect());
+            }
+            control => return self.swarm.control(now, control),
+        }
+        Ok(())
+    }
+
+    fn recheck(&mut self, now: Instant) -> Result<(), ControlError> {
+        if self.looking.is_some() {
+            return Err(ControlError::Checking);
+        }
+        match self.swarm.deactivate(now)? {
+            Some((content, worker)) => {
+                self.swarm.look(&worker, true);
+                self.looking = Some((content, worker));
+            }
+            // Its files could not be looked at before: it is tried again.
+            None => self.recheck = true,
+        }
+        Ok(())
+    }
+
+    /// Forgets the torrent; its files stay or go.
+    pub(crate) async fn remove(&mut self, data: Data) -> Result<(), ControlError> {
+        self.announcing.keep(false);
+        let now = Instant::now();
+        let worker = match self.swarm.deactivate(now) {
+            Ok(Some((_, worker))) => Some(Ok(worker)),
+            _ => match self.looking.take() {
+                Some((_, worker)) => Some(Ok(worker)),
+                None => self.start_worker().map(|started| started.map(|(_, worker)| worker)),
+            },
+        };
+        let hash = self.swarm.hashes.wire().next();
+        let notes: Vec<_> = hash.iter().map(|hash| resume_file(&self.swarm.context().data, hash)).collect();
+        let result = match worker {
+            // A link that nothing came of.
+            None => Ok(()),
+            Some(Err(why)) => Err(ControlError::Disk(why)),
+            Some(Ok(worker)) => {
+                worker.hurry();
+                worker.send(Job::Forget { notes, files: data == Data::Delete });
+                let forgotten = |done: &Done| matches!(done, Done::Forgotten { .. });
+                match self.wait_for(forgotten).await {
+                    Some(Done::Forgotten { result: Err(error) }) => {
+                        Err(ControlError::Disk(error.to_string()))
+                    }
+                    Some(_) => Ok(()),
+                    None => Err(ControlError::Disk(
+                        "the disk is slow: the torrent's files go when it has time".to_owned(),
+                    )),
+                }
+            }
+        };
+        self.announcing.farewell().await;
+        result
+    }
+}
+
+impl Swarm {
+    /// What it is doing.
+    pub(super) fn stage(&self) -> Stage {
+        self.state.borrow().stage.clone()
+    }
+
+    fn control(&self, now: Instant, control: Control) -> Result<(), ControlError> {
+        let mut borrowed = self.state.borrow_mut();
+        let state = &mut *borrowed;
+        match control {
+            Control::Pause => self.halt(now, state),
+            Control::Resume => Self::go_on(now, state),
+            Control::Files(files) => state.set_files(now, &files)?,
+            Control::Sequential(sequential) => {
+                state.rules.sequential = sequential;
+                if let Some(active) = &mut state.active {
+                    active.torrent.set_sequential(sequential);
+                }
+            }
+            Control::Goal(goal) => {
+                state.rules.seeding_goal = goal;
+                if let Some(active) = &mut state.active {
+                    active.torrent.set_seeding_goal(goal);
+                }
+                if state.stage == Stage::Done {
+                    Self::go_on(now, state);
+                }
+            }
+            Control::Rates(rates) => {
+                self.download.borrow_mut().set_rate(now, rates.download);
+                self.upload.borrow_mut().set_rate(now, rates.upload);
+            }
+            Control::Connections(max) => {
+                state.connections_max = max;
+                for entry in state.peers.values().skip(max) {
+                    entry.link.close("connections_max are open");
+                }
+            }
+            Control::Recheck | Control::Reannounce | Control::AddTrackers(_) => {}
+        }
+        self.act(now, state);
+        drop(borrowed);
+        self.stir.notify_one();
+        Ok(())
+    }
+
+    /// Stops by command.
+    fn halt(&self, now: Instant, state: &mut State) {
+        state.halted = true;
+        if state.stage != Stage::Checking {
+            state.stage = Stage::Halted;
+            state.quiet(now, "the torrent is paused");
+            let sent_before = state.sent_before;
+            if let Some(active) = &mut state.active {
+                active.checkpoint(now, self.context(), &self.hashes, true, sent_before);
+            }
+        }
+    }
+
+    /// Goes on, whatever it was stopped by.
+    fn go_on(now: Instant, state: &mut State) {
+        let runs = matches!(state.stage, Stage::Metadata | Stage::Downloading | Stage::Seeding);
+        state.halted = false;
+        if runs || state.stage == Stage::Checking {
+            return;
+        }
+        state.contacts.rest_is_over();
+        state.stage = state.standing();
+        let missing = state.hashes.are_missing();
+        if let Some(active) = &mut state.active {
+            active.torrent.set_paused(now, missing);
+        }
+    }
+
+    /// Whether its files are to be looked at: its info dictionary is here, and
+    /// nothing hinders it.
+    pub(super) fn wants_files(&self) -> bool {
+        let state = self.state.borrow();
+        state.metainfo.is_some() && state.active.is_none() && state.stage == Stage::Checking
+    }
+}
+
+impl State {
+    /// What it does when nothing hinders it.
+    pub(super) fn standing(&self) -> Stage {
+        match (&self.metainfo, &self.active) {
+            (None, _) => Stage::Metadata,
+            (Some(_), None) => Stage::Checking,
+            (Some(_), Some(active)) if active.torrent.is_finished() => Stage::Seeding,
+            _ => Stage::Downloading,
+        }
+    }
+
+    /// Asks for nothing, serves nobody, and lets all peers go.
+    pub(super) fn quiet(&mut self, now: Instant, why: &'static str) {
+        for entry in self.peers.values() {
+            entry.link.close(why);
+        }
+        if let Some(active) = &mut self.active {
+            active.torrent.set_paused(now, true);
+        }
+    }
+
+    /// How much each file is wanted, once it is known which there are.
+    pub(super) fn read_wishes(&mut self, options: &super::Options) {
+        let Some(metainfo) = self.metainfo.as_ref().filter(|_| self.files.is_empty()) else { return };
+        let count = metainfo.info.layout().files().len();
+        let wanted = |file| options.selection.as_ref().is_none_or(|selection| selection.contains(file));
+        let first = |file| if wanted(file) { Priority::Normal } else { Priority::Skip };
+        self.files = (0..count).map(first).collect();
+        for (file, priority) in &options.priorities {
+            if let Some(place) = self.files.get_mut(*file) {
+                *place = *priority;
+            }
+        }
+    }
+
+    fn set_files(&mut self, now: Instant, files: &[(usize, Priority)]) -> Result<(), ControlError> {
+        let count = self.files.len();
+        if self.metainfo.is_none() {
+            return Err(ControlError::NoMetadata);
+        }
+        if let Some((file, _)) = files.iter().find(|(file, _)| *file >= count) {
+            return Err(ControlError::NoFile { file: *file, count });
+        }
+        for (file, priority) in files {
+            if let Some(place) = self.files.get_mut(*file) {
+                *place = *priority;
+            }
+        }
+        if let (Some(active), Some(metainfo)) = (&mut self.active, &self.metainfo) {
+            let priorities = piece_priorities(&metainfo.info, &self.files);
+            active.torrent.set_priorities(now, (0..).zip(priorities));
+            if matches!(self.stage, Stage::Downloading | Stage::Seeding) {
+                self.stage = self.standing();
+                self.contacts.rest_is_over();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How much each piece is wanted: as much as the file of it that is wanted most.
+pub(super) fn piece_priorities(info: &Info, files: &[Priority]) -> Vec<Priority> {
+    let layout = info.layout();
+    let mut pieces = vec![Priority::Skip; layout.piece_count() as usize];
+    for level in [Priority::Low, Priority::Normal, Priority::High] {
+        for range in layout.pieces_of(|file| files.get(file) == Some(&level)) {
+            if let Some(places) = pieces.get_mut(range.start as usize..range.end as usize) {
+                places.fill(level);
+            }
+        }
+    }
+    pieces
+}
