@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: runs us and the peers side by side on the same work and
 //! prints the ratio.
 
+mod choice;
 mod dns;
 mod row;
 mod smtp;
 mod swarm;
 mod threads;
+mod torrent;
 mod tracker;
 
 use clap::{Parser, ValueEnum};
@@ -19,7 +21,7 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
-    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm).
+    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm, torrent).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -34,6 +36,8 @@ enum What {
     Swarm,
     /// Announces to the tracker over UDP, against opentracker, aquatic and a bare echo.
     Tracker,
+    /// A torrent of 1 GiB from one seed to one leecher, against libtorrent, rqbit and aria2.
+    Torrent,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         What::Smtp => smtp::run(arguments.json),
         What::Swarm => swarm::run(arguments.json, &arguments.only),
         What::Tracker => tracker::run(arguments.json),
+        What::Torrent => torrent::run(arguments.json, &arguments.only),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use crate::{cargo, run};
 
 pub(crate) fn measure(what: &str, json: bool, only: &[String]) -> Result<(), String> {
-    if what == "swarm" {
+    if matches!(what, "swarm" | "torrent") {
         // Each peer is a process.
         run(cargo().args(["build", "--quiet", "--release", "--package", "utopia"]))?;
     }

@@ -35,7 +35,7 @@ enum Chore {
     ///
     /// Example: cargo xtask bench dns --json
     Bench {
-        /// What to measure: `dns`, `smtp`, `swarm` or `tracker`.
+        /// What to measure: `dns`, `smtp`, `swarm`, `torrent` or `tracker`.
         what: String,
         /// One JSON object a row.
         #[arg(long)]

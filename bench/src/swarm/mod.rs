@@ -10,6 +10,7 @@
 mod clients;
 mod network;
 
+use crate::choice::{is_chosen, our_program};
 use crate::row::{Figure, Row};
 use clients::{Client, Distributed};
 use network::{Network, TRACKER, address};
@@ -79,21 +80,12 @@ struct Outcome {
 /// Runs all clients through all cases, or those whose names contain `only` (both
 /// may be said: `ours,slow`), and prints a row for each case.
 pub(crate) fn run(json: bool, only: &[String]) -> io::Result<()> {
-    let ours = std::env::current_exe()?.with_file_name("utopia");
-    if !ours.is_file() {
-        let why = format!("{} is not there: build it with `cargo build --release -p utopia`", ours.display());
-        return Err(io::Error::new(io::ErrorKind::NotFound, why));
-    }
-    let chosen = |names: &[&'static str], name: &str| {
-        let named = |only: &&String| names.iter().any(|name| name.contains(only.as_str()));
-        let mut named = only.iter().filter(named).peekable();
-        named.peek().is_none() || named.any(|only| name.contains(only.as_str()))
-    };
+    let ours = our_program()?;
     let mut clients = Client::all(ours.clone());
     let names: Vec<&str> = clients.iter().map(|client| client.name).collect();
-    clients.retain(|client| chosen(&names, client.name));
+    clients.retain(|client| is_chosen(only, &names, client.name));
     let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-    for case in CASES.iter().filter(|case| chosen(&names, case.name)) {
+    for case in CASES.iter().filter(|case| is_chosen(only, &names, case.name)) {
         let folder = tempfile::tempdir()?;
         let what = distribute(&ours, folder.path(), case)?;
         let mut ratios = BTreeMap::new();
