@@ -3,6 +3,7 @@
 
 pub mod libtorrent;
 pub mod mail;
+pub mod pypi;
 pub mod utopia;
 
 use std::env;

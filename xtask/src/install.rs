@@ -1,7 +1,7 @@
-//! Installs what the tests need and is absent: the foreign peers, as Debian
-//! packages where that may be done, and `cargo deny`.
+//! Installs what the tests need and is absent: the foreign peers, as packages of
+//! Debian and of PyPI where that may be done, and `cargo deny`.
 
-use crate::{cargo, run};
+use crate::{cargo, root, run};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -25,6 +25,18 @@ const PEERS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("aria2c", "aria2"),
     ("python3:libtorrent", "python3-libtorrent"),
+    ("python3:ensurepip", "python3-venv"),
+    ("transmission-daemon", "transmission-daemon"),
+    ("ip", "iproute2"),
+];
+
+/// Peers that Debian has not, or too old, as packages of PyPI, and a module each
+/// that shows whether it is there. They are put into a folder of their own.
+const PYTHON_PEERS: &[(&str, &str)] = &[
+    // Debian's 2.0 cannot announce to the distributed hash table from Python.
+    ("libtorrent", "libtorrent>=2.1"),
+    // rqbit as a library; there is no package of the program.
+    ("pyrqbit", "pyrqbit"),
 ];
 
 /// Whether a program is on the path or in a folder for servers, or a module can
@@ -75,6 +87,40 @@ pub(crate) fn peers() -> bool {
         Err(reason) => {
             println!("the peers could not be installed, their tests will be skipped: {reason}");
             false
+        }
+    }
+}
+
+/// Installs the peers that come from PyPI below `target/`. Where that cannot be
+/// done, their tests say that they are skipped.
+pub(crate) fn python_peers() {
+    let folder = root().join("target/python");
+    let python = folder.join("bin/python3");
+    let is_there = |module: &str| {
+        let mut import = Command::new(&python);
+        import.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
+        import.status().is_ok_and(|status| status.success())
+    };
+    let absent = || PYTHON_PEERS.iter().filter(|(module, _)| !is_there(module)).map(|(_, package)| *package);
+    if absent().next().is_none() {
+        return;
+    }
+    let mut make = Command::new("/usr/bin/python3");
+    make.args(["-m", "venv"]).arg(&folder).stdout(Stdio::null());
+    if !python.is_file()
+        && let Err(reason) = run(&mut make)
+    {
+        println!("no place for peers from PyPI, their tests will be skipped: {reason}");
+        return;
+    }
+    // Each by itself: one that has no package for this system does not keep the others away.
+    for package in absent() {
+        println!("installing {package} from PyPI");
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--only-binary", ":all:", "--retries", "1", "--timeout", "20", package]);
+        if let Err(reason) = run(&mut pip) {
+            println!("{package} could not be installed, its tests will be skipped: {reason}");
         }
     }
 }

@@ -29,6 +29,9 @@ fn checks(quick: bool) -> Result<(), String> {
 
 pub(crate) fn all(quick: bool) -> Result<(), String> {
     let peers_are_there = !quick && install::peers();
+    if !quick {
+        install::python_peers();
+    }
     checks(quick)?;
 
     let skipped_list = root().join("target/skipped-tests.txt");

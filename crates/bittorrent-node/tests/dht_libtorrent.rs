@@ -1,4 +1,4 @@
-//! The hash table together with libtorrent's (`pip install libtorrent`): each
+//! The hash table together with libtorrent's (`cargo xtask test` installs it): each
 //! finds what the other announced and stored.
 
 use bittorrent::bencode;
@@ -29,13 +29,16 @@ impl Libtorrent {
     /// `None` where 2.1 is not installed: the Python binding of 2.0 cannot announce to the DHT.
     fn start() -> Option<Self> {
         let new_enough = "import libtorrent; assert libtorrent.__version__ >= '2.1'";
-        let imported = Command::new("python3").args(["-c", new_enough]).stderr(Stdio::null()).status();
+        // Where the test command puts it; else it may be on the path.
+        let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/python/bin/python3");
+        let python = if std::path::Path::new(installed).is_file() { installed } else { "python3" };
+        let imported = Command::new(python).args(["-c", new_enough]).stderr(Stdio::null()).status();
         if !imported.is_ok_and(|status| status.success()) {
             skip("libtorrent 2.1 for Python is not installed");
             return None;
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dht_libtorrent.py");
-        let mut command = Command::new("python3");
+        let mut command = Command::new(python);
         command.args(["-W", "ignore", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("python3 starts");
         let orders = process.stdin.take().expect("piped");
