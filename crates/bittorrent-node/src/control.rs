@@ -5,6 +5,7 @@ use crate::swarm::{Command, Control};
 use bittorrent::metainfo::InfoHashes;
 use bittorrent::torrent::{Priority, SeedingGoal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Limits of octets a second; `None` is no limit.
@@ -163,6 +164,25 @@ impl Handle {
         self.say(Control::Goal(goal)).await
     }
 
+    /// Moves its files to another folder while it runs. Answers when they are
+    /// there; a crash in the middle loses nothing: the next start goes on.
+    ///
+    /// # Errors
+    /// While its files are being checked or moved, or when the disk does not do it
+    /// or a file of the same name is there already: then all is where it was.
+    pub async fn move_files(&self, to: PathBuf) -> Result<(), ControlError> {
+        self.say(Control::Move(absolute(to))).await
+    }
+
+    /// Seeks its files in another folder, where somebody else has put them, and
+    /// checks them. Answers when that has begun.
+    ///
+    /// # Errors
+    /// While its files are being checked or moved.
+    pub async fn find_files(&self, folder: PathBuf) -> Result<(), ControlError> {
+        self.say(Control::Find(absolute(folder))).await
+    }
+
     /// Limits its rates, within those of all torrents together.
     ///
     /// # Errors
@@ -198,4 +218,9 @@ impl Handle {
         sent.map_err(|_| ControlError::Gone)?;
         answer.await.map_err(|_| ControlError::Gone)?
     }
+}
+
+/// A folder that means the same wherever a later run is started.
+fn absolute(folder: PathBuf) -> PathBuf {
+    std::path::absolute(&folder).unwrap_or(folder)
 }

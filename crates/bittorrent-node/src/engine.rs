@@ -1,6 +1,7 @@
 //! The engine: a thread of its own on which all torrents of a host run, and the
 //! listeners for their peers.
 
+use crate::content::metainfo_file;
 use crate::context::Context;
 use crate::control::{Handle, Rates};
 use crate::discovery::{self, Discovery};
@@ -13,7 +14,7 @@ use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::tracker::announcer::TrackerUrl;
 use net::{ListenError, Network, Shutdown};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -95,6 +96,7 @@ impl What {
 pub struct Engine {
     orders: mpsc::Sender<Order>,
     addresses: Vec<SocketAddr>,
+    data: PathBuf,
     shutdown: Shutdown,
     thread: Option<JoinHandle<()>>,
 }
@@ -139,6 +141,7 @@ impl Engine {
             .build()
             .map_err(EngineError::Thread)?;
         let (orders, taken) = mpsc::channel(COMMANDS_MAX);
+        let data = settings.data.clone();
         let (told, listening) = oneshot::channel();
         let (hold, ending) = (shutdown.hold(), shutdown.clone());
         let thread = std::thread::Builder::new()
@@ -150,7 +153,7 @@ impl Engine {
             })
             .map_err(EngineError::Thread)?;
         let addresses = listening.await.map_err(|_| EngineError::Stopping)??;
-        Ok(Self { orders, addresses, shutdown, thread: Some(thread) })
+        Ok(Self { orders, addresses, data, shutdown, thread: Some(thread) })
     }
 
     /// Where peers connect to.
@@ -158,11 +161,20 @@ impl Engine {
         &self.addresses
     }
 
-    /// Runs one more torrent.
+    /// Runs one more torrent. Of a link whose info dictionary came to an earlier
+    /// run, all is known at once.
     ///
     /// # Errors
     /// When it runs already, or the engine is stopping.
     pub async fn add(&self, what: What, options: Options) -> Result<Handle, EngineError> {
+        let what = match what {
+            What::Magnet(magnet) => {
+                let data = self.data.clone();
+                let known = tokio::task::spawn_blocking(move || known(&data, magnet));
+                known.await.map_err(|_| EngineError::Stopping)?
+            }
+            what @ What::Metainfo(_) => what,
+        };
         let (reply, answer) = oneshot::channel();
         let order = Order::Add(what, Box::new(options), reply);
         self.orders.send(order).await.map_err(|_| EngineError::Stopping)?;
@@ -196,6 +208,26 @@ impl Engine {
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+    }
+}
+
+/// A link as what is known of it from an earlier run.
+fn known(data: &Path, magnet: Box<Magnet>) -> What {
+    let Some(hash) = magnet.hashes.wire().next() else { return What::Magnet(magnet) };
+    let limits = bittorrent::metainfo::Limits::DEFAULT;
+    let read = storage::files::read(&metainfo_file(data, &hash), limits.metainfo_octets_max as u64);
+    let Ok(Some(octets)) = read else { return What::Magnet(magnet) };
+    let same = |metainfo: &Metainfo| {
+        let hashes = metainfo.info.hashes();
+        (magnet.hashes.v1.is_none() || magnet.hashes.v1 == hashes.v1)
+            && (magnet.hashes.v2.is_none() || magnet.hashes.v2 == hashes.v2)
+    };
+    match Metainfo::parse(&octets, &limits).ok().filter(same) {
+        Some(mut metainfo) => {
+            metainfo.trackers = magnet.trackers.chunks(1).map(<[String]>::to_vec).collect();
+            What::Metainfo(Arc::new(metainfo))
+        }
+        None => What::Magnet(magnet),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The files of a torrent.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use storage::{Allocation, FileSet, Member, OPEN_FILES_MAX, StorageError};
 
 fn member(path: &str, octets: u64) -> Member {
-    Member { path: PathBuf::from(path), octets }
+    Member { path: PathBuf::from(path), octets, executable: false }
 }
 
 fn set(folder: &Path, allocation: Allocation) -> FileSet {
@@ -115,4 +116,91 @@ fn deleting_takes_the_files_and_nothing_that_is_reached_through_a_symlink() {
     files.remove().expect("deleted");
     assert!(!folder.path().join("album").exists() && folder.path().exists());
     files.remove().expect("what is not there needs no deleting");
+}
+
+/// A folder on another file system than the temporary one, where there is one.
+fn elsewhere() -> Option<tempfile::TempDir> {
+    let shared = Path::new("/dev/shm");
+    let here = tempfile::tempdir().expect("a folder");
+    let device = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.dev());
+    let is_other = device(shared).is_some_and(|other| device(here.path()) != Some(other));
+    is_other.then(|| tempfile::tempdir_in(shared).ok())?
+}
+
+#[test]
+fn files_move_to_another_folder_whatever_file_system_it_is_on() {
+    let mut targets = vec![tempfile::tempdir().expect("a folder")];
+    match elsewhere() {
+        Some(folder) => targets.push(folder),
+        None => println!("skipped: /dev/shm is no other file system here"),
+    }
+    for target in targets {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = set(folder.path(), Allocation::Sparse);
+        files.write(0, 20, b"hello").expect("written");
+        files.make_empty().expect("made");
+        std::fs::write(folder.path().join("album/mine"), "x").expect("written");
+        let to = target.path().join("new/place");
+        files.relocate(&to, false).expect("moved");
+        assert_eq!(files.folder(), to);
+        assert!(!folder.path().join("album/one").exists() && folder.path().join("album/mine").exists());
+        let mut buffer = [0; 5];
+        assert_eq!(files.read(0, 20, &mut buffer).expect("read"), 5);
+        assert_eq!(&buffer, b"hello");
+        files.write(2, 0, b"later").expect("written");
+        assert!(to.join("album/deep/two").exists() && to.join("album/empty").exists());
+        // Back again: nothing of it stays there.
+        std::fs::remove_file(folder.path().join("album/mine")).expect("deleted");
+        files.relocate(folder.path(), false).expect("moved");
+        assert!(!to.join("album").exists() && folder.path().join("album/deep/two").exists());
+    }
+}
+
+#[test]
+fn a_move_that_fails_leaves_all_where_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    files.write(0, 0, b"ours").expect("written");
+    files.write(2, 0, b"ours").expect("written");
+    std::fs::create_dir_all(target.path().join("album/deep")).expect("a folder");
+    std::fs::write(target.path().join("album/deep/two"), "another's").expect("written");
+    files.relocate(target.path(), false).expect_err("a file is in the way");
+    assert_eq!(std::fs::read(target.path().join("album/deep/two")).expect("there"), b"another's");
+    // A folder in the way shows only while files are moved.
+    std::fs::remove_file(target.path().join("album/deep/two")).expect("deleted");
+    std::fs::remove_dir(target.path().join("album/deep")).expect("deleted");
+    std::os::unix::fs::symlink("/", target.path().join("album/deep")).expect("a symlink");
+    files.relocate(target.path(), false).expect_err("a symlink is in the way");
+    assert_eq!(files.folder(), folder.path());
+    for file in ["album/one", "album/deep/two"] {
+        assert!(folder.path().join(file).exists(), "{file}");
+    }
+    assert!(!target.path().join("album/one").exists());
+    // After a crash in the middle one file is here and one there.
+    std::fs::remove_file(target.path().join("album/deep")).expect("deleted");
+    std::fs::rename(folder.path().join("album/one"), target.path().join("album/one")).expect("moved");
+    files.relocate(target.path(), true).expect("moved");
+    assert!(target.path().join("album/one").exists() && target.path().join("album/deep/two").exists());
+}
+
+#[test]
+fn a_file_may_be_executed_and_a_symlink_leads_to_its_target() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let members = vec![
+        Member { executable: true, ..member("album/run", 3) },
+        member("album/deep/link", 0),
+        member("album/plain", 3),
+    ];
+    let files = FileSet::new(folder.path(), members, Allocation::Sparse).expect("plain names");
+    files.write(0, 0, b"abc").expect("written");
+    files.write(2, 0, b"abc").expect("written");
+    files.link(1, Path::new("album/run")).expect("made");
+    files.link(1, Path::new("album/run")).expect("it is there");
+    let mode = |file: &str| {
+        let metadata = std::fs::metadata(folder.path().join(file)).expect("a file");
+        std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100
+    };
+    assert_eq!((mode("album/run"), mode("album/plain")), (0o100, 0));
+    assert_eq!(std::fs::read(folder.path().join("album/deep/link")).expect("it leads there"), b"abc");
 }

@@ -1,13 +1,15 @@
 //! The octets of one torrent on the disk: pieces in and out, checked by their
 //! hashes. Calls block; the [`Worker`] makes them on a thread of its own.
 
+mod moved;
 mod resume;
 mod worker;
 
+pub(crate) use moved::{Moved, moved_file};
 pub(crate) use resume::{Resume, resume_file};
-pub(crate) use worker::{Checked, Done, Job, Worker};
+pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 
-use bittorrent::metainfo::{Info, Metainfo, PieceHasher, PieceLayers, Slice, Verdict, Verifier};
+use bittorrent::metainfo::{FileKind, Info, Metainfo, PieceHasher, PieceLayers, Slice, Verdict, Verifier};
 use bittorrent::torrent::{BlockDigest, PieceSet};
 use sha1::{Digest, Sha1};
 use std::fs::File;
@@ -54,6 +56,7 @@ impl Content {
                 .chain(file.path.iter().map(PathBuf::from))
                 .collect(),
             octets: file.length,
+            executable: file.executable,
         };
         let files = FileSet::new(folder, layout.files().iter().map(member).collect(), allocation)?;
         let layers = Mutex::new(metainfo.piece_layers.clone());
@@ -144,7 +147,10 @@ impl Content {
                     Held::Disk => {
                         let layout = self.info.layout();
                         read.resize(layout.block_octets(piece, index as u32) as usize, 0);
-                        self.read(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, &mut read)?;
+                        if !self.read(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, &mut read)? {
+                            // Nobody sent wrong octets: they were lost here.
+                            return Err(StorageError::Missing(format!("a block of piece {piece}")));
+                        }
                         this(&read);
                     }
                 }
@@ -225,17 +231,21 @@ impl Content {
             .collect()
     }
 
-    /// Makes the empty files of the torrent.
+    /// Makes the empty files of the torrent, and its symlinks (BEP 47): those that
+    /// stay within it.
     ///
     /// # Errors
     /// When the disk is full or fails.
     pub(crate) fn make_empty_files(&self) -> Result<(), StorageError> {
-        for (index, file) in self.info.layout().files().iter().enumerate() {
-            if file.length == 0
-                && !file.is_padding()
-                && matches!(file.kind, bittorrent::metainfo::FileKind::Regular)
-            {
-                self.files.write(index, 0, &[])?;
+        let layout = self.info.layout();
+        for (index, file) in layout.files().iter().enumerate() {
+            match &file.kind {
+                FileKind::Regular if file.length == 0 => self.files.write(index, 0, &[])?,
+                FileKind::Symlink(target) => {
+                    let target = layout.folder().into_iter().chain(target.iter().map(String::as_str));
+                    self.files.link(index, &target.collect::<PathBuf>())?;
+                }
+                FileKind::Regular | FileKind::Padding | FileKind::DeadSymlink => {}
             }
         }
         Ok(())

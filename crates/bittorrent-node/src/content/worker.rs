@@ -1,10 +1,10 @@
 //! The thread that may wait for the disk: it hashes, writes and checks, one job
 //! after the other in the order they came.
 
-use super::{Content, Held, Resume};
-use bittorrent::metainfo::Verdict;
+use super::{Content, Held, Moved, Resume, moved_file, resume_file};
+use bittorrent::metainfo::{InfoHashV1, Verdict};
 use bittorrent::torrent::{BlockDigest, PieceSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -19,11 +19,40 @@ pub(crate) enum Job {
     /// Write blocks of a piece that is not whole yet, for want of memory.
     Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
     /// Look which pieces are here: believe what a clean stop left, or check all.
-    Look { resume_file: PathBuf, recheck: bool },
+    Look { notes: Notes, recheck: bool },
+    /// Keep a metainfo that came from peers, for the next start.
+    Keep { file: PathBuf, octets: Vec<u8> },
+    /// Move the files to another folder.
+    Move { to: PathBuf, note: PathBuf },
+    /// Seek the files in another folder from now on.
+    Find { folder: PathBuf, note: PathBuf },
     /// Forget what was noted, and delete the torrent's files if that is wanted.
-    Forget { notes: Vec<PathBuf>, files: bool },
+    Forget { notes: Notes, files: bool },
     /// Make durable what was written, then note which pieces are here.
     Checkpoint { resume_file: PathBuf, have: Vec<u8>, clean: bool, sent_octets: u64 },
+}
+
+/// Where things about a torrent are noted in the data folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Notes {
+    pub(crate) resume: PathBuf,
+    pub(crate) moved: PathBuf,
+    pub(crate) metainfo: PathBuf,
+}
+
+impl Notes {
+    pub(crate) fn of(data: &Path, hash: &InfoHashV1) -> Self {
+        Self {
+            resume: resume_file(data, hash),
+            moved: moved_file(data, hash),
+            metainfo: metainfo_file(data, hash),
+        }
+    }
+}
+
+/// Where the metainfo of a torrent that came from peers is kept.
+pub(crate) fn metainfo_file(data: &Path, hash: &InfoHashV1) -> PathBuf {
+    data.join("torrents").join(format!("{hash}.torrent"))
 }
 
 /// What came of a job.
@@ -37,6 +66,10 @@ pub(crate) enum Done {
     Looking { pieces: u32 },
     /// The pieces that are here.
     Looked { result: Result<(PieceSet, u64), StorageError> },
+    /// What was to be noted was, or could not be.
+    Noted { result: Result<(), StorageError> },
+    /// The files were moved; after an error they are where they were.
+    Moved { result: Result<(), StorageError> },
     /// What was noted is gone, and the files where that was wanted.
     Forgotten { result: Result<(), StorageError> },
     /// A checkpoint was made.
@@ -112,11 +145,22 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             });
             Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
         }
-        Job::Look { resume_file, recheck } => {
-            Done::Looked { result: look(content, &resume_file, recheck, stopping, done) }
+        Job::Look { notes, recheck } => {
+            let followed = Moved::follow(content.files(), &notes.moved);
+            let looked = followed.and_then(|()| look(content, &notes.resume, recheck, stopping, done));
+            Done::Looked { result: looked }
         }
+        Job::Keep { file, octets } => {
+            Done::Noted { result: storage::files::write_atomically(&file, &octets, storage::files::SECRET) }
+        }
+        Job::Find { folder, note } => {
+            content.files().set_folder(&folder);
+            Done::Noted { result: storage::files::remove(&note) }
+        }
+        Job::Move { to, note } => Done::Moved { result: Moved::carry_out(content.files(), &to, &note) },
         Job::Forget { notes, files } => {
-            let mut result = notes.iter().try_for_each(|note| storage::files::remove(note));
+            let notes = [&notes.resume, &notes.moved, &notes.metainfo];
+            let mut result = notes.into_iter().try_for_each(|note| storage::files::remove(note));
             if files {
                 result = content.files().remove().and(result);
             }

@@ -3,16 +3,17 @@
 
 use super::buffers::Buffers;
 use super::{Ended, Entry, State, Swarm};
-use crate::content::{Checked, Content, Done, Held, Job, Worker, resume_file};
+use crate::content::{Checked, Content, Done, Held, Job, Notes, Worker, resume_file};
 use crate::control::ControlError;
 use crate::progress::{Progress, Stage};
-use bittorrent::metainfo::{InfoHashes, Verdict};
+use bittorrent::metainfo::{InfoHashV1, InfoHashes, Metainfo, Verdict};
 use bittorrent::torrent::{
     BlockUse, Event, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Reason, Send, Torrent,
 };
 use bittorrent::wire::{ALLOWED_FAST_MAX, Block, HashRange, Message, allowed_fast};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,9 +149,41 @@ impl Active {
 impl Swarm {
     /// Has the files looked at, once the info dictionary is here.
     pub(super) fn look(&self, worker: &Worker, recheck: bool) {
-        let Some(hash) = self.hashes.wire().next() else { return };
-        let resume_file = resume_file(&self.context().data, &hash);
-        worker.send(Job::Look { resume_file, recheck });
+        let mut state = self.state.borrow_mut();
+        if let Some(metainfo) = state.metainfo.as_ref().filter(|_| state.came_from_peers) {
+            worker.send(Job::Keep { file: self.notes().metainfo, octets: metainfo.encode() });
+        }
+        state.looked = 0;
+        worker.send(Job::Look { notes: self.notes(), recheck });
+    }
+
+    /// Where things about it are noted.
+    pub(super) fn notes(&self) -> Notes {
+        let hash = self.hashes.wire().next().unwrap_or(InfoHashV1([0; 20]));
+        Notes::of(&self.context().data, &hash)
+    }
+
+    /// Its files lie in another folder now.
+    pub(super) fn set_folder(&self, folder: &Path) {
+        folder.clone_into(&mut self.state.borrow_mut().folder);
+    }
+
+    /// Begins to move its files; false where there is none yet.
+    pub(super) fn begin_move(&self, to: &Path) -> bool {
+        let state = self.state.borrow();
+        if let Some(active) = &state.active {
+            active.worker.send(Job::Move { to: to.to_owned(), note: self.notes().moved });
+        }
+        state.active.is_some()
+    }
+
+    /// Notes which pieces are here.
+    pub(super) fn note(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let sent_before = state.sent_before;
+        if let Some(active) = &mut state.active {
+            active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+        }
     }
 
     /// Ends the rules, for the files to be looked at anew or to go; `None` where
@@ -170,10 +203,7 @@ impl Swarm {
         let totals = active.torrent.totals();
         state.received_before += totals.received_octets;
         let held = active.assembling.into_values().flatten().flatten();
-        self.context().buffers.put(held.filter_map(|held| match held {
-            Held::Memory(buffer) => Some(buffer),
-            Held::Disk => None,
-        }));
+        self.context().buffers.put(in_memory(held));
         Ok(Some((active.content, active.worker)))
     }
 
@@ -201,6 +231,8 @@ impl Swarm {
             let priorities = super::control::piece_priorities(content.info(), &state.files);
             torrent.set_priorities(now, (0..).zip(priorities));
         }
+        // A move may have ended that a crash cut short.
+        state.folder = content.files().folder();
         torrent.set_sent_before(sent_before);
         torrent.set_paused(now, state.halted);
         state.sent_before = sent_before;
@@ -240,6 +272,7 @@ impl Swarm {
 
     /// Hashes came from a peer.
     pub(super) fn handle_hashes(
+        &self,
         now: Instant,
         state: &mut State,
         key: PeerKey,
@@ -249,6 +282,11 @@ impl Swarm {
         let Some(active) = &mut state.active else { return Ok(()) };
         if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
             active.torrent.set_paused(now, state.halted);
+            if let Some(metainfo) = &state.metainfo {
+                let piece_layers = active.content.layers().clone();
+                let whole = Metainfo { piece_layers, ..Metainfo::clone(metainfo) };
+                active.worker.send(Job::Keep { file: self.notes().metainfo, octets: whole.encode() });
+            }
         }
         Ok(())
     }
@@ -262,7 +300,8 @@ impl Swarm {
                 self.context().buffers.put(buffers);
                 if let Err(error) = result {
                     if let Some(active) = &mut state.active {
-                        active.assembling.remove(&piece);
+                        let held = active.assembling.remove(&piece);
+                        self.context().buffers.put(in_memory(held.into_iter().flatten().flatten()));
                         active.torrent.handle_piece_unwritten(now, piece);
                     }
                     Self::pause(now, &mut state, error.to_string());
@@ -271,8 +310,8 @@ impl Swarm {
             Done::Looking { pieces } => {
                 state.looked = pieces;
             }
-            Done::Looked { .. } | Done::Forgotten { .. } => {}
-            Done::Checkpointed { result, .. } => {
+            Done::Looked { .. } | Done::Moved { .. } | Done::Forgotten { .. } => {}
+            Done::Noted { result } | Done::Checkpointed { result, .. } => {
                 if let Err(error) = result {
                     Self::pause(now, &mut state, error.to_string());
                 }
@@ -421,6 +460,14 @@ fn hand(link: &super::Link, send: Send) {
         Send::Suggest { piece } => link.send(&Message::Suggest(piece)),
         Send::Serve(octets) => link.serve(octets),
     }
+}
+
+/// The buffers of blocks that are not on the disk.
+fn in_memory(held: impl Iterator<Item = Held>) -> impl Iterator<Item = Vec<u8>> {
+    held.filter_map(|held| match held {
+        Held::Memory(buffer) => Some(buffer),
+        Held::Disk => None,
+    })
 }
 
 /// The lengths of the pieces as the rules want them.

@@ -2,14 +2,16 @@
 
 use super::task::Task;
 use super::{State, Swarm};
-use crate::content::{Done, Job, resume_file};
+use crate::content::{Done, Job};
 use crate::control::{ControlError, Data, Rates};
 use crate::progress::{Source, Stage};
 use bittorrent::metainfo::Info;
 use bittorrent::torrent::{Priority, SeedingGoal};
 use bittorrent::tracker::announcer::TrackerUrl;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Instant;
+use storage::StorageError;
 use tokio::sync::oneshot;
 
 /// How a command went.
@@ -41,6 +43,10 @@ pub(crate) enum Control {
     Rates(Rates),
     Connections(usize),
     AddTrackers(Vec<String>),
+    /// Its files lie in another folder already.
+    Find(PathBuf),
+    /// Its files are to be moved to another folder.
+    Move(PathBuf),
 }
 
 /// How a torrent's task ends.
@@ -57,6 +63,7 @@ impl Task {
     pub(super) fn handle(&mut self, command: Command) -> Option<Ending> {
         match command {
             Command::AddPeers(addresses) => self.swarm.add_contacts(Source::User, addresses),
+            Command::Control(Control::Move(to), reply) => self.move_files(to, reply),
             Command::Control(control, reply) => {
                 let result = self.control(Instant::now(), control);
                 self.show();
@@ -72,6 +79,7 @@ impl Task {
     fn control(&mut self, now: Instant, control: Control) -> Result<(), ControlError> {
         match control {
             Control::Recheck => return self.recheck(now),
+            Control::Find(folder) => return self.find_files(now, folder),
             Control::Reannounce => self.announcing.demand(),
             Control::AddTrackers(urls) => {
                 let parse = |url: &String| {
@@ -101,6 +109,50 @@ impl Task {
         Ok(())
     }
 
+    fn find_files(&mut self, now: Instant, folder: PathBuf) -> Result<(), ControlError> {
+        if self.looking.is_some() || self.moving.is_some() {
+            return Err(ControlError::Checking);
+        }
+        self.swarm.set_folder(&folder);
+        match self.swarm.deactivate(now) {
+            // Nothing is there before the info dictionary is.
+            Err(ControlError::NoMetadata) => {}
+            Err(error) => return Err(error),
+            Ok(None) => self.recheck = true,
+            Ok(Some((content, worker))) => {
+                worker.send(Job::Find { folder, note: self.swarm.notes().moved });
+                self.swarm.look(&worker, true);
+                self.looking = Some((content, worker));
+            }
+        }
+        Ok(())
+    }
+
+    fn move_files(&mut self, to: PathBuf, reply: Reply) {
+        let result = if self.looking.is_some() || self.moving.is_some() {
+            Err(ControlError::Checking)
+        } else if self.swarm.begin_move(&to) {
+            // Answered when it is done.
+            self.moving = Some((to, reply));
+            return;
+        } else {
+            // No file of it is there yet.
+            self.swarm.set_folder(&to);
+            Ok(())
+        };
+        let _ = reply.send(result);
+    }
+
+    /// The files were moved, or stay where they were.
+    pub(super) fn handle_moved(&mut self, result: Result<(), StorageError>) {
+        let Some((to, reply)) = self.moving.take() else { return };
+        if result.is_ok() {
+            self.swarm.set_folder(&to);
+            self.swarm.note(Instant::now());
+        }
+        let _ = reply.send(result.map_err(|error| ControlError::Disk(error.to_string())));
+    }
+
     /// Forgets the torrent; its files stay or go.
     pub(crate) async fn remove(&mut self, data: Data) -> Result<(), ControlError> {
         self.announcing.keep(false);
@@ -112,8 +164,7 @@ impl Task {
                 None => self.start_worker().map(|started| started.map(|(_, worker)| worker)),
             },
         };
-        let hash = self.swarm.hashes.wire().next();
-        let notes: Vec<_> = hash.iter().map(|hash| resume_file(&self.swarm.context().data, hash)).collect();
+        let notes = self.swarm.notes();
         let result = match worker {
             // A link that nothing came of.
             None => Ok(()),
@@ -176,7 +227,11 @@ impl Swarm {
                     entry.link.close("connections_max are open");
                 }
             }
-            Control::Recheck | Control::Reannounce | Control::AddTrackers(_) => {}
+            Control::Recheck
+            | Control::Reannounce
+            | Control::AddTrackers(_)
+            | Control::Find(_)
+            | Control::Move(_) => {}
         }
         self.act(now, state);
         drop(borrowed);

@@ -108,6 +108,8 @@ pub(crate) struct Swarm {
     download: RefCell<TokenBucket>,
     upload: RefCell<TokenBucket>,
     state: RefCell<State>,
+    /// What the disk said while a block was read to be sent.
+    fault: RefCell<Option<String>>,
     /// Something happened that the torrent's task has to look at.
     pub(crate) stir: Notify,
 }
@@ -124,6 +126,10 @@ struct State {
     contacts: Contacts,
     hashes: Hashes,
     banned: BTreeSet<IpAddr>,
+    /// Below which folder its files lie.
+    folder: PathBuf,
+    /// Its info dictionary came from peers: it is kept for the next start.
+    came_from_peers: bool,
     /// Told to stop.
     halted: bool,
     /// As set now; begun with those of the options.
@@ -196,6 +202,9 @@ impl Swarm {
             contacts: Contacts::default(),
             hashes: Hashes::default(),
             banned: BTreeSet::new(),
+            // Where it is must not depend on where a later run is started.
+            folder: std::path::absolute(&options.folder).unwrap_or_else(|_| options.folder.clone()),
+            came_from_peers: false,
             halted: options.halted,
             rules: options.rules.clone(),
             connections_max: options.connections_max,
@@ -213,6 +222,7 @@ impl Swarm {
             upload: RefCell::new(TokenBucket::new(now, options.upload_per_second)),
             options,
             state: RefCell::new(state),
+            fault: RefCell::default(),
             stir: Notify::new(),
         }
     }
@@ -327,7 +337,8 @@ impl Swarm {
             Ok(true) => Some(Outgoing::block(out, Vec::new(), octets)),
             Ok(false) => None,
             Err(error) => {
-                tracing::warn!(%error, "a block cannot be read");
+                self.fault.replace(Some(error.to_string()));
+                self.stir.notify_one();
                 None
             }
         }
@@ -378,6 +389,7 @@ impl Swarm {
             state.forget_strangers();
         }
         state.assembly = None;
+        state.came_from_peers = true;
         state.stage = Stage::Checking;
         state.read_wishes(&self.options);
         Ok(())

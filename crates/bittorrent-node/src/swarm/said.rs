@@ -80,7 +80,7 @@ impl Swarm {
                 self.handle_extension(now, state, key, message)?;
             }
             Message::HashRequest(range) => handle_hash_request(state, key, range),
-            Message::Hashes { range, hashes } => Self::handle_hashes(now, state, key, range, hashes)?,
+            Message::Hashes { range, hashes } => self.handle_hashes(now, state, key, range, hashes)?,
             Message::HashReject(range) => state.hashes.handle_reject(key, range),
             Message::Port(port) => self.handle_port(state, key, *port),
             Message::KeepAlive | Message::Piece { .. } => {}

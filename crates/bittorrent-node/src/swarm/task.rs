@@ -2,13 +2,14 @@
 //! watches the time.
 
 use super::Swarm;
-use super::control::{Command, Ending};
+use super::control::{Command, Ending, Reply};
 use crate::announce::Announcing;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
 use crate::progress::{Progress, Source, Stage};
 use bittorrent::torrent::TICK;
 use bittorrent::tracker::announcer::TrackerUrl;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(crate) struct Task {
     tell: mpsc::UnboundedSender<Done>,
     /// The files while it is found out which pieces are here.
     pub(super) looking: Option<(Arc<Content>, Worker)>,
+    /// Where the files are being moved to, and who is to hear of it.
+    pub(super) moving: Option<(PathBuf, Reply)>,
     /// Whatever was noted of them, all pieces are checked.
     pub(super) recheck: bool,
 }
@@ -42,7 +45,7 @@ impl Task {
         let (tell, done) = mpsc::unbounded_channel();
         let announcing = Announcing::new(swarm.clone(), trackers);
         let recheck = swarm.options.recheck;
-        Self { swarm, announcing, progress, done, tell, looking: None, recheck }
+        Self { swarm, announcing, progress, done, tell, looking: None, moving: None, recheck }
     }
 
     /// Runs the torrent until it is stopped or removed.
@@ -52,6 +55,9 @@ impl Task {
         self.swarm.add_contacts(Source::User, self.swarm.options.peers.iter().copied());
         loop {
             let now = Instant::now();
+            if let Some(why) = self.swarm.fault.take() {
+                self.swarm.give_up(now, why);
+            }
             self.open(now);
             let announced = match self.swarm.stage() {
                 Stage::Metadata | Stage::Downloading | Stage::Seeding => true,
@@ -95,6 +101,7 @@ impl Task {
                     self.show();
                 }
             }
+            Done::Moved { result } => self.handle_moved(result),
             one => self.swarm.handle_done(now, one),
         }
     }
@@ -156,7 +163,7 @@ impl Swarm {
     /// The files of the torrent, once its info dictionary is here.
     fn open_content(&self) -> Option<Result<Arc<Content>, storage::StorageError>> {
         let metainfo = self.metainfo()?;
-        Some(Content::new(&metainfo, &self.options.folder, self.options.allocation).map(Arc::new))
+        Some(Content::new(&metainfo, &self.state.borrow().folder, self.options.allocation).map(Arc::new))
     }
 
     /// The torrent cannot run.

@@ -3,14 +3,16 @@
 //!
 //! A file is made when it is first written to. Only so many are open at once.
 
+mod moving;
+
 use crate::StorageError;
 use crate::files::sync_folder;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Files of one set that are open at the same time.
@@ -23,6 +25,8 @@ pub struct Member {
     pub path: PathBuf,
     /// Its octets when it is whole.
     pub octets: u64,
+    /// Whether it may be executed.
+    pub executable: bool,
 }
 
 /// How the room of a file is had.
@@ -56,7 +60,7 @@ impl From<&fs::Metadata> for Stamp {
 /// The files of one torrent.
 #[derive(Debug)]
 pub struct FileSet {
-    folder: PathBuf,
+    folder: RwLock<PathBuf>,
     members: Vec<Member>,
     allocation: Allocation,
     open: Mutex<Open>,
@@ -86,12 +90,16 @@ impl FileSet {
                 ));
             }
         }
-        Ok(Self { folder: folder.to_owned(), members, allocation, open: Mutex::default() })
+        Ok(Self { folder: RwLock::new(folder.to_owned()), members, allocation, open: Mutex::default() })
     }
 
     /// The folder all are in.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn folder(&self) -> PathBuf {
+        self.folder.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn place_at(&self, folder: &Path) {
+        folder.clone_into(&mut self.folder.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The files.
@@ -101,7 +109,11 @@ impl FileSet {
 
     /// Where a file lies.
     pub fn path(&self, file: usize) -> PathBuf {
-        self.members.get(file).map_or_else(|| self.folder.clone(), |member| self.folder.join(&member.path))
+        let folder = self.folder();
+        match self.members.get(file) {
+            Some(member) => folder.join(&member.path),
+            None => folder,
+        }
     }
 
     /// Fills `buffer` from `offset` of a file. Returns how much of it could be
@@ -170,6 +182,28 @@ impl FileSet {
         Ok(())
     }
 
+    /// Makes the symlink that a file of the set is: to a path below the set's
+    /// folder, told from where the symlink lies. One that is there stays.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub fn link(&self, file: usize, target: &Path) -> Result<(), StorageError> {
+        let Some(member) = self.members.get(file) else { return Ok(()) };
+        let up = member.path.components().skip(1).map(|_| Path::new(".."));
+        let target: PathBuf = up.chain([target]).collect();
+        let path = self.path(file);
+        let link = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            std::os::unix::fs::symlink(target, &path)
+        };
+        match link() {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(self.failed(file, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes all that was written survive a power cut.
     ///
     /// # Errors
@@ -204,43 +238,6 @@ impl FileSet {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(file, error)),
         }
-    }
-
-    /// Deletes the files, and the folders below the set's own that are empty then.
-    /// What was reached through a symlink stays: it is not the set's.
-    ///
-    /// # Errors
-    /// When one cannot be deleted; the others are deleted all the same.
-    pub fn remove(&self) -> Result<(), StorageError> {
-        {
-            let mut open = self.lock();
-            open.handles.clear();
-            open.written.clear();
-            open.made_in.clear();
-        }
-        let mut result = Ok(());
-        let mut folders = BTreeSet::new();
-        for (file, member) in self.members.iter().enumerate() {
-            if !self.is_own(&member.path) {
-                continue;
-            }
-            match fs::remove_file(self.path(file)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => result = Err(self.failed(file, error)),
-                _ => {}
-            }
-            folders.extend(member.path.ancestors().skip(1).map(Path::to_owned));
-        }
-        // The deepest first; one that holds something else stays.
-        for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
-            let _ = fs::remove_dir(self.folder.join(folder));
-        }
-        result
-    }
-
-    /// Whether no folder on the way to a file is a symlink.
-    fn is_own(&self, path: &Path) -> bool {
-        let mut above = path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty());
-        above.all(|path| fs::symlink_metadata(self.folder.join(path)).is_ok_and(|metadata| metadata.is_dir()))
     }
 
     /// Closes all files; they are opened again when they are needed.
@@ -291,8 +288,11 @@ impl FileSet {
             fs::create_dir_all(folder)?;
             open.made_in.insert(folder.to_owned());
         }
-        let made = options.create(true).open(path)?;
-        let octets = self.members.get(file).map_or(0, |member| member.octets);
+        let member = self.members.get(file);
+        // The user's umask takes away what others may not.
+        let mode = if member.is_some_and(|member| member.executable) { 0o777 } else { 0o666 };
+        let made = options.create(true).mode(mode).open(path)?;
+        let octets = member.map_or(0, |member| member.octets);
         match self.allocation {
             Allocation::Sparse => made.set_len(octets)?,
             Allocation::Full if octets > 0 => {
@@ -304,11 +304,12 @@ impl FileSet {
     }
 
     fn failed(&self, file: usize, error: io::Error) -> StorageError {
-        let place = self.path(file).display().to_string();
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StorageError::NoRoom { place },
-            _ => StorageError::failed(place, error),
-        }
+        moving::failed(&self.path(file), &error)
+    }
+
+    /// Nothing of what was written is to be made durable any more.
+    fn forget_written(&self) {
+        *self.lock() = Open::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

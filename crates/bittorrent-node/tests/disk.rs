@@ -1,0 +1,139 @@
+//! What the disk does to a torrent: full, moved, gone over by a restart.
+
+mod rig;
+
+use bittorrent::metainfo::{Metainfo, Version};
+use bittorrent_node::{ControlError, Options, Rates, Stage, What};
+use rig::{Side, content, torrent, until, write_files};
+use std::path::Path;
+use std::process::Command;
+
+const FILES: [usize; 3] = [300_000, 200_000, 500_000];
+
+/// Where the test that needs a full disk finds one.
+const SMALL_DISK: &str = "UTOPIA_TEST_SMALL_DISK";
+
+async fn seed(version: Version) -> (Side, Metainfo) {
+    let side = Side::start().await;
+    let metainfo = torrent(&FILES, version);
+    write_files(&side.files(), &FILES);
+    let handle = side.add(&metainfo, side.options()).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    (side, metainfo)
+}
+
+fn all_is_right(folder: &Path) {
+    for (index, octets) in FILES.iter().enumerate() {
+        let read = std::fs::read(folder.join("film").join(index.to_string())).expect("a file");
+        assert!(read == content(index, *octets), "file {index}");
+    }
+}
+
+/// A real file system with room for half of the torrent, in a mount namespace of
+/// its own, in which the test below runs.
+#[test]
+fn a_full_disk_pauses_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mount =
+        "mount -t tmpfs -o size=600k none \"$1\" && exec \"$2\" --exact on_a_small_disk --include-ignored";
+    let test = std::env::current_exe().expect("a test");
+    let mut inner = Command::new("unshare");
+    inner.args(["--mount", "sh", "-c", mount, "sh"]).arg(folder.path()).arg(test);
+    let output = inner.env(SMALL_DISK, folder.path()).output().expect("unshare");
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("Operation not permitted") || said.contains("permission denied") {
+        println!("skipped: no file system may be mounted here");
+        return;
+    }
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+#[ignore = "runs within a_full_disk_pauses_and_nothing_is_lost"]
+async fn on_a_small_disk() {
+    let Ok(small) = std::env::var(SMALL_DISK) else { return };
+    let small = Path::new(&small);
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let leecher = Side::start().await;
+    // Something is on the disk that makes room when it goes.
+    std::fs::write(small.join("ballast"), vec![1; 200_000]).expect("written");
+    let options = Options { folder: small.to_owned(), peers: vec![seed.address()], ..leecher.options() };
+    let handle = leecher.add(&metainfo, options).await;
+    let now = until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    assert!(matches!(&now.stage, Stage::Paused(why) if why.contains("no room left")), "{:?}", now.stage);
+    // It goes on by command only, and pauses again while there is no room.
+    handle.resume().await.expect("resumed");
+    until(&handle, |now| now.stage == Stage::Downloading).await;
+    handle.add_peers(vec![seed.address()]).await;
+    until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    let full = until(&handle, |now| now.connections == 0).await;
+    std::fs::remove_file(small.join("ballast")).expect("removed");
+    let remounted = Command::new("mount").args(["-o", "remount,size=4m"]).arg(small).status().expect("mount");
+    assert!(remounted.success());
+    handle.resume().await.expect("resumed");
+    let now = until(&handle, |now| now.stage == Stage::Seeding).await;
+    assert!(full.have_pieces > 0 && now.bad_pieces == 0);
+    // What was here before was not fetched again.
+    let fetched = now.received_octets - full.received_octets;
+    assert!(fetched <= full.left_octets + now.wasted_octets, "{fetched} of {}", full.left_octets);
+    all_is_right(small);
+    // Nor is anything else than was noted found by a check.
+    handle.recheck().await.expect("begun");
+    let now = until(&handle, |now| now.stage == Stage::Seeding).await;
+    assert_eq!(now.have_pieces, now.pieces);
+}
+
+#[tokio::test]
+async fn files_move_while_pieces_come_and_a_restart_finds_them() {
+    let (seed, metainfo) = seed(Version::V1).await;
+    let leecher = Side::start().await;
+    let elsewhere = leecher.folder.path().join("elsewhere");
+    let limit = Some(400_000);
+    let options = Options { peers: vec![seed.address()], download_per_second: limit, ..leecher.options() };
+    let handle = leecher.add(&metainfo, options.clone()).await;
+    until(&handle, |now| now.have_pieces > 2).await;
+    handle.move_files(elsewhere.clone()).await.expect("moved");
+    assert!(!leecher.files().join("film").exists());
+    handle.set_rates(Rates::default()).await.expect("not limited");
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    all_is_right(&elsewhere);
+    // A file in the way: all stays where it is.
+    std::fs::create_dir_all(leecher.files().join("film")).expect("a folder");
+    std::fs::write(leecher.files().join("film/1"), "mine").expect("written");
+    let refused = handle.move_files(leecher.files()).await;
+    assert!(matches!(refused, Err(ControlError::Disk(_))), "{refused:?}");
+    all_is_right(&elsewhere);
+    // Who still names the old folder finds them.
+    let Side { engine, folder, .. } = leecher;
+    engine.stop().await;
+    let again = Side::in_folder(folder).await;
+    let handle = again.add(&metainfo, Options { peers: Vec::new(), ..options }).await;
+    let now = until(&handle, |now| now.stage == Stage::Seeding).await;
+    assert_eq!(now.received_octets, 0);
+    // Unless it is said that they are there after all.
+    std::fs::remove_dir_all(again.files()).expect("removed");
+    std::fs::create_dir_all(again.files()).expect("a folder");
+    std::fs::rename(elsewhere.join("film"), again.files().join("film")).expect("moved by hand");
+    handle.find_files(again.files()).await.expect("begun");
+    until(&handle, |now| now.stage == Stage::Seeding && now.have_pieces == now.pieces).await;
+}
+
+#[tokio::test]
+async fn what_a_link_is_about_is_known_to_the_next_run() {
+    for version in [Version::V1, Version::V2] {
+        let (seed, metainfo) = seed(version).await;
+        let leecher = Side::start().await;
+        let options = Options { peers: vec![seed.address()], ..leecher.options() };
+        let link = What::Magnet(Box::new(metainfo.magnet()));
+        let handle = leecher.engine.add(link.clone(), options).await.expect("added");
+        until(&handle, |now| now.stage == Stage::Seeding).await;
+        all_is_right(&leecher.files());
+        let Side { engine, folder, .. } = leecher;
+        engine.stop().await;
+        // Nobody is asked this time.
+        let again = Side::in_folder(folder).await;
+        let handle = again.engine.add(link, again.options()).await.expect("added");
+        let now = until(&handle, |now| now.stage == Stage::Seeding).await;
+        assert_eq!((now.have_pieces, now.received_octets), (now.pieces, 0));
+    }
+}
