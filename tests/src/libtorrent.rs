@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Arguments: seed or get, torrent file or magnet link, folder, listen address,
-/// peer address, the node of a hash table as `dht:ADDRESS:PORT` or -, and what is encrypted and what carries it (plain, rc4, utp,
+/// peer address, the node of a hash table as `dht:ADDRESS:PORT`, `lsd` for neighbours or -, and what is encrypted and what carries it (plain, rc4, utp,
 /// utp-rc4). Gets until all is here,
 /// or seeds until it is ended; prints `ready` when it listens.
 const CLIENT: &str = r#"
@@ -21,7 +21,7 @@ dht = peer.removeprefix("dht:") if peer.startswith("dht:") else ""
 session = lt.session({
     "listen_interfaces": listen, "enable_dht": bool(dht), "dht_bootstrap_nodes": dht,
     "dht_restrict_routing_ips": False, "dht_restrict_search_ips": False,
-    "dht_prefer_verified_node_ids": False, "dht_enforce_node_id": False, "enable_lsd": False, "enable_upnp": False,
+    "dht_prefer_verified_node_ids": False, "dht_enforce_node_id": False, "enable_lsd": peer == "lsd", "enable_upnp": False,
     "enable_natpmp": False, "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
     "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
     "allow_multiple_connections_per_ip": True, "out_enc_policy": int(policy), "in_enc_policy": int(policy),
@@ -37,7 +37,7 @@ torrent = session.add_torrent(parameters)
 while mode == "seed" and not torrent.status().is_seeding:
     time.sleep(0.02)
 print("ready", flush=True)
-if peer != "-" and not dht:
+if peer not in ("-", "lsd") and not dht:
     host, port = peer.rsplit(":", 1)
     torrent.connect_peer((host, int(port)))
 turn = 0
@@ -110,6 +110,14 @@ pub fn seed_in_dht(torrent: &Path, folder: &Path, listen: SocketAddr, node: Sock
     seed_for(torrent, folder, listen, &format!("dht:{node}"), "plain")
 }
 
+/// The same, told to the neighbours.
+///
+/// # Panics
+/// When it does not start.
+pub fn seed_to_neighbours(torrent: &Path, folder: &Path, listen: SocketAddr) -> Peer {
+    seed_for(torrent, folder, listen, "lsd", "plain")
+}
+
 fn seed_for(torrent: &Path, folder: &Path, listen: SocketAddr, peer: &str, encryption: &str) -> Peer {
     use std::io::{BufRead, BufReader};
     let torrent = torrent.to_str().expect("a name");
@@ -136,6 +144,14 @@ pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encr
 /// When it cannot be run.
 pub fn get_by_dht(what: &str, folder: &Path, listen: SocketAddr, node: SocketAddr) -> Output {
     bounded(&client("get", what, folder, listen, &format!("dht:{node}"), "plain"))
+}
+
+/// Gets a torrent from a neighbour.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn get_from_neighbours(what: &str, folder: &Path, listen: SocketAddr) -> Output {
+    bounded(&client("get", what, folder, listen, "lsd", "plain"))
 }
 
 /// One that never ends fails, and does not hold up all tests.

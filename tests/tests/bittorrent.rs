@@ -346,6 +346,65 @@ fn libtorrent_and_we_find_each_other_in_the_hash_table() {
 }
 
 #[test]
+fn neighbours_find_each_other() {
+    let place = Place::with_file(1_000_000);
+    let (file, magnet) = place.torrent("hybrid", &[]);
+    let file = file.to_str().expect("a name");
+    // A group of this test alone.
+    let group = format!("239.192.152.143:{}", address().port());
+    let more = ["--dht", "off", "--lsd-group", &group];
+    let shown = |source: &str, output: Output| {
+        let shown = told(output);
+        let lines = shown.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let peers = lines.flat_map(|line| line["peers"].as_array().cloned().unwrap_or_default());
+        let sources: Vec<Value> = peers.map(|peer| peer["source"].clone()).collect();
+        assert!(!sources.is_empty() && sources.iter().all(|it| it == source), "{source}: {sources:?}");
+    };
+    // The seed hears of who comes, and connects.
+    let ours = seed(&place, file.as_ref(), address(), &more);
+    let out = place.path("later");
+    let getting_later = [&more[..], &["--json", "--download-limit", "500000"]].concat();
+    shown("incoming", ended(getting(&place, &magnet, &out, &getting_later)));
+    place.compare(&out);
+    ours.stop();
+    // Who is there already hears of the seed that comes.
+    let out = place.path("earlier");
+    let mut earlier = getting(&place, file, &out, &getting_later);
+    earlier.stdout(Stdio::piped());
+    let mut earlier = earlier.spawn().expect("utopia runs");
+    let mut lines = BufReader::new(earlier.stdout.take().expect("a pipe")).lines();
+    assert!(lines.by_ref().any(|line| line.is_ok_and(|line| line.contains("downloading"))));
+    let ours = seed(&place, file.as_ref(), address(), &more);
+    let lines: Vec<String> = lines.map(|line| line.expect("a line")).collect();
+    assert!(lines.iter().any(|line| line.contains("\"source\":")), "{lines:?}");
+    assert!(earlier.wait().expect("it ends").success());
+    place.compare(&out);
+    ours.stop();
+}
+
+#[test]
+fn libtorrent_and_we_find_each_other_as_neighbours() {
+    if !libtorrent::is_here() {
+        return;
+    }
+    let place = Place::with_folder();
+    // The usual group is shared with whatever else runs here: a torrent that nobody has.
+    fs::write(place.source().join("own"), own_address().to_string()).expect("written");
+    let more = ["--dht", "off", "--lsd-group", "239.192.152.143:6771"];
+    let (file, magnet) = place.torrent("v1", &[]);
+    let theirs = libtorrent::seed_to_neighbours(&file, &place.path("source"), address());
+    get(&place, &magnet, &place.path("ours"), &more);
+    drop(theirs);
+
+    let (file, magnet) = place.torrent("hybrid", &[]);
+    let ours = seed(&place, &file, address(), &more);
+    let out = place.path("theirs");
+    told(libtorrent::get_from_neighbours(&magnet, &out, address()));
+    place.compare(&out);
+    ours.stop();
+}
+
+#[test]
 fn a_magnet_link_is_enough() {
     if !libtorrent::is_here() {
         return;

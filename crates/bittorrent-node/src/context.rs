@@ -134,6 +134,12 @@ impl Context {
         self.torrents.borrow().get(info_hash).cloned()
     }
 
+    /// The info-hashes of torrents that strangers may hear of.
+    pub(crate) fn public_torrents(&self) -> Vec<[u8; 20]> {
+        let torrents = self.torrents.borrow();
+        torrents.iter().filter(|(_, swarm)| swarm.is_open_to_all()).map(|(hash, _)| *hash).collect()
+    }
+
     pub(crate) fn served_keys(&self) -> ServedKeys {
         let mut keys = ServedKeys::new();
         for info_hash in self.torrents.borrow().keys() {

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::dht::{self, Dht, LookUp, Wires};
+use crate::lsd::LsdSettings;
 use crate::names::Names;
 use net::Shutdown;
 use std::io;
@@ -26,6 +27,8 @@ const VERSION: [u8; 4] = *b"UO\x00\x01";
 pub struct Discovery {
     /// The distributed hash table; `None`: neither asked nor served.
     pub dht: Option<DhtSettings>,
+    /// Neighbours; `None`: neither told nor heard.
+    pub lsd: Option<LsdSettings>,
 }
 
 /// How the distributed hash table is entered.

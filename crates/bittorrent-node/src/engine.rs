@@ -5,6 +5,7 @@ use crate::content::metainfo_file;
 use crate::context::Context;
 use crate::control::{Handle, Rates};
 use crate::discovery::{self, Discovery};
+use crate::lsd;
 use crate::names::Names;
 use crate::reach::{self, Doors};
 use crate::swarm::{Ending, Options, Swarm, Task};
@@ -250,6 +251,9 @@ async fn serve(
             let wires = doors.serve(&context, &shutdown);
             if let Some(dht) = dht {
                 discovery::start_dht(&context, dht, wires, &dht_shutdown);
+            }
+            if let Some(lsd) = settings.discovery.lsd {
+                lsd::start(&context, lsd, &addresses, &shutdown);
             }
             let _ = told.send(Ok(addresses));
         }

@@ -44,7 +44,7 @@ async fn a_torrent_halts_and_goes_on() {
 
 #[tokio::test]
 async fn files_are_chosen_while_it_runs() {
-    let (_seed, leecher, metainfo, options) = pair().await;
+    let (seed, leecher, metainfo, options) = pair().await;
     let layout = metainfo.info.layout();
     let numbers: Vec<usize> =
         (0..layout.files().len()).filter(|file| !layout.files()[*file].is_padding()).collect();
@@ -57,7 +57,7 @@ async fn files_are_chosen_while_it_runs() {
     let missing = handle.set_files(vec![(first, Priority::Low), (99, Priority::Low)]).await;
     assert_eq!(missing, Err(ControlError::NoFile { file: 99, count: layout.files().len() }));
     handle.set_files(vec![(first, Priority::Low)]).await.expect("chosen");
-    handle.add_peers(vec![_seed.address()]).await;
+    handle.add_peers(vec![seed.address()]).await;
     until(&handle, |now| now.stage == Stage::Seeding && now.have_octets > 800_000).await;
     assert!(there("0") && !there("1"));
 }

@@ -14,6 +14,7 @@
 //!   call, gathered from where they lie.
 //! * [`Doors`]: what a service listens on, changed while its connections go on.
 //! * [`Trains`]: UDP for bulk transfer, up to 64 KiB of datagrams by one system
+//! * [`Multicast`]: UDP to all neighbours.
 //! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
 //!   [`Impairment`] makes a link slow, lossy or cut.
 //! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
@@ -31,6 +32,7 @@ mod inherited;
 mod layer;
 mod listener;
 mod message;
+mod multicast;
 mod network;
 mod packet;
 mod pcapng;
@@ -49,6 +51,7 @@ pub use impairment::{Conditions, Impairment};
 pub use inherited::Inherited;
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
 pub use listener::{ListenBounds, ListenError, ListenOptions, Listener};
+pub use multicast::{Multicast, multicast_addresses};
 pub use network::{Network, system_addresses};
 pub use prefetch::prefetch;
 pub use shutdown::{Hold, Shutdown};

@@ -76,15 +76,17 @@ impl Contacts {
         }
     }
 
-    /// Whom to try now: those that failed least, of these the best source.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<SocketAddr> {
+    /// Whom to try now, of one source only where that is given: those that failed
+    /// least, of these the best source.
+    pub(crate) fn next(&mut self, now: Instant, sought: Option<Source>) -> Option<SocketAddr> {
         if self.connecting >= CONNECTING_MAX {
             return None;
         }
-        let ready = self
-            .all
-            .iter_mut()
-            .filter(|(_, contact)| !contact.busy && contact.next.is_none_or(|next| next <= now));
+        let ready = self.all.iter_mut().filter(|(_, contact)| {
+            !contact.busy
+                && contact.next.is_none_or(|next| next <= now)
+                && sought.is_none_or(|sought| contact.source == sought)
+        });
         let (address, contact) =
             ready.min_by_key(|(_, contact)| (contact.failures, std::cmp::Reverse(contact.source)))?;
         contact.busy = true;
@@ -135,11 +137,11 @@ mod tests {
         contacts.add(Source::User, address(1 << 20));
         assert_eq!(contacts.len(), CONTACTS_MAX);
         let now = Instant::now();
-        assert_eq!(contacts.next(now), Some(address(1 << 20)), "the user's word counts most");
+        assert_eq!(contacts.next(now, None), Some(address(1 << 20)), "the user's word counts most");
         for _ in 1..CONNECTING_MAX {
-            assert!(contacts.next(now).is_some());
+            assert!(contacts.next(now, None).is_some());
         }
-        assert_eq!(contacts.next(now), None);
+        assert_eq!(contacts.next(now, None), None);
     }
 
     #[test]
@@ -148,16 +150,20 @@ mod tests {
         contacts.add(Source::Pex, address(1));
         let mut now = Instant::now();
         for failure in 0..FAILURES_MAX {
-            assert_eq!(contacts.next(now), Some(address(1)), "{failure}");
+            assert_eq!(contacts.next(now, None), Some(address(1)), "{failure}");
             contacts.closed(now, address(1), false);
-            assert_eq!(contacts.next(now), None);
+            assert_eq!(contacts.next(now, None), None);
             now += REST * (1 << failure);
         }
         assert_eq!(contacts.len(), 0);
         contacts.add(Source::Pex, address(2));
-        assert_eq!(contacts.next(now), Some(address(2)));
+        assert_eq!(contacts.next(now, None), Some(address(2)));
         contacts.connected(address(2));
         assert_eq!(contacts.connecting(), 0);
+        contacts.add(Source::Lsd, address(3));
+        assert_eq!(contacts.next(now, Some(Source::User)), None);
+        assert_eq!(contacts.next(now, Some(Source::Lsd)), Some(address(3)));
+        contacts.closed(now, address(3), true);
         contacts.closed(now, address(2), true);
         assert_eq!(contacts.len(), 0, "who misbehaves is forgotten at once");
     }

@@ -251,6 +251,12 @@ impl Swarm {
         self.state.borrow().is_private()
     }
 
+    /// Whether it runs and anybody may be told of it.
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        let state = self.state.borrow();
+        !state.is_private() && matches!(state.stage, Stage::Metadata | Stage::Downloading | Stage::Seeding)
+    }
+
     fn metainfo(&self) -> Option<Arc<Metainfo>> {
         self.state.borrow().metainfo.clone()
     }

@@ -123,7 +123,8 @@ impl Swarm {
         let Some(entry) = state.peers.remove(&key.0) else { return };
         tracing::debug!(peer = %entry.link.address, %ended, torrent = %state.name, "peer is gone");
         self.tell_left(&entry, ended);
-        let misbehaved = matches!(ended, Ended::Broke(_));
+        // A seed has no use for whom it lost.
+        let misbehaved = matches!(ended, Ended::Broke(_)) || state.stage == Stage::Seeding;
         if !entry.incoming {
             state.contacts.closed(now, entry.link.address, misbehaved);
         }
@@ -156,9 +157,13 @@ impl Swarm {
     /// Whom to connect to now.
     pub(crate) fn next_contact(&self, now: Instant) -> Option<(SocketAddr, Counted)> {
         let mut state = self.state.borrow_mut();
-        if !matches!(state.stage, Stage::Metadata | Stage::Downloading) {
-            return None;
-        }
+        // A seed goes to a neighbour, who would hear of it only minutes later; to
+        // others it is known.
+        let sought = match state.stage {
+            Stage::Metadata | Stage::Downloading => None,
+            Stage::Seeding => Some(Source::Lsd),
+            _ => return None,
+        };
         if state.peers.len() + state.contacts.connecting() >= state.connections_max {
             return None;
         }
@@ -166,7 +171,7 @@ impl Swarm {
         self.context.connection()?;
         let dialling = self.context.dialling()?;
         loop {
-            let address = state.contacts.next(now)?;
+            let address = state.contacts.next(now, sought)?;
             let connected = state.peers.values().any(|peer| peer.link.address == address);
             let banned = state.banned.contains(&address.ip());
             if !connected && !banned {

@@ -12,7 +12,7 @@ use storage::Allocation;
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An engine with folders of its own.
 pub(crate) struct Side {
@@ -28,8 +28,18 @@ impl Side {
 
     /// Goes on in the folder of an earlier one.
     pub(crate) async fn in_folder(folder: TempDir) -> Self {
+        Self::begin(folder, |_| {}).await
+    }
+
+    /// With other settings than usual; connections leave from the address that is
+    /// listened on.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::begin(tempfile::tempdir().expect("a folder"), change).await
+    }
+
+    async fn begin(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let data = folder.path().join("data");
-        let settings = Settings {
+        let mut settings = Settings {
             listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
             data: data.clone(),
             memory_octets_max: 8 << 20,
@@ -39,7 +49,8 @@ impl Side {
             limits: Limits::default(),
             names: Names::default(),
         };
-        let network = net::Network::from_source(Ipv4Addr::LOCALHOST.into());
+        change(&mut settings);
+        let network = net::Network::from_source(settings.listen[0].ip());
         let engine = Engine::start(settings, network, net::Shutdown::new()).await.expect("an engine");
         Self { engine, folder, data }
     }

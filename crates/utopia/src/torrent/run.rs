@@ -9,8 +9,8 @@ use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::dht::PUBLIC_ROUTERS;
 use bittorrent_node::{
-    DhtSettings, Discovery, Engine, Handle, Limits, Making, Options, Progress, Protocols, Settings, Stage,
-    What,
+    DhtSettings, Discovery, Engine, Handle, Limits, LsdSettings, Making, Options, Progress, Protocols,
+    Settings, Stage, What,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,12 @@ struct Shared {
     /// A well-known node of the hash table, in place of those of the public one
     #[arg(long, value_name = "HOST:PORT")]
     dht_router: Vec<String>,
+    /// Do not tell neighbours what runs here, and do not hear them
+    #[arg(long)]
+    no_lsd: bool,
+    /// A multicast group for the neighbours, in place of the usual one of its family; needed where only loopback is listened on
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_lsd")]
+    lsd_group: Vec<SocketAddr>,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -213,7 +219,16 @@ impl Shared {
             PUBLIC_ROUTERS.map(str::to_owned).to_vec()
         };
         let dht = DhtSettings { routers, nodes: self.dht_node.clone(), read_only: self.dht == Dht::ReadOnly };
-        Discovery { dht: (self.dht != Dht::Off).then_some(dht) }
+        let mut lsd = LsdSettings::default();
+        for group in &self.lsd_group {
+            let place = if group.is_ipv4() { &mut lsd.group_v4 } else { &mut lsd.group_v6 };
+            *place = *group;
+        }
+        let has_neighbours = !inside || !self.lsd_group.is_empty();
+        Discovery {
+            dht: (self.dht != Dht::Off).then_some(dht),
+            lsd: (!self.no_lsd && has_neighbours).then_some(lsd),
+        }
     }
 
     fn options(&self, folder: &Path) -> Options {

@@ -1,6 +1,9 @@
 //! Local service discovery (BEP 14): datagrams by multicast that tell the
 //! neighbours which torrents one takes part in.
 
+mod schedule;
+
+pub use schedule::Schedule;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
