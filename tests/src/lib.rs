@@ -4,6 +4,7 @@
 pub mod libtorrent;
 pub mod mail;
 pub mod pypi;
+pub mod torrent;
 pub mod utopia;
 
 use std::env;
