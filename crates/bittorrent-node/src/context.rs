@@ -9,6 +9,7 @@ use crate::swarm::{Buffers, Swarm};
 use crate::transport::Protocols;
 use crate::utp::UtpSocket;
 use bittorrent::encryption::{Policy, ServedKeys};
+use bittorrent::ip_filter::IpFilter;
 use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::tracker::Family;
 use bittorrent::tracker::announcer::ConnectionCache;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -52,6 +54,7 @@ pub(crate) struct Context {
     throttling: Notify,
     /// By their first info-hash.
     pub(crate) handles: RefCell<BTreeMap<[u8; 20], Handle>>,
+    filter: RefCell<Arc<IpFilter>>,
     connections: Count,
     dialling: Count,
     /// By info-hash; a hybrid has two.
@@ -83,6 +86,7 @@ impl Context {
             throttling: Notify::new(),
             torrents: RefCell::default(),
             handles: RefCell::default(),
+            filter: RefCell::default(),
             connections: Count::of(settings.limits.connections_max),
             dialling: Count::of(settings.limits.dialling_max),
         }
@@ -94,6 +98,19 @@ impl Context {
         self.upload.borrow_mut().set_rate(now, limits.rates.upload);
         self.connections.max.set(limits.connections_max);
         self.dialling.max.set(limits.dialling_max);
+    }
+
+    /// Whether an address is not spoken with.
+    pub(crate) fn filters(&self, address: SocketAddr) -> bool {
+        self.filter.borrow().blocks(address.ip())
+    }
+
+    /// Speaks with others from here on; connections that must not be are closed.
+    pub(crate) fn set_filter(&self, filter: Arc<IpFilter>) {
+        self.filter.replace(filter);
+        for swarm in self.torrents.borrow().values() {
+            swarm.close_filtered();
+        }
     }
 
     /// A connection that has shaken hands, until it is dropped; `None` where all

@@ -11,6 +11,7 @@ use crate::reach::{self, Doors};
 use crate::swarm::{Ending, Options, Swarm, Task};
 use crate::transport::Protocols;
 use bittorrent::encryption::Policy;
+use bittorrent::ip_filter::IpFilter;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::tracker::announcer::TrackerUrl;
 use net::{ListenError, Network, Shutdown};
@@ -107,6 +108,7 @@ enum Order {
     Add(What, Box<Options>, oneshot::Sender<Result<Handle, EngineError>>),
     List(oneshot::Sender<Vec<Handle>>),
     Limits(Limits, oneshot::Sender<()>),
+    Filter(Arc<IpFilter>, oneshot::Sender<()>),
 }
 
 /// Limits of all torrents together.
@@ -203,6 +205,17 @@ impl Engine {
         answer.await.map_err(|_| EngineError::Stopping)
     }
 
+    /// Speaks with nobody on a list any more: neither connects to them nor takes
+    /// their connections, wherever it heard of them; open ones are closed.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn set_ip_filter(&self, filter: Arc<IpFilter>) -> Result<(), EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Filter(filter, reply)).await.map_err(|_| EngineError::Stopping)?;
+        answer.await.map_err(|_| EngineError::Stopping)
+    }
+
     /// Ends all torrents; what is here is noted, so that the next run believes it.
     pub async fn stop(mut self) {
         self.shutdown.request();
@@ -281,6 +294,10 @@ async fn serve(
                 let _ = reply.send(begin(&context, what, *options, &mut running));
             }
             Order::List(reply) => drop(reply.send(context.handles.borrow().values().cloned().collect())),
+            Order::Filter(filter, reply) => {
+                context.set_filter(filter);
+                let _ = reply.send(());
+            }
             Order::Limits(limits, reply) => {
                 context.set_limits(Instant::now(), limits);
                 let _ = reply.send(());

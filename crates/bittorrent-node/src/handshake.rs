@@ -168,6 +168,9 @@ async fn initiate(stream: &mut Carrier, mut initiator: Initiator) -> io::Result<
 /// and serves it until it ends.
 pub(crate) async fn receive(context: Rc<Context>, stream: Carrier) {
     let address = stream.peer_addr();
+    if context.filters(address) {
+        return;
+    }
     match tokio::time::timeout(HANDSHAKE_PATIENCE, accept(&context, stream)).await {
         Ok(Ok((swarm, greeted))) => serve(swarm, greeted, address, true).await,
         Ok(Err(error)) => tracing::debug!(%address, %error, "no handshake"),

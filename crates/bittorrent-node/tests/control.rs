@@ -140,3 +140,31 @@ async fn a_link_knows_no_files_yet_and_bad_trackers_are_refused() {
     assert_eq!(handle.progress().borrow().stage, Stage::Halted);
     handle.remove(Data::Delete).await.expect("removed");
 }
+
+#[tokio::test]
+async fn nobody_on_the_list_is_spoken_with_whoever_connects() {
+    use bittorrent::ip_filter::IpFilter;
+    let list = |text: &str| std::sync::Arc::new(IpFilter::read(text.as_bytes()).expect("a list").0);
+    let (seed, leecher, metainfo, options) = pair().await;
+    // Outgoing: its address is not even remembered.
+    leecher.engine.set_ip_filter(list("loopback:127.0.0.0-127.255.255.255")).await.expect("set");
+    let handle = leecher.add(&metainfo, options).await;
+    until(&handle, |now| now.stage == Stage::Downloading).await;
+    handle.add_peers(vec![seed.address()]).await;
+    handle.set_rates(Rates { download: Some(50_000), upload: None }).await.expect("limited");
+    assert_eq!(handle.progress().borrow().known_peers, 0);
+    // Incoming: the other side keeps it out.
+    leecher.engine.set_ip_filter(list("")).await.expect("set");
+    seed.engine.set_ip_filter(list("127.0.0.1")).await.expect("set");
+    handle.add_peers(vec![seed.address()]).await;
+    until(&handle, |now| now.known_peers == 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(handle.progress().borrow().connections, 0);
+    // What is open is closed by a new list.
+    seed.engine.set_ip_filter(list("9.9.9.9")).await.expect("set");
+    handle.pause().await.expect("paused");
+    handle.resume().await.expect("resumed");
+    until(&handle, |now| now.connections == 1).await;
+    leecher.engine.set_ip_filter(list("127.0.0.1/32")).await.expect("set");
+    until(&handle, |now| now.connections == 0).await;
+}

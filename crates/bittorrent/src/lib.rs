@@ -4,6 +4,7 @@
 pub mod bencode;
 pub mod dht;
 pub mod encryption;
+pub mod ip_filter;
 pub mod lsd;
 pub mod metainfo;
 pub mod torrent;

@@ -39,6 +39,9 @@ impl Swarm {
         if state.banned.contains(&address.ip()) {
             return Err("it is banned");
         }
+        if self.context.filters(address) {
+            return Err("the IP filter has it");
+        }
         if state.peers.len() >= state.connections_max {
             return Err("connections_max are open");
         }
@@ -146,7 +149,12 @@ impl Swarm {
             return;
         }
         for address in addresses {
-            if address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast() {
+            let filtered = self.context.filters(address);
+            if address.port() != 0
+                && !filtered
+                && !address.ip().is_unspecified()
+                && !address.ip().is_multicast()
+            {
                 state.contacts.add(source, address);
             }
         }
@@ -173,11 +181,20 @@ impl Swarm {
         loop {
             let address = state.contacts.next(now, sought)?;
             let connected = state.peers.values().any(|peer| peer.link.address == address);
-            let banned = state.banned.contains(&address.ip());
+            let banned = state.banned.contains(&address.ip()) || self.context.filters(address);
             if !connected && !banned {
                 return Some((address, dialling));
             }
             state.contacts.closed(now, address, banned);
+        }
+    }
+
+    /// Closes connections with those that the IP filter has.
+    pub(crate) fn close_filtered(&self) {
+        for entry in self.state.borrow().peers.values() {
+            if self.context.filters(entry.link.address) {
+                entry.link.close("the IP filter has it");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::dht::PUBLIC_ROUTERS;
 use bittorrent_node::{
     DhtSettings, Discovery, Engine, Handle, Limits, LsdSettings, Making, Options, Progress, Protocols,
-    Settings, Stage, What,
+    Settings, Stage, What, read_ip_filter,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ struct Shared {
     /// Octets a second to peers at most
     #[arg(long, value_name = "OCTETS")]
     upload_limit: Option<u64>,
+    /// A list of addresses not to speak with: ipfilter.dat, .p2p or CIDR lines
+    #[arg(long, value_name = "FILE")]
+    ip_filter: Option<PathBuf>,
     /// Connections at once
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     connections_max: usize,
@@ -204,8 +207,20 @@ impl Shared {
             Some(ip) if !ip.is_unspecified() => net::Network::from_source(ip),
             _ => net::Network::new(),
         };
+        let filter = match self.ip_filter.clone() {
+            Some(file) => {
+                let read = tokio::task::spawn_blocking(move || read_ip_filter(&file));
+                let read = read.await.map_err(|error| error.to_string())?;
+                Some(read.map_err(|error| error.to_string())?.0)
+            }
+            None => None,
+        };
         let started = Engine::start(settings, network, net::Shutdown::new()).await;
-        started.map_err(|error| error.to_string())
+        let engine = started.map_err(|error| error.to_string())?;
+        if let Some(filter) = filter {
+            engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
+        }
+        Ok(engine)
     }
 
     fn discovery(&self) -> Discovery {
