@@ -1,10 +1,12 @@
 //! Peers that send a torrent's info dictionary, honest ones and others.
 
 use bittorrent::metainfo::{
-    AssemblyProgress, InfoHashV1, InfoHashes, METADATA_PIECE_OCTETS, MetadataAssembly, metadata_piece,
+    AssemblyProgress, InfoHashV1, InfoHashes, METADATA_PATIENCE, METADATA_PIECE_OCTETS, MetadataAssembly,
+    metadata_piece,
 };
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 /// Peers that take part; 0 is honest.
 const PEERS: u8 = 4;
@@ -21,6 +23,7 @@ static INFO: LazyLock<Vec<u8>> = LazyLock::new(|| (0..INFO_OCTETS).map(|at| at a
 pub fn metadata(input: &[u8]) {
     let v1 = Some(InfoHashV1::of(&INFO));
     let mut assembly = MetadataAssembly::with_octets_max(InfoHashes { v1, v2: None }, OCTETS_MAX);
+    let mut now = Instant::now();
     let mut asked: BTreeSet<(u64, u32)> = BTreeSet::new();
     for step in input.as_chunks::<2>().0 {
         let [what, how] = *step;
@@ -28,10 +31,10 @@ pub fn metadata(input: &[u8]) {
         // The honest one says the truth and nothing else.
         let length = if peer == 0 { i64::from(INFO_OCTETS) } else { i64::from(how) * 1_021 - 2_000 };
         let piece = u32::from(how % 5);
-        match what / PEERS % 5 {
+        match what / PEERS % 6 {
             0 => drop(assembly.handle_length(peer, length)),
             1 => {
-                if let Some(piece) = assembly.poll_request(peer) {
+                if let Some(piece) = assembly.poll_request(now, peer) {
                     asked.insert((peer, piece));
                 }
             }
@@ -53,6 +56,10 @@ pub fn metadata(input: &[u8]) {
                     }
                 }
             }
+            5 => {
+                now += METADATA_PATIENCE / 4 * u32::from(how % 8);
+                assembly.handle_timeout(now);
+            }
             _ if peer != 0 => {
                 asked.retain(|(asker, _)| *asker != peer);
                 if how & 1 == 0 {
@@ -69,7 +76,7 @@ pub fn metadata(input: &[u8]) {
     assembly.handle_gone(0);
     assembly.handle_length(0, i64::from(INFO_OCTETS)).expect("a length");
     for _ in 0..3 {
-        let piece = assembly.poll_request(0).expect("a piece is missing");
+        let piece = assembly.poll_request(now, 0).expect("a piece is missing");
         let octets = metadata_piece(&INFO, piece).expect("a piece");
         match assembly.handle_piece(0, piece, i64::from(INFO_OCTETS), octets).expect("no lie") {
             AssemblyProgress::Complete(whole) => return assert_eq!(whole, *INFO),
@@ -78,7 +85,7 @@ pub fn metadata(input: &[u8]) {
     }
     // What liars left behind may have spoilt that: then all comes from the honest one.
     for _ in 0..3 {
-        let piece = assembly.poll_request(0).expect("a piece is missing");
+        let piece = assembly.poll_request(now, 0).expect("a piece is missing");
         let octets = metadata_piece(&INFO, piece).expect("a piece");
         if let Ok(AssemblyProgress::Complete(whole)) =
             assembly.handle_piece(0, piece, i64::from(INFO_OCTETS), octets)

@@ -411,6 +411,7 @@ impl Swarm {
         let mut borrowed = self.state.borrow_mut();
         let state = &mut *borrowed;
         let sent_before = state.sent_before;
+        super::said::ask_for_metadata(now, state);
         if let Some(active) = &mut state.active {
             active.torrent.handle_timeout(now);
             if state.hashes.are_missing() {

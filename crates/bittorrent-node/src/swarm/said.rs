@@ -47,6 +47,11 @@ impl Early {
         Ok(())
     }
 
+    /// Whether it says all that the peer has.
+    fn is_of_all(&self) -> bool {
+        matches!(self, Early::Bitfield(_) | Early::HaveAll | Early::HaveNone)
+    }
+
     /// What of a message is about the peer's own state.
     fn of(message: &Message<'_>) -> Option<Self> {
         Some(match message {
@@ -128,8 +133,9 @@ impl Swarm {
     fn handle_hello(now: Instant, state: &mut State, key: PeerKey, hello: ExtendedHandshake) {
         let Some(entry) = state.peers.get_mut(&key.0) else { return };
         entry.ids.update(&hello);
-        if let (true, Some(port)) = (entry.incoming, hello.port) {
-            // Where it listens, others and a later self can find it.
+        if let (true, None, Some(port)) = (entry.incoming, &entry.hello, hello.port) {
+            // Where it listens, others and a later self can find it. Only its first
+            // word counts, or it could fill the list.
             state.contacts.add(Source::Incoming, SocketAddr::new(entry.link.address.ip(), port));
         }
         let (metadata_octets, upload_only) = (hello.metadata_octets, hello.upload_only);
@@ -141,7 +147,7 @@ impl Swarm {
             // A length that cannot be is simply not asked for.
             let _ = assembly.handle_length(metadata_peer(key), octets.into());
         }
-        ask_for_metadata(state);
+        ask_for_metadata(now, state);
     }
 
     fn handle_metadata(
@@ -181,12 +187,13 @@ impl Swarm {
                     Err(AssemblyError::Enough | AssemblyError::Unasked(_)) => {}
                     Err(error) => return Err(Ended::Broke(error.to_string())),
                 }
-                ask_for_metadata(state);
+                ask_for_metadata(now, state);
             }
             MetadataMessage::Reject { piece } => {
                 if let Some(assembly) = &mut state.assembly {
                     assembly.handle_reject(metadata_peer(key), piece);
                 }
+                ask_for_metadata(now, state);
             }
             MetadataMessage::Unknown => {}
         }
@@ -236,6 +243,10 @@ fn tell(now: Instant, key: PeerKey, message: &Message<'_>, torrent: &mut Torrent
 fn remember(state: &mut State, key: PeerKey, message: &Message<'_>) {
     let Some(entry) = state.peers.get_mut(&key.0) else { return };
     if let Some(said) = Early::of(message) {
+        // It takes the place of what was said before, and may be large.
+        if said.is_of_all() {
+            entry.early.retain(|early| !early.is_of_all() && !matches!(early, Early::Have(_)));
+        }
         if entry.early.len() >= EARLY_MAX {
             entry.link.close("it said too much before the metadata was here");
         } else {
@@ -255,14 +266,15 @@ fn said_upload_only(now: Instant, state: &mut State, key: PeerKey, upload_only: 
 }
 
 /// Asks everybody who has metadata for pieces of it.
-fn ask_for_metadata(state: &mut State) {
+pub(super) fn ask_for_metadata(now: Instant, state: &mut State) {
     let Some(assembly) = &mut state.assembly else { return };
+    assembly.handle_timeout(now);
     for (key, entry) in &state.peers {
         if entry.ids.get(Extension::Metadata).is_none() {
             continue;
         }
         for _ in 0..METADATA_REQUESTS_MAX {
-            let Some(piece) = assembly.poll_request(metadata_peer(PeerKey(*key))) else { break };
+            let Some(piece) = assembly.poll_request(now, metadata_peer(PeerKey(*key))) else { break };
             let message = ExtensionMessage::Metadata(MetadataMessage::Request { piece });
             entry.link.send_extension(&message, entry.ids);
         }

@@ -7,7 +7,8 @@
 
 use super::hash::InfoHashes;
 use super::limits::{BLOCK_OCTETS, METADATA_OCTETS_MAX};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Octets of a piece of metadata.
@@ -15,6 +16,9 @@ pub const METADATA_PIECE_OCTETS: usize = BLOCK_OCTETS as usize;
 
 /// Peers whose word about the length is kept.
 pub const METADATA_PEERS_MAX: usize = 256;
+
+/// How long a piece of metadata may take to come.
+pub const METADATA_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whoever speaks: a number that the caller gives to each connection.
 pub type PeerId = u64;
@@ -68,8 +72,15 @@ pub enum AssemblyProgress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Missing,
-    Asked(PeerId),
+    /// Of whom, and until when it is waited for.
+    Asked(PeerId, Instant),
     Here(PeerId, Box<[u8]>),
+}
+
+impl Piece {
+    fn is_asked_of(&self, peer: PeerId) -> bool {
+        matches!(self, Piece::Asked(asked, _) if *asked == peer)
+    }
 }
 
 /// Who may send pieces.
@@ -90,6 +101,9 @@ pub struct MetadataAssembly {
     octets_max: usize,
     /// How long it is by the word of each peer.
     lengths: BTreeMap<PeerId, usize>,
+    /// The same of those that did not send what they were asked for. They are heard
+    /// again when nobody else is left.
+    aside: BTreeMap<PeerId, usize>,
     /// The length that is tried.
     length: usize,
     pieces: Vec<Piece>,
@@ -104,8 +118,15 @@ impl MetadataAssembly {
 
     /// With another bound of its length.
     pub fn with_octets_max(hashes: InfoHashes, octets_max: usize) -> Self {
-        let lengths = BTreeMap::new();
-        Self { hashes, octets_max, lengths, length: 0, pieces: Vec::new(), senders: Senders::Everyone }
+        Self {
+            hashes,
+            octets_max,
+            lengths: BTreeMap::new(),
+            aside: BTreeMap::new(),
+            length: 0,
+            pieces: Vec::new(),
+            senders: Senders::Everyone,
+        }
     }
 
     /// A peer says in its extended handshake how long the metadata is
@@ -116,12 +137,15 @@ impl MetadataAssembly {
     pub fn handle_length(&mut self, peer: PeerId, octets: i64) -> Result<(), AssemblyError> {
         let length = usize::try_from(octets).ok().filter(|length| (1..=self.octets_max).contains(length));
         let length = length.ok_or(AssemblyError::Length(octets))?;
-        match self.lengths.get(&peer) {
+        match self.lengths.get(&peer).or(self.aside.get(&peer)) {
             Some(before) if *before != length => {
                 return Err(AssemblyError::Contradiction { before: *before, now: octets });
             }
-            None if self.lengths.len() >= METADATA_PEERS_MAX => return Err(AssemblyError::Enough),
-            _ => {}
+            Some(_) => return Ok(()),
+            None if self.lengths.len() + self.aside.len() >= METADATA_PEERS_MAX => {
+                return Err(AssemblyError::Enough);
+            }
+            None => {}
         }
         self.lengths.insert(peer, length);
         self.choose_length();
@@ -130,7 +154,7 @@ impl MetadataAssembly {
 
     /// Which piece to ask a peer for next. Ask until there is none; how many at once
     /// is the caller's choice.
-    pub fn poll_request(&mut self, peer: PeerId) -> Option<u32> {
+    pub fn poll_request(&mut self, now: Instant, peer: PeerId) -> Option<u32> {
         if self.lengths.get(&peer) != Some(&self.length) {
             return None;
         }
@@ -140,7 +164,7 @@ impl MetadataAssembly {
             Senders::Everyone | Senders::Only(_) => {}
         }
         let index = self.pieces.iter().position(|piece| *piece == Piece::Missing)?;
-        *self.pieces.get_mut(index)? = Piece::Asked(peer);
+        *self.pieces.get_mut(index)? = Piece::Asked(peer, now + METADATA_PATIENCE);
         u32::try_from(index).ok()
     }
 
@@ -156,13 +180,13 @@ impl MetadataAssembly {
         total_octets: i64,
         octets: &[u8],
     ) -> Result<AssemblyProgress, AssemblyError> {
+        if !self.pieces.get(piece as usize).is_some_and(|place| place.is_asked_of(peer)) {
+            return Err(AssemblyError::Unasked(piece));
+        }
         self.handle_length(peer, total_octets)?;
         let begin = (piece as usize).saturating_mul(METADATA_PIECE_OCTETS);
         let expected = self.length.saturating_sub(begin).min(METADATA_PIECE_OCTETS);
         let place = self.pieces.get_mut(piece as usize).ok_or(AssemblyError::Unasked(piece))?;
-        if *place != Piece::Asked(peer) {
-            return Err(AssemblyError::Unasked(piece));
-        }
         if octets.len() != expected {
             return Err(AssemblyError::PieceLength { piece, octets: octets.len() });
         }
@@ -173,29 +197,55 @@ impl MetadataAssembly {
         self.end_attempt(peer)
     }
 
-    /// A peer has no metadata to give (`reject`) or does not answer: another is
-    /// asked for the piece. Where one peer must send all, it is not this one: it is
-    /// forgotten.
+    /// A peer has no metadata to give (`reject`): others are asked.
     pub fn handle_reject(&mut self, peer: PeerId, piece: u32) {
-        if self.senders == Senders::Only(peer) {
-            self.handle_gone(peer);
-        } else if let Some(place) = self.pieces.get_mut(piece as usize)
-            && *place == Piece::Asked(peer)
-        {
-            *place = Piece::Missing;
+        if self.pieces.get(piece as usize).is_some_and(|place| place.is_asked_of(peer)) {
+            self.set_aside(peer);
         }
+    }
+
+    /// Time has passed, a second or so: others are asked for what did not come in
+    /// time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let late: BTreeSet<PeerId> = self
+            .pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Asked(peer, until) if *until <= now => Some(*peer),
+                _ => None,
+            })
+            .collect();
+        late.into_iter().for_each(|peer| self.set_aside(peer));
     }
 
     /// A peer is gone.
     pub fn handle_gone(&mut self, peer: PeerId) {
+        self.aside.remove(&peer);
         self.lengths.remove(&peer);
+        self.release(peer);
+    }
+
+    /// A peer is not asked again until all others are set aside, too: liars in
+    /// number cannot keep an honest peer from its turn.
+    fn set_aside(&mut self, peer: PeerId) {
+        if let Some(length) = self.lengths.remove(&peer) {
+            self.aside.insert(peer, length);
+        }
+        self.release(peer);
+    }
+
+    /// What was asked of a peer is asked of others.
+    fn release(&mut self, peer: PeerId) {
         for piece in &mut self.pieces {
-            if *piece == Piece::Asked(peer) {
+            if piece.is_asked_of(peer) {
                 *piece = Piece::Missing;
             }
         }
         if self.senders == Senders::Only(peer) {
             self.restart_alone();
+        }
+        if self.lengths.is_empty() {
+            self.lengths = std::mem::take(&mut self.aside);
         }
         self.choose_length();
     }

@@ -35,8 +35,8 @@ mod verify;
 mod web_seed;
 
 pub use assembly::{
-    AssemblyError, AssemblyProgress, METADATA_PEERS_MAX, METADATA_PIECE_OCTETS, MetadataAssembly, PeerId,
-    metadata_piece,
+    AssemblyError, AssemblyProgress, METADATA_PATIENCE, METADATA_PEERS_MAX, METADATA_PIECE_OCTETS,
+    MetadataAssembly, PeerId, metadata_piece,
 };
 pub use create::{CreateError, CreateOptions, Creator, FileSpec};
 pub use document::Metainfo;
