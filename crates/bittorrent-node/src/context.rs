@@ -135,6 +135,11 @@ impl Context {
         self.port.get()
     }
 
+    /// Whether we listen there.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        self.utp.borrow().iter().any(|socket| socket.local_addr() == address)
+    }
+
     /// The socket for connections over uTP to `address`.
     pub(crate) fn utp_towards(&self, address: SocketAddr) -> Option<Rc<UtpSocket>> {
         let sockets = self.utp.borrow();

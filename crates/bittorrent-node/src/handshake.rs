@@ -2,9 +2,9 @@
 //! wanted, then the handshake of BEP 3.
 
 use crate::context::{Context, Counted};
-use crate::reach::reach;
+use crate::reach::{reach, reach_over};
 use crate::swarm::{Admission, Ended, Link, Peer, Swarm};
-use crate::transport::{Carrier, Transport};
+use crate::transport::{Carrier, Protocol, Transport};
 use bittorrent::encryption::{Attempt, Established, Initiator, Opening, Receiver, ServedKeys};
 use bittorrent::wire::{Feature, Framer, Handshake, HandshakeReader, Limits, Reserved, Session, Settings};
 use std::io;
@@ -28,35 +28,55 @@ struct Greeted {
 }
 
 /// Connects to a peer and serves the connection until it ends; `dialling` is its
-/// place among those on their way.
+/// place among those on their way. One that is not reached may be met by the help
+/// of a third.
 pub(crate) async fn dial(swarm: Rc<Swarm>, address: SocketAddr, dialling: Counted) {
-    let mut failure = io::Error::from(io::ErrorKind::Other);
-    for attempt in swarm.context().encryption.attempts() {
-        let carrier = match reach(swarm.context(), address).await {
-            Ok(carrier) => carrier,
-            // Nobody is there: no other way of speaking helps.
-            Err(error) => {
-                failure = error;
-                break;
-            }
-        };
-        let opened = tokio::time::timeout(HANDSHAKE_PATIENCE, open(&swarm, carrier, *attempt));
-        match opened.await.map_err(io::Error::from) {
-            Ok(Ok(greeted)) => {
-                drop(dialling);
-                return serve(swarm, greeted, address, false).await;
-            }
-            Ok(Err(error)) => failure = error,
-            // Nobody speaks: not in another way either.
-            Err(error) => {
-                failure = error;
-                break;
+    match greet(&swarm, address, None).await {
+        Ok(greeted) => {
+            drop(dialling);
+            serve(swarm, greeted, address, false).await;
+        }
+        Err(failure) => {
+            fail(&swarm, address, &failure);
+            if failure.kind() != io::ErrorKind::InvalidData {
+                swarm.ask_to_meet(address);
             }
         }
     }
+}
+
+/// Connects to a peer who does the same at this moment, over uTP (BEP 55).
+pub(crate) async fn meet(swarm: Rc<Swarm>, address: SocketAddr, dialling: Counted) {
+    match greet(&swarm, address, Some(Protocol::Utp)).await {
+        Ok(greeted) => {
+            drop(dialling);
+            serve(swarm, greeted, address, false).await;
+        }
+        Err(failure) => fail(&swarm, address, &failure),
+    }
+}
+
+fn fail(swarm: &Swarm, address: SocketAddr, failure: &io::Error) {
     tracing::debug!(%address, %failure, "no peer there");
     // Whoever speaks something else, or is ourselves, is not soon tried again.
     swarm.contact_failed(Instant::now(), address, failure.kind() == io::ErrorKind::InvalidData);
+}
+
+/// Opens a connection and shakes hands, in one way after the other.
+async fn greet(swarm: &Swarm, address: SocketAddr, over: Option<Protocol>) -> io::Result<Greeted> {
+    let mut failure = io::Error::from(io::ErrorKind::Other);
+    for attempt in swarm.context().encryption.attempts() {
+        // Where nobody is, no other way of speaking helps.
+        let carrier = match over {
+            Some(protocol) => reach_over(swarm.context(), protocol, address).await?,
+            None => reach(swarm.context(), address).await?,
+        };
+        match tokio::time::timeout(HANDSHAKE_PATIENCE, open(swarm, carrier, *attempt)).await? {
+            Ok(greeted) => return Ok(greeted),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// Our handshake for a torrent.

@@ -225,8 +225,8 @@ impl Crowd {
 pub(crate) async fn reach(context: &Context, address: SocketAddr) -> io::Result<Carrier> {
     let mut order = context.protocols.order().iter().copied();
     let (first, second) = (order.next().unwrap_or(Protocol::Tcp), order.next());
-    let Some(second) = second else { return open(context, first, address).await };
-    let mut opening = pin!(open(context, first, address));
+    let Some(second) = second else { return reach_over(context, first, address).await };
+    let mut opening = pin!(reach_over(context, first, address));
     let failure = tokio::select! {
         opened = &mut opening => match opened {
             Ok(carrier) => return Ok(carrier),
@@ -234,7 +234,7 @@ pub(crate) async fn reach(context: &Context, address: SocketAddr) -> io::Result<
         },
         () = tokio::time::sleep(HEAD_START) => None,
     };
-    let other = pin!(open(context, second, address));
+    let other = pin!(reach_over(context, second, address));
     if let Some(failure) = failure {
         // What the preferred one says tells more.
         return other.await.map_err(|_| failure);
@@ -244,7 +244,14 @@ pub(crate) async fn reach(context: &Context, address: SocketAddr) -> io::Result<
 }
 
 /// Opens a connection over one protocol.
-async fn open(context: &Context, protocol: Protocol, address: SocketAddr) -> io::Result<Carrier> {
+///
+/// # Errors
+/// When the peer is not reached.
+pub(crate) async fn reach_over(
+    context: &Context,
+    protocol: Protocol,
+    address: SocketAddr,
+) -> io::Result<Carrier> {
     if protocol == Protocol::Tcp {
         return context.network.connect(address, CONNECT_PATIENCE).await.map(Carrier::Tcp);
     }

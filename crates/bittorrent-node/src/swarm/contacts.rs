@@ -23,6 +23,14 @@ struct Contact {
     /// On its way or open.
     busy: bool,
     opened: bool,
+    /// It is told to be reached by a meeting (BEP 55).
+    meets: bool,
+}
+
+impl Contact {
+    fn new(source: Source) -> Self {
+        Self { source, failures: 0, next: None, busy: false, opened: false, meets: false }
+    }
 }
 
 /// The addresses of one torrent.
@@ -47,6 +55,30 @@ impl Contacts {
         self.all.get(address).map(|contact| contact.source)
     }
 
+    /// Whether a third peer may bring us together.
+    pub(crate) fn can_meet(&self, address: &SocketAddr) -> bool {
+        self.all.get(address).is_some_and(|contact| contact.meets)
+    }
+
+    /// A third peer may bring us together.
+    pub(crate) fn set_can_meet(&mut self, address: &SocketAddr) {
+        if let Some(contact) = self.all.get_mut(address) {
+            contact.meets = true;
+        }
+    }
+
+    /// A connection to this address begins now, whenever it was due. Whether it
+    /// may: it does not already, and others leave room.
+    pub(crate) fn begin(&mut self, source: Source, address: SocketAddr) -> bool {
+        self.add(source, address);
+        let connecting = self.connecting;
+        let idle = self.all.get_mut(&address).filter(|contact| !contact.busy && connecting < CONNECTING_MAX);
+        let Some(contact) = idle else { return false };
+        (contact.busy, contact.opened) = (true, false);
+        self.connecting += 1;
+        true
+    }
+
     /// Forgets those of other sources that are not connected.
     pub(crate) fn retain(&mut self, keep: impl Fn(Source) -> bool) {
         self.all.retain(|_, contact| contact.busy || keep(contact.source));
@@ -66,7 +98,7 @@ impl Contacts {
                 _ => return,
             }
         }
-        self.all.insert(address, Contact { source, failures: 0, next: None, busy: false, opened: false });
+        self.all.insert(address, Contact::new(source));
     }
 
     /// Those that failed are tried again at once.
@@ -163,6 +195,10 @@ mod tests {
         contacts.add(Source::Lsd, address(3));
         assert_eq!(contacts.next(now, Some(Source::User)), None);
         assert_eq!(contacts.next(now, Some(Source::Lsd)), Some(address(3)));
+        assert!(!contacts.begin(Source::Pex, address(3)), "it is on its way already");
+        contacts.closed(now, address(3), false);
+        assert_eq!(contacts.next(now, None), None, "it rests");
+        assert!(contacts.begin(Source::Pex, address(3)) && contacts.connecting() == 1);
         contacts.closed(now, address(3), true);
         contacts.closed(now, address(2), true);
         assert_eq!(contacts.len(), 0, "who misbehaves is forgotten at once");

@@ -8,6 +8,7 @@ mod contacts;
 mod control;
 mod hashes;
 mod link;
+mod meet;
 mod outgoing;
 mod peer;
 mod peers;
@@ -34,10 +35,11 @@ use bittorrent::wire::extension::{ExtendedHandshake, PeerIds, PexReceiver, PexSe
 use bittorrent::wire::{PIECE_HEADER_OCTETS, PeerId, piece_header};
 use contacts::Contacts;
 use hashes::Hashes;
+use meet::Calls;
 use outgoing::{Outgoing, Part};
 use said::Early;
 use std::cell::{Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -124,6 +126,8 @@ struct State {
     peers: BTreeMap<u32, Entry>,
     next_key: u32,
     contacts: Contacts,
+    /// Peers that a third one brings us together with.
+    meetings: VecDeque<SocketAddr>,
     hashes: Hashes,
     banned: BTreeSet<IpAddr>,
     /// Below which folder its files lie.
@@ -172,6 +176,8 @@ struct Entry {
     early: Vec<Early>,
     pex_in: PexReceiver,
     pex_out: PexSender,
+    calls: Calls,
+    since: Instant,
     /// Its place among the connections of all torrents.
     _counted: Counted,
 }
@@ -200,6 +206,7 @@ impl Swarm {
             peers: BTreeMap::new(),
             next_key: 0,
             contacts: Contacts::default(),
+            meetings: VecDeque::new(),
             hashes: Hashes::default(),
             banned: BTreeSet::new(),
             // Where it is must not depend on where a later run is started.
@@ -410,12 +417,27 @@ impl Swarm {
 }
 
 impl State {
+    /// Whether a peer who listens there is connected.
+    fn is_connected(&self, address: SocketAddr) -> bool {
+        self.peers.values().any(|peer| peer.link.address == address || peer.listens_at() == Some(address))
+    }
+
     fn is_private(&self) -> bool {
         self.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private())
     }
 }
 
 impl Entry {
+    /// Where others reach it, as far as that is known.
+    fn listens_at(&self) -> Option<SocketAddr> {
+        // uTP leaves from the port where it arrives.
+        if !self.incoming || self.protocol == Protocol::Utp {
+            return Some(self.link.address);
+        }
+        let port = self.hello.as_ref()?.port?;
+        Some(SocketAddr::new(self.link.address.ip(), port))
+    }
+
     /// What is shown of it; `source` told of it, if we connected.
     fn connection(&self, source: Option<Source>) -> Connection {
         let told = source.filter(|_| !self.incoming);

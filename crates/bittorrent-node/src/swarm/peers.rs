@@ -2,6 +2,7 @@
 //! may be.
 
 use super::link::Link;
+use super::meet::Calls;
 use super::{Ended, Entry, State, Swarm, metadata_peer};
 use crate::context::Counted;
 use crate::progress::{Source, Stage};
@@ -15,10 +16,13 @@ use bittorrent::wire::extension::{
 use bittorrent::wire::{Message, PeerId};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Requests of a peer that we queue, told in the extended handshake (reqq).
 const REQUESTS_MAX: u32 = 500;
+/// Two connections between the same peers have crossed if one opened no longer
+/// than this after the other.
+const CROSSING: Duration = Duration::from_secs(20);
 
 /// What is known of a connection that has shaken hands.
 pub(crate) struct Admission {
@@ -59,8 +63,16 @@ impl Swarm {
         self.may_admit(link.address)?;
         let counted = self.context.connection().ok_or("all torrents have as many peers as they may")?;
         let mut state = self.state.borrow_mut();
-        if state.peers.values().any(|peer| peer.id == id) {
-            return Err("the same peer is connected already");
+        let same = state.peers.values().find(|peer| peer.id == id && peer.link.closing().is_none());
+        if let Some(same) = same {
+            // Both connected at once: both keep the connection of the one with the
+            // greater id, or each would end the other's.
+            let keeps_outgoing = self.context.peer_id > id;
+            let crossed = same.incoming != incoming && now < same.since + CROSSING;
+            if !crossed || incoming == keeps_outgoing {
+                return Err("the same peer is connected already");
+            }
+            same.link.close("the same peer connected at the same time");
         }
         let key = PeerKey(state.next_key);
         state.next_key = state.next_key.wrapping_add(1);
@@ -76,6 +88,8 @@ impl Swarm {
             early: Vec::new(),
             pex_in: PexReceiver::new(now),
             pex_out: PexSender::new(now, Some(link.address)),
+            calls: Calls::new(now),
+            since: now,
             link: link.clone(),
             _counted: counted,
         };
@@ -107,6 +121,9 @@ impl Swarm {
             NamedIds::own(&[Extension::Metadata, Extension::Pex, Extension::DontHave, Extension::UploadOnly]);
         if private {
             ids = ids.without(Extension::Pex);
+        }
+        if self.can_meet(state) {
+            ids = ids.with(Extension::Holepunch);
         }
         ExtendedHandshake {
             ids,
@@ -180,7 +197,7 @@ impl Swarm {
         let dialling = self.context.dialling()?;
         loop {
             let address = state.contacts.next(now, sought)?;
-            let connected = state.peers.values().any(|peer| peer.link.address == address);
+            let connected = state.is_connected(address);
             let banned = state.banned.contains(&address.ip()) || self.context.filters(address);
             if !connected && !banned {
                 return Some((address, dialling));
@@ -216,9 +233,7 @@ impl Swarm {
             .peers
             .values()
             .filter_map(|peer| {
-                // Whoever connected to us listens where its handshake says.
-                let port = if peer.incoming { peer.hello.as_ref()?.port? } else { peer.link.address.port() };
-                let address = SocketAddr::new(peer.link.address.ip(), port);
+                let address = peer.listens_at()?;
                 let hello = peer.hello.as_ref();
                 let flags = PexFlags {
                     prefers_encryption: hello.and_then(|hello| hello.prefers_encryption).unwrap_or(false),

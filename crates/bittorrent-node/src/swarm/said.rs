@@ -125,7 +125,8 @@ impl Swarm {
                 }
             }
             ExtensionMessage::UploadOnly(upload_only) => said_upload_only(now, state, key, upload_only),
-            ExtensionMessage::Holepunch(_) | ExtensionMessage::Unknown(_) => {}
+            ExtensionMessage::Holepunch(message) => self.handle_holepunch(now, state, key, message),
+            ExtensionMessage::Unknown(_) => {}
         }
         Ok(())
     }
@@ -215,6 +216,9 @@ impl Swarm {
             entry.pex_in.handle_message(now, message).map_err(|error| Ended::Broke(error.to_string()))?;
         for peer in told {
             state.contacts.add(Source::Pex, peer.address);
+            if peer.flags.holepunch {
+                state.contacts.set_can_meet(&peer.address);
+            }
         }
         self.stir.notify_one();
         Ok(())

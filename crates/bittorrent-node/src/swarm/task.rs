@@ -68,6 +68,9 @@ impl Task {
             while let Some((address, dialling)) = self.swarm.next_contact(now) {
                 tokio::task::spawn_local(handshake::dial(self.swarm.clone(), address, dialling));
             }
+            while let Some((address, dialling)) = self.swarm.next_meeting() {
+                tokio::task::spawn_local(handshake::meet(self.swarm.clone(), address, dialling));
+            }
             tokio::select! {
                 () = self.swarm.stir.notified() => {}
                 _ = ticks.tick() => self.swarm.handle_timeout(Instant::now()),

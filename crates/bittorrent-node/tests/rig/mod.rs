@@ -4,6 +4,7 @@
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::{CreateOptions, Creator, FileSpec, Metainfo, Version};
 use bittorrent_node::{Engine, Handle, Limits, Names, Options, Progress, Protocols, Settings, What};
+use net::Network;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,16 +29,28 @@ impl Side {
 
     /// Goes on in the folder of an earlier one.
     pub(crate) async fn in_folder(folder: TempDir) -> Self {
-        Self::begin(folder, |_| {}).await
+        Self::begin(folder, |_| {}, |network| network).await
     }
 
     /// With other settings than usual; connections leave from the address that is
     /// listened on.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::begin(tempfile::tempdir().expect("a folder"), change).await
+        Self::behind(|network| network, change).await
     }
 
-    async fn begin(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
+    /// The same, with something between it and the wire.
+    pub(crate) async fn behind(
+        what: impl FnOnce(Network) -> Network,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        Self::begin(tempfile::tempdir().expect("a folder"), change, what).await
+    }
+
+    async fn begin(
+        folder: TempDir,
+        change: impl FnOnce(&mut Settings),
+        behind: impl FnOnce(Network) -> Network,
+    ) -> Self {
         let data = folder.path().join("data");
         let mut settings = Settings {
             listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
@@ -50,7 +63,7 @@ impl Side {
             names: Names::default(),
         };
         change(&mut settings);
-        let network = net::Network::from_source(settings.listen[0].ip());
+        let network = behind(Network::from_source(settings.listen[0].ip()));
         let engine = Engine::start(settings, network, net::Shutdown::new()).await.expect("an engine");
         Self { engine, folder, data }
     }

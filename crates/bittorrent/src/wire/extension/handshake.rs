@@ -44,15 +44,20 @@ pub struct NamedIds([Option<u8>; Extension::ALL.len()]);
 impl NamedIds {
     /// Names these extensions under our own ids.
     pub fn own(extensions: &[Extension]) -> Self {
-        extensions.iter().fold(Self::default(), |ids, extension| ids.with(*extension, extension.own_id()))
+        extensions.iter().fold(Self::default(), |ids, extension| ids.with(*extension))
+    }
+
+    /// Names one more under our own id.
+    pub fn with(self, extension: Extension) -> Self {
+        self.set(extension, extension.own_id())
     }
 
     /// Turns an extension off that an earlier handshake named.
     pub fn without(self, extension: Extension) -> Self {
-        self.with(extension, 0)
+        self.set(extension, 0)
     }
 
-    fn with(mut self, extension: Extension, id: u8) -> Self {
+    fn set(mut self, extension: Extension, id: u8) -> Self {
         if let Some(place) = self.0.get_mut(extension.place()) {
             *place = Some(id);
         }
