@@ -125,17 +125,27 @@ impl Running {
     ///
     /// # Panics
     /// When it ends before.
-    pub fn start(mut command: Command, lines: usize) -> Self {
+    pub fn start(command: Command, lines: usize) -> Self {
+        Self::start_telling(command, lines).0
+    }
+
+    /// The same; gives the lines, too.
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub fn start_telling(mut command: Command, lines: usize) -> (Self, Vec<String>) {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("utopia runs");
         let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut said = Vec::new();
         for _ in 0..lines {
             let mut line = String::new();
             reader.read_line(&mut line).expect("a line");
             assert!(!line.is_empty(), "it ended");
+            said.push(line.trim_end().to_owned());
         }
         // It goes on printing; nobody reads.
         std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        Self(child)
+        (Self(child), said)
     }
 
     /// Asks it to end, and waits until it has.
@@ -166,6 +176,26 @@ pub fn seed(place: &Place, torrent: &Path, listen: SocketAddr, more: &[&str]) ->
     seed.arg(place.source()).arg("--torrent").arg(torrent).args(["--listen", &listen.to_string()]);
     seed.arg("--data").arg(place.path("seed-data")).args(more);
     Running::start(seed, 2)
+}
+
+/// Some nodes of a hash table, which are busy with a torrent of their own; the
+/// address of one of them.
+///
+/// # Panics
+/// When they do not start.
+pub fn hash_table(place: &Place) -> (Vec<Running>, SocketAddr) {
+    let busy = place.path("busy");
+    fs::write(&busy, octets(20_000, 99)).expect("written");
+    let first = address();
+    let known = first.to_string();
+    let mut nodes = Vec::new();
+    for number in 0..3 {
+        let mut seed = command(&["torrent", "seed", "--dht-node", &known]);
+        seed.arg(&busy).args(["--listen", &if number == 0 { first } else { address() }.to_string()]);
+        seed.arg("--data").arg(place.path(&format!("node-{number}")));
+        nodes.push(Running::start(seed, 2));
+    }
+    (nodes, first)
 }
 
 /// Gets a torrent by our program.

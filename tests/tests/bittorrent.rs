@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use tests::torrent::{Place, Running, address, ended, get, getting, seed};
+use tests::torrent::{Place, Running, address, ended, get, getting, hash_table, seed};
 use tests::utopia::{command, own_address, run, said, told};
 use tests::{libtorrent, peer};
 
@@ -129,24 +129,6 @@ fn who_is_not_reached_over_one_protocol_is_reached_over_the_other() {
         assert_protocol(&shown, protocol, false);
         seed.stop();
     }
-}
-
-/// Some nodes of a hash table, which are busy with a torrent of their own; the
-/// address of one of them.
-fn hash_table(place: &Place) -> (Vec<Running>, SocketAddr) {
-    let other = Place::with_folder();
-    let (file, _) = other.torrent("v1", &[]);
-    let first = address();
-    let known = first.to_string();
-    let mut nodes = Vec::new();
-    for number in 0..3 {
-        let mut seed = command(&["torrent", "seed", "--dht-node", &known]);
-        seed.arg(other.source()).arg("--torrent").arg(&file);
-        seed.args(["--listen", &if number == 0 { first } else { address() }.to_string()]);
-        seed.arg("--data").arg(place.path(&format!("node-{number}")));
-        nodes.push(Running::start(seed, 2));
-    }
-    (nodes, first)
 }
 
 #[test]

@@ -1,14 +1,11 @@
 //! Finding peers without trackers: what all torrents of an engine share of it.
 
 use crate::context::Context;
-use crate::dht::{self, Dht, LookUp, Wires};
+use crate::dht::{self, Dht, Wires};
 use crate::lsd::LsdSettings;
-use crate::names::Names;
 use net::Shutdown;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked how many nodes of the hash table are known.
@@ -52,7 +49,7 @@ pub(crate) fn start_dht(context: &Rc<Context>, settings: &DhtSettings, wires: Wi
         version: Some(VERSION),
         ..dht::Options::default()
     };
-    let dht = Dht::start(options, wires, look_up(&context.names), shutdown);
+    let dht = Dht::start(options, wires, context.names.look_up(), shutdown);
     let watched = dht.clone();
     // The engine has one hash table.
     let _ = context.dht.set(dht);
@@ -71,19 +68,6 @@ pub(crate) async fn end_dht(shutdown: Shutdown) {
     if !shutdown.finish(END_PATIENCE).await {
         tracing::warn!("the disk is slow: the nodes of the hash table may not be saved");
     }
-}
-
-/// Finds `HOST:PORT` by the names of the engine.
-fn look_up(names: &Names) -> LookUp {
-    let names = names.clone();
-    Arc::new(move |target: String| {
-        let names = names.clone();
-        Box::pin(async move {
-            let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: write HOST:PORT"));
-            let (host, port) = target.rsplit_once(':').ok_or_else(wrong)?;
-            names.addresses(host, port.parse().map_err(|_| wrong())?).await
-        })
-    })
 }
 
 /// Tells the hash table of the nodes that a torrent names (BEP 5, "Torrent file

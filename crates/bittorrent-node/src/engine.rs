@@ -4,6 +4,7 @@
 use crate::content::metainfo_file;
 use crate::context::Context;
 use crate::control::{Handle, Rates};
+use crate::dht::Dht;
 use crate::discovery::{self, Discovery};
 use crate::lsd;
 use crate::names::Names;
@@ -98,10 +99,14 @@ impl What {
 pub struct Engine {
     orders: mpsc::Sender<Order>,
     addresses: Vec<SocketAddr>,
+    dht: Option<Dht>,
     data: PathBuf,
     shutdown: Shutdown,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Where it listens, and its hash table.
+type Begun = (Vec<SocketAddr>, Option<Dht>);
 
 /// What the engine's thread is told.
 enum Order {
@@ -155,13 +160,18 @@ impl Engine {
                 drop(hold);
             })
             .map_err(EngineError::Thread)?;
-        let addresses = listening.await.map_err(|_| EngineError::Stopping)??;
-        Ok(Self { orders, addresses, data, shutdown, thread: Some(thread) })
+        let (addresses, dht) = listening.await.map_err(|_| EngineError::Stopping)??;
+        Ok(Self { orders, addresses, dht, data, shutdown, thread: Some(thread) })
     }
 
     /// Where peers connect to.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The distributed hash table, where it is used.
+    pub fn dht(&self) -> Option<&Dht> {
+        self.dht.as_ref()
     }
 
     /// Runs one more torrent. Of a link whose info dictionary came to an earlier
@@ -250,7 +260,7 @@ async fn serve(
     settings: Settings,
     network: Network,
     mut orders: mpsc::Receiver<Order>,
-    told: oneshot::Sender<Result<Vec<SocketAddr>, ListenError>>,
+    told: oneshot::Sender<Result<Begun, ListenError>>,
     shutdown: Shutdown,
 ) {
     let context = Rc::new(Context::new(&settings, network));
@@ -268,7 +278,7 @@ async fn serve(
             if let Some(lsd) = settings.discovery.lsd {
                 lsd::start(&context, lsd, &addresses, &shutdown);
             }
-            let _ = told.send(Ok(addresses));
+            let _ = told.send(Ok((addresses, context.dht.get().cloned())));
         }
         Err(error) => {
             let _ = told.send(Err(error));

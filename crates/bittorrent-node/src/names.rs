@@ -1,5 +1,6 @@
 //! Where hosts are that torrents name, and whose certificates are believed.
 
+use crate::dht::LookUp;
 use dns::Resolve;
 use domain::base::iana::Rtype;
 use rustls::ClientConfig;
@@ -19,6 +20,20 @@ impl Names {
     /// whose certificates are believed over https.
     pub fn new(resolver: Option<Arc<dyn Resolve>>, tls: Option<Arc<ClientConfig>>) -> Self {
         Self { resolver, tls }
+    }
+
+    /// Finds `HOST:PORT`, for the distributed hash table.
+    pub fn look_up(&self) -> LookUp {
+        let names = self.clone();
+        Arc::new(move |target: String| {
+            let names = names.clone();
+            Box::pin(async move {
+                let wrong =
+                    || io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: write HOST:PORT"));
+                let (host, port) = target.rsplit_once(':').ok_or_else(wrong)?;
+                names.addresses(host, port.parse().map_err(|_| wrong())?).await
+            })
+        })
     }
 
     /// For https; `None` where no authority is known.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 const ANNOUNCE_INTERVAL: Duration = Duration::from_mins(15);
 /// The pause after the first search when peers are wanted; each further one
 /// doubles it.
-const PAUSE_MIN: Duration = Duration::from_secs(5);
+const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// How often it is looked whether more peers are wanted or all is here.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 

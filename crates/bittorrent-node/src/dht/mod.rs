@@ -7,6 +7,7 @@
 
 mod engine;
 mod finding;
+mod mutable;
 mod routers;
 mod wire;
 
@@ -18,6 +19,7 @@ pub use bittorrent::dht::{
 pub use engine::NodeStatus;
 use engine::{Command, Engine};
 pub use finding::Finding;
+pub use mutable::{Following, KeyFileError, read_or_make_key};
 use net::Shutdown;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -219,9 +221,15 @@ impl Dht {
     /// # Errors
     /// When it has been stopped or too much is under way.
     pub async fn resolve_torrent(&self, link: &TorrentKey) -> Result<Option<(Id, i64)>, DhtError> {
+        let current = self.current(link).await?;
+        Ok(current.and_then(|(info_hash, item)| Some((info_hash, item.sequence()?))))
+    }
+
+    /// The same, with the item that says so.
+    async fn current(&self, link: &TorrentKey) -> Result<Option<(Id, Item)>, DhtError> {
         let wanted = Wanted::Mutable { key: link.key, salt: link.salt.clone() };
         let item = self.get(wanted).await?;
-        Ok(item.and_then(|item| Some((TorrentPointer::read(item.value())?.info_hash, item.sequence()?))))
+        Ok(item.and_then(|item| Some((TorrentPointer::read(item.value())?.info_hash, item))))
     }
 
     /// A node that a peer told us of (BEP 5, "PORT").

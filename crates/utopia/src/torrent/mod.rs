@@ -1,7 +1,9 @@
 //! `utopia torrent`: making, describing, getting, seeding and tracking torrents.
 
 mod create;
+mod dht;
 mod info;
+mod mutable;
 mod run;
 mod source;
 mod track;
@@ -23,14 +25,17 @@ pub(crate) enum Command {
     Info(info::Arguments),
     /// Get a torrent; ends when all is here
     #[command(
-        after_help = "Examples:\n  utopia torrent get film.torrent --out downloads\n  utopia torrent get 'magnet:?xt=urn:btih:…' --sequential"
+        after_help = "Examples:\n  utopia torrent get film.torrent --out downloads\n  utopia torrent get 'magnet:?xt=urn:btih:…' --sequential\n  utopia torrent get 'magnet:?xs=urn:btpk:…' --follow"
     )]
     Get(run::GetArguments),
     /// Give a file or a folder to others, until Ctrl-C
     #[command(
-        after_help = "Examples:\n  utopia torrent seed film.mkv --tracker udp://127.0.0.1:6969\n  utopia torrent seed film.mkv --torrent film.torrent"
+        after_help = "Examples:\n  utopia torrent seed film.mkv --tracker udp://127.0.0.1:6969\n  utopia torrent seed film.mkv --torrent film.torrent\n  utopia torrent seed news --key news.key"
     )]
     Seed(run::SeedArguments),
+    /// Read and write small items in the distributed hash table
+    #[command(subcommand)]
+    Dht(dht::Command),
     /// Run a tracker, until Ctrl-C
     #[command(after_help = "Example:\n  utopia torrent track --udp 127.0.0.1:6969 --http 127.0.0.1:6969")]
     Track(track::Arguments),
@@ -42,6 +47,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Info(arguments) => info::run(&arguments).await,
         Command::Get(arguments) => run::get(arguments).await,
         Command::Seed(arguments) => run::seed(arguments).await,
+        Command::Dht(command) => dht::run(command).await,
         Command::Track(arguments) => track::run(arguments).await,
     }
 }

@@ -1,15 +1,16 @@
 //! `utopia torrent get` and `seed`: one torrent, by itself.
 
 use super::create::{Which, tiers};
+use super::dht::Entrance;
+use super::mutable::{FollowArguments, Follower, Publication, PublishArguments};
 use super::source;
 use super::view::{Bar, Screen, octets, picture};
 use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
-use bittorrent_node::dht::PUBLIC_ROUTERS;
 use bittorrent_node::{
-    DhtSettings, Discovery, Engine, Handle, Limits, LsdSettings, Making, Options, Progress, Protocols,
+    Data, DhtSettings, Discovery, Engine, Handle, Limits, LsdSettings, Making, Options, Progress, Protocols,
     Settings, Stage, What, read_ip_filter,
 };
 use std::net::SocketAddr;
@@ -55,12 +56,8 @@ struct Shared {
     /// Whether peers are found in the distributed hash table
     #[arg(long, value_enum, default_value_t = Dht::On)]
     dht: Dht,
-    /// A node of the hash table to begin with; may be given several times
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    dht_node: Vec<SocketAddr>,
-    /// A well-known node of the hash table, in place of those of the public one
-    #[arg(long, value_name = "HOST:PORT")]
-    dht_router: Vec<String>,
+    #[command(flatten)]
+    entrance: Entrance,
     /// Do not tell neighbours what runs here, and do not hear them
     #[arg(long)]
     no_lsd: bool,
@@ -157,6 +154,8 @@ pub(crate) struct GetArguments {
     #[arg(long)]
     allocate: bool,
     #[command(flatten)]
+    follow: FollowArguments,
+    #[command(flatten)]
     shared: Shared,
 }
 
@@ -176,6 +175,8 @@ pub(crate) struct SeedArguments {
     /// Show pieces one by one, so that each is sent once (BEP 16)
     #[arg(long)]
     super_seeding: bool,
+    #[command(flatten)]
+    publish: PublishArguments,
     #[command(flatten)]
     shared: Shared,
 }
@@ -202,11 +203,7 @@ impl Shared {
             limits: Limits::default(),
             names: source::names(),
         };
-        // Trackers and peers must see the address that can be reached.
-        let network = match self.listen.first().map(SocketAddr::ip) {
-            Some(ip) if !ip.is_unspecified() => net::Network::from_source(ip),
-            _ => net::Network::new(),
-        };
+        let network = source::network(&self.listen);
         let filter = match self.ip_filter.clone() {
             Some(file) => {
                 let read = tokio::task::spawn_blocking(move || read_ip_filter(&file));
@@ -225,15 +222,11 @@ impl Shared {
 
     fn discovery(&self) -> Discovery {
         let inside = self.listen.iter().all(|address| address.ip().is_loopback());
-        let routers = if !self.dht_router.is_empty() {
-            self.dht_router.clone()
-        } else if inside {
-            // From here the public network cannot be reached.
-            Vec::new()
-        } else {
-            PUBLIC_ROUTERS.map(str::to_owned).to_vec()
+        let dht = DhtSettings {
+            routers: self.entrance.routers(&self.listen),
+            nodes: self.entrance.nodes(),
+            read_only: self.dht == Dht::ReadOnly,
         };
-        let dht = DhtSettings { routers, nodes: self.dht_node.clone(), read_only: self.dht == Dht::ReadOnly };
         let mut lsd = LsdSettings::default();
         for group in &self.lsd_group {
             let place = if group.is_ipv4() { &mut lsd.group_v4 } else { &mut lsd.group_v6 };
@@ -292,14 +285,29 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
     }
     options.rules.seeding_goal = SeedingGoal { share_ratio: arguments.seed_ratio, ..SeedingGoal::default() };
     let engine = arguments.shared.start().await?;
-    let handle = engine.add(what, options).await.map_err(|error| error.to_string())?;
-    let seeds = arguments.seed_ratio.is_some();
+    let mut follower = Follower::new(&arguments.follow, &what, &engine)?;
+    let mut what = tokio::select! {
+        first = follower.first(what) => first?,
+        () = until_told() => {
+            engine.stop().await;
+            return Err("stopped before the hash table told which torrent stands under the key".to_owned());
+        }
+    };
+    let seeds = arguments.seed_ratio.is_some() || follower.goes_on();
     let ends = |progress: &Progress| match progress.stage {
         Stage::Done => true,
         Stage::Seeding => !seeds,
         _ => false,
     };
-    let last = watch(&handle, arguments.shared.json, ends).await;
+    let last = loop {
+        let handle = engine.add(what, options.clone()).await.map_err(|error| error.to_string())?;
+        what = tokio::select! {
+            last = watch(&handle, arguments.shared.json, ends) => break last,
+            next = follower.next() => next?,
+        };
+        // Its files stay; some may be those of the next one.
+        handle.remove(Data::Keep).await.map_err(|error| error.to_string())?;
+    };
     engine.stop().await;
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
@@ -375,6 +383,7 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
     let mut options = arguments.shared.options(&folder);
     options.rules.super_seeding = arguments.super_seeding;
     let magnet = metainfo.magnet();
+    let publication = Publication::new(&arguments.publish, &metainfo)?;
     let engine = arguments.shared.start().await?;
     let addresses = engine.addresses().to_vec();
     let handle =
@@ -384,6 +393,11 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
             out::line(format_args!("peers connect to {address}"));
         }
         out::line(&magnet);
+        publication.iter().for_each(|publication| out::line(publication.link()));
+    }
+    if let Some(publication) = publication {
+        let dht = engine.dht().ok_or("--key: the hash table is needed: drop --dht off")?.clone();
+        tokio::spawn(publication.run(dht, arguments.shared.json));
     }
     let last = watch(&handle, arguments.shared.json, |_| false).await;
     engine.stop().await;

@@ -4,6 +4,7 @@
 use crate::out;
 use bittorrent::metainfo::{Limits, Magnet, Metainfo};
 use bittorrent_node::{Hidden, Making, Original, What};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +27,6 @@ pub(super) fn read_file(file: &Path) -> Result<Metainfo, String> {
 pub(super) async fn find(source: &str) -> Result<What, String> {
     if source.starts_with("magnet:") {
         let magnet: Magnet = source.parse().map_err(|error| format!("the magnet link: {error}"))?;
-        if magnet.hashes.is_empty() {
-            return Err("the magnet link names no info-hash, and the DHT is not asked here".to_owned());
-        }
         return Ok(What::Magnet(Box::new(magnet)));
     }
     if source.starts_with("http://") || source.starts_with("https://") {
@@ -40,6 +38,15 @@ pub(super) async fn find(source: &str) -> Result<What, String> {
         return Ok(What::Metainfo(Arc::new(metainfo)));
     }
     Ok(What::Metainfo(Arc::new(read_file(Path::new(source))?)))
+}
+
+/// The network of who listens at these addresses: trackers, peers and nodes must
+/// see the one that can be reached.
+pub(super) fn network(listen: &[SocketAddr]) -> net::Network {
+    match listen.first().map(SocketAddr::ip) {
+        Some(ip) if !ip.is_unspecified() => net::Network::from_source(ip),
+        _ => net::Network::new(),
+    }
 }
 
 /// Names as this machine knows them, and the authorities it believes.
