@@ -137,6 +137,7 @@ impl Client {
                         .arg(folder)
                         .arg(&place.torrent),
                 };
+                command.args(["--dht", "off", "--no-lsd"]);
                 command.args(["--listen", &at.to_string(), "--data", &format!("data-{}", at.port())]);
                 command.args(match over {
                     Over::Tcp => ["--encryption", "disabled"],

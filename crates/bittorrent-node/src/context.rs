@@ -10,7 +10,7 @@ use crate::transport::Protocols;
 use crate::utp::UtpSocket;
 use bittorrent::encryption::{Policy, ServedKeys};
 use bittorrent::ip_filter::IpFilter;
-use bittorrent::torrent::bandwidth::TokenBucket;
+use bittorrent::torrent::bandwidth::{TokenBucket, allowance_of_both};
 use bittorrent::tracker::Family;
 use bittorrent::tracker::announcer::ConnectionCache;
 use bittorrent::wire::PeerId;
@@ -178,6 +178,11 @@ impl Context {
         own: &RefCell<TokenBucket>,
     ) -> bool {
         self.is_throttled(cx, now, &self.download, own)
+    }
+
+    /// How many of `wanted` octets may be read now.
+    pub(crate) fn download_allowance(&self, now: Instant, wanted: u64, own: &RefCell<TokenBucket>) -> u64 {
+        allowance_of_both(now, &mut self.download.borrow_mut(), &mut own.borrow_mut(), wanted)
     }
 
     /// Whether writing must wait; then the task is woken later.

@@ -1,5 +1,6 @@
 //! The files of a torrent.
 
+use std::io::IoSlice;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use storage::{Allocation, FileSet, Member, OPEN_FILES_MAX, StorageError};
@@ -14,6 +15,18 @@ fn set(folder: &Path, allocation: Allocation) -> FileSet {
 }
 
 #[test]
+fn any_number_of_places_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    let octets: Vec<u8> = (0..5_000u32).map(|at| at as u8).collect();
+    let mut places: Vec<_> = octets.chunks(2).map(IoSlice::new).collect();
+    files.write_vectored(2, 7, &mut places).expect("written");
+    let mut read = vec![0; 5_000];
+    assert_eq!(files.read(2, 7, &mut read).expect("read"), 5_000);
+    assert_eq!(read, octets);
+}
+
+#[test]
 fn octets_are_read_where_they_were_written() {
     for allocation in [Allocation::Sparse, Allocation::Full] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -21,7 +34,8 @@ fn octets_are_read_where_they_were_written() {
         let mut buffer = [7; 50];
         assert_eq!(files.read(0, 0, &mut buffer).expect("no file is no error"), 0);
         files.write(2, 69_990, &[1; 10]).expect("written");
-        files.write(0, 20, b"hello").expect("written");
+        let places = [&b""[..], b"he", b"", b"llo", b""];
+        files.write_vectored(0, 20, &mut places.map(IoSlice::new)).expect("written");
         assert_eq!(files.read(0, 20, &mut buffer[..5]).expect("read"), 5);
         assert_eq!(&buffer[..5], b"hello");
         assert_eq!(

@@ -13,6 +13,7 @@ use bittorrent::metainfo::{FileKind, Info, Metainfo, PieceHasher, PieceLayers, S
 use bittorrent::torrent::{BlockDigest, PieceSet};
 use sha1::{Digest, Sha1};
 use std::fs::File;
+use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::{Allocation, FileSet, Member, Stamp, StorageError};
@@ -111,18 +112,47 @@ impl Content {
         Ok(rest.is_empty())
     }
 
-    /// Writes octets of a piece; padding is not written.
+    /// Writes octets of a piece, which lie in several places one behind the other;
+    /// padding is not written.
     ///
     /// # Errors
     /// When the disk is full or fails.
-    pub(crate) fn write(&self, piece: u32, begin: u32, octets: &[u8]) -> Result<(), StorageError> {
-        let mut rest = octets;
-        for slice in self.slices(piece, begin, rest.len() as u32) {
-            let Some((here, behind)) = rest.split_at_checked(slice.length as usize) else { break };
-            rest = behind;
-            if !self.is_padding(slice.file) {
-                self.files.write(slice.file, slice.offset, here)?;
+    pub(crate) fn write(&self, piece: u32, begin: u32, places: &[&[u8]]) -> Result<(), StorageError> {
+        let octets: usize = places.iter().map(|place| place.len()).sum();
+        let mut rest = places.iter().copied();
+        let mut place: &[u8] = &[];
+        for slice in self.slices(piece, begin, octets as u32) {
+            let mut left = slice.length as usize;
+            let mut of_file = Vec::with_capacity(places.len());
+            while left > 0 {
+                if place.is_empty() {
+                    let Some(next) = rest.next() else { break };
+                    place = next;
+                }
+                let (here, behind) = place.split_at(left.min(place.len()));
+                of_file.push(IoSlice::new(here));
+                (place, left) = (behind, left - here.len());
             }
+            if !self.is_padding(slice.file) {
+                self.files.write_vectored(slice.file, slice.offset, &mut of_file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the blocks of a piece that are in memory, each run of them at once.
+    fn write_held(&self, piece: u32, blocks: &[Held]) -> Result<(), StorageError> {
+        let in_memory = |block: &Held| matches!(block, Held::Memory(_));
+        let mut index = 0;
+        for run in blocks.chunk_by(|one, next| in_memory(one) == in_memory(next)) {
+            let places: Vec<&[u8]> = run
+                .iter()
+                .filter_map(|block| if let Held::Memory(octets) = block { Some(&**octets) } else { None })
+                .collect();
+            if !places.is_empty() {
+                self.write(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, &places)?;
+            }
+            index += run.len();
         }
         Ok(())
     }
@@ -163,11 +193,7 @@ impl Content {
             each(&mut |octets| digested.push(Sha1::digest(octets).into()))?;
         }
         if verdict == Verdict::Right {
-            for (index, block) in blocks.iter().enumerate() {
-                if let Held::Memory(octets) = block {
-                    self.write(piece, index as u32 * bittorrent::wire::BLOCK_OCTETS, octets)?;
-                }
-            }
+            self.write_held(piece, blocks)?;
         }
         Ok((verdict, digested))
     }

@@ -141,7 +141,7 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
         Job::Spill { piece, blocks } => {
             let result = blocks.iter().try_for_each(|(block, octets)| {
-                content.write(piece, block * bittorrent::wire::BLOCK_OCTETS, octets)
+                content.write(piece, block * bittorrent::wire::BLOCK_OCTETS, &[octets.as_slice()])
             });
             Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
         }

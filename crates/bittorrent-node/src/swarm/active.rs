@@ -71,13 +71,13 @@ impl Active {
             buffers.put([before]);
         }
         if buffers.are_scarce() {
-            self.spill();
+            self.spill(buffers);
         }
     }
 
     /// Writes the largest begun piece before it is whole, so that its buffers come
     /// back.
-    fn spill(&mut self) {
+    fn spill(&mut self, buffers: &Buffers) {
         let in_memory = |blocks: &[Option<Held>]| {
             blocks.iter().filter(|block| matches!(block, Some(Held::Memory(_)))).count()
         };
@@ -92,14 +92,19 @@ impl Active {
             }
         }
         if !spilled.is_empty() {
+            buffers.go_to_disk(spilled.len());
             self.worker.send(Job::Spill { piece: *piece, blocks: spilled });
         }
     }
 
-    fn check_piece(&mut self, now: Instant, piece: u32, digests: bool) {
+    fn check_piece(&mut self, now: Instant, piece: u32, digests: bool, buffers: &Buffers) {
         let blocks = self.assembling.remove(&piece).unwrap_or_default();
         match blocks.into_iter().collect::<Option<Vec<_>>>() {
-            Some(blocks) => self.worker.send(Job::Piece { piece, blocks, digests }),
+            Some(blocks) => {
+                let in_memory = blocks.iter().filter(|block| matches!(block, Held::Memory(_)));
+                buffers.go_to_disk(in_memory.count());
+                self.worker.send(Job::Piece { piece, blocks, digests });
+            }
             // The rules count blocks that are not here: ask for them again.
             None => self.torrent.handle_piece_unwritten(now, piece),
         }
@@ -297,7 +302,7 @@ impl Swarm {
         match done {
             Done::Piece(checked) => self.handle_checked(now, &mut state, checked),
             Done::Spilled { piece, buffers, result } => {
-                self.context().buffers.put(buffers);
+                self.context().buffers.put_from_disk(buffers);
                 if let Err(error) = result {
                     if let Some(active) = &mut state.active {
                         let held = active.assembling.remove(&piece);
@@ -322,7 +327,7 @@ impl Swarm {
 
     fn handle_checked(&self, now: Instant, state: &mut State, checked: Checked) {
         let Checked { piece, result, buffers } = checked;
-        self.context().buffers.put(buffers);
+        self.context().buffers.put_from_disk(buffers);
         let Some(active) = &mut state.active else { return };
         match result {
             Ok((Verdict::Right, digests)) => active.torrent.handle_piece_checked(now, piece, true, &digests),
@@ -368,7 +373,9 @@ impl Swarm {
             }
         };
         match event {
-            Event::PieceReady { piece, digests } => active.check_piece(now, piece, digests),
+            Event::PieceReady { piece, digests } => {
+                active.check_piece(now, piece, digests, &self.context().buffers);
+            }
             Event::PieceCompleted { .. } => active.dirty = true,
             Event::Finished => {
                 let sent_before = state.sent_before;

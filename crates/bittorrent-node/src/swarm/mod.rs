@@ -12,6 +12,7 @@ mod meet;
 mod outgoing;
 mod peer;
 mod peers;
+mod reception;
 mod said;
 mod task;
 mod tell;

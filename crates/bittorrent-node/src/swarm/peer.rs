@@ -2,26 +2,21 @@
 
 use super::link::{Item, Link};
 use super::outgoing::Outgoing;
+use super::reception::{Found, Reception};
 use super::{Ended, Swarm};
 use crate::transport::Transport;
 use bittorrent::torrent::PeerKey;
-use bittorrent::wire::{Block, Frame, Framer, Message, Session, Timeout};
-use std::io::{self, IoSliceMut};
+use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often the times of a connection are looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A block on its way in.
-#[derive(Debug)]
-struct Incoming {
-    block: Block,
-    buffer: Vec<u8>,
-    filled: usize,
-}
+/// Octets read before it is written again: requests must not wait until a quick
+/// peer has sent all that was asked for.
+const READ_OCTETS_MAX: usize = 512 * 1024;
 
 /// One connection that has shaken hands.
 pub(crate) struct Peer {
@@ -29,11 +24,8 @@ pub(crate) struct Peer {
     key: PeerKey,
     link: Rc<Link>,
     transport: Transport,
-    framer: Framer,
+    reception: Reception,
     session: Session,
-    incoming: Option<Incoming>,
-    /// A block was announced for which there is no buffer yet.
-    announced: Option<Block>,
     outgoing: Option<Outgoing>,
     ticks: Interval,
 }
@@ -54,10 +46,8 @@ impl Peer {
             key,
             link,
             transport,
-            framer,
+            reception: Reception::new(framer),
             session,
-            incoming: None,
-            announced: None,
             outgoing: None,
             ticks,
         }
@@ -66,8 +56,7 @@ impl Peer {
     /// Serves the connection until it ends.
     pub(crate) async fn run(mut self) -> Ended {
         let ended = std::future::poll_fn(|cx| self.poll(cx)).await;
-        let buffer = self.incoming.take().map(|incoming| incoming.buffer);
-        self.swarm.context().buffers.put(buffer);
+        self.reception.end(&self.swarm.context().buffers);
         ended
     }
 
@@ -87,10 +76,14 @@ impl Peer {
         while self.ticks.poll_tick(cx).is_ready() {
             self.handle_tick(now)?;
         }
-        // What is read may queue what is to be written, also for this peer.
-        let _ = self.poll_read(cx, now)?;
-        let _ = self.poll_write(cx, now)?;
-        Ok(())
+        loop {
+            // What is read may queue what is to be written, also for this peer.
+            let read = self.poll_read(cx, now)?;
+            let _ = self.poll_write(cx, now)?;
+            if read.is_pending() {
+                return Ok(());
+            }
+        }
     }
 
     fn handle_tick(&mut self, now: Instant) -> Result<(), Ended> {
@@ -107,90 +100,54 @@ impl Peer {
         Ok(())
     }
 
-    /// Reads until there is nothing more, or no room for more.
+    /// Reads until there is nothing more or no room for more, which is pending, or
+    /// so much that what is asked for by it should be sent.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Poll<()>, Ended> {
-        loop {
-            self.read_frames(cx, now)?;
-            if self.announced.is_some() {
-                // A buffer comes back when the disk has taken some.
+        let mut read = 0;
+        while read < READ_OCTETS_MAX {
+            self.hand_over(cx, now)?;
+            // A buffer comes back when the disk has taken some.
+            let context = self.swarm.context();
+            if self.reception.waits_for_buffer()
+                || context.download_is_throttled(cx, now, self.swarm.download_limit())
+            {
                 return Ok(Poll::Pending);
             }
-            if self.swarm.context().download_is_throttled(cx, now, self.swarm.download_limit()) {
-                return Ok(Poll::Pending);
-            }
-            let octets = match self.receive(cx) {
+            let allowed =
+                context.download_allowance(now, READ_OCTETS_MAX as u64, self.swarm.download_limit());
+            let blocks_max = (allowed / u64::from(BLOCK_OCTETS)) as usize;
+            let received = self.reception.poll_receive(cx, &mut self.transport, &context.buffers, blocks_max);
+            let octets = match received {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(0)) => return Err(Ended::Theirs),
                 Poll::Ready(Ok(octets)) => octets,
                 Poll::Ready(Err(error)) => return Err(Ended::Failed(error)),
             };
-            self.swarm.context().count_download(octets, self.swarm.download_limit());
+            read += octets;
+            context.count_download(octets, self.swarm.download_limit());
             self.session.handle_octets(now);
-            self.take_block(now);
         }
+        self.hand_over(cx, now)?;
+        Ok(Poll::Ready(()))
     }
 
-    /// One read, into the block that is on its way and behind it.
-    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(incoming) = &mut self.incoming else {
-            let octets = ready!(self.transport.poll_read(cx, self.framer.room()))?;
-            self.framer.filled(octets);
-            return Poll::Ready(Ok(octets));
-        };
-        let length = incoming.block.length as usize;
-        let place = incoming.buffer.get_mut(incoming.filled..length).unwrap_or_default();
-        let room = place.len();
-        let mut places = [IoSliceMut::new(place), IoSliceMut::new(self.framer.room())];
-        let octets = ready!(self.transport.poll_read_vectored(cx, &mut places))?;
-        let of_block = octets.min(room);
-        incoming.filled += of_block;
-        self.framer.block_read(of_block);
-        self.framer.filled(octets - of_block);
-        Poll::Ready(Ok(octets))
-    }
-
-    /// Hands over the block that is on its way, if it is whole.
-    fn take_block(&mut self, now: Instant) {
-        let whole = self.incoming.take_if(|incoming| incoming.filled == incoming.block.length as usize);
-        if let Some(Incoming { block, mut buffer, .. }) = whole {
-            buffer.truncate(block.length as usize);
-            self.swarm.handle_block(now, self.key, block, buffer);
-        }
-    }
-
-    /// Handles all messages that are whole.
-    fn read_frames(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Ended> {
-        loop {
-            if let Some(block) = self.announced.take() {
-                let Some(mut buffer) = self.swarm.context().buffers.take(cx) else {
-                    self.announced = Some(block);
-                    return Ok(());
-                };
-                let place = buffer.get_mut(..block.length as usize).unwrap_or_default();
-                let filled = self.framer.take_block(place);
-                self.incoming = Some(Incoming { block, buffer, filled });
-                self.take_block(now);
+    /// Handles all messages and blocks that are whole.
+    fn hand_over(&mut self, cx: &Context<'_>, now: Instant) -> Result<(), Ended> {
+        let (swarm, session, key) = (&self.swarm, &mut self.session, self.key);
+        self.reception.hand_over(cx, &swarm.context().buffers, |found| {
+            let checked = match &found {
+                Found::Frame(Frame::Block(block)) => session.handle_block(now, block),
+                Found::Frame(Frame::Message(message)) => session.handle_message(now, message),
+                Found::Frame(Frame::Unknown { .. }) | Found::Block(..) => Ok(()),
+            };
+            checked.map_err(|violation| Ended::Broke(violation.to_string()))?;
+            match found {
+                Found::Frame(Frame::Message(message)) => swarm.handle_message(now, key, &message)?,
+                Found::Block(block, buffer) => swarm.handle_block(now, key, block, buffer),
+                Found::Frame(_) => {}
             }
-            if self.incoming.is_some() {
-                return Ok(());
-            }
-            match self.framer.next().map_err(|error| Ended::Broke(error.to_string()))? {
-                None => return Ok(()),
-                Some(Frame::Unknown { .. }) => {}
-                Some(Frame::Block(block)) => {
-                    self.session
-                        .handle_block(now, &block)
-                        .map_err(|violation| Ended::Broke(violation.to_string()))?;
-                    self.announced = Some(block);
-                }
-                Some(Frame::Message(message)) => {
-                    self.session
-                        .handle_message(now, &message)
-                        .map_err(|violation| Ended::Broke(violation.to_string()))?;
-                    self.swarm.handle_message(now, self.key, &message)?;
-                }
-            }
-        }
+            Ok(())
+        })
     }
 
     /// Writes until nothing waits, or the connection takes no more.

@@ -9,7 +9,7 @@ use crate::StorageError;
 use crate::files::sync_folder;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,6 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Files of one set that are open at the same time.
 pub const OPEN_FILES_MAX: usize = 128;
+/// Places written from by one system call: as many as Linux takes (`IOV_MAX`).
+const PLACES_MAX: usize = 1_024;
 
 /// One file of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +146,37 @@ impl FileSet {
             return Err(self.failed(file, ErrorKind::NotFound.into()));
         };
         handle.write_all_at(octets, offset).map_err(|error| self.failed(file, error))?;
+        self.lock().written.insert(file);
+        Ok(())
+    }
+
+    /// Writes octets that lie in several places, one behind the other from `offset`
+    /// of a file on. `places` are used up.
+    ///
+    /// # Errors
+    /// When the disk is full or fails; part of the octets may be written then.
+    pub fn write_vectored(
+        &self,
+        file: usize,
+        offset: u64,
+        places: &mut [IoSlice<'_>],
+    ) -> Result<(), StorageError> {
+        let Some(handle) = self.handle(file, true)? else {
+            return Err(self.failed(file, ErrorKind::NotFound.into()));
+        };
+        let (mut rest, mut offset) = (places, offset);
+        while rest.iter().any(|place| !place.is_empty()) {
+            let at_once = rest.get(..PLACES_MAX).unwrap_or(rest);
+            match rustix::io::pwritev(&*handle, at_once, offset) {
+                Ok(0) => return Err(self.failed(file, ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    IoSlice::advance_slices(&mut rest, written);
+                    offset += written as u64;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(self.failed(file, error.into())),
+            }
+        }
         self.lock().written.insert(file);
         Ok(())
     }

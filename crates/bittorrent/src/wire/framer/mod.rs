@@ -138,6 +138,11 @@ impl Framer {
         self.end = self.end.saturating_add(octets).min(self.buffer.len());
     }
 
+    /// Whether all octets that came here are used.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// Takes octets that were received elsewhere. What was pushed is kept until
     /// it is used: [`next`](Self::next) and [`take_block`](Self::take_block) are
     /// to be called before more is.
