@@ -5,6 +5,7 @@ use crate::control::Handle;
 use crate::dht::Dht;
 use crate::engine::{Limits, Settings};
 use crate::names::Names;
+use crate::own_addresses::OwnAddresses;
 use crate::swarm::{Buffers, Swarm};
 use crate::transport::Protocols;
 use crate::utp::UtpSocket;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) dht: OnceCell<Dht>,
     /// Nodes of it that are known.
     pub(crate) dht_nodes: Cell<Option<usize>>,
+    /// Where others see us.
+    pub(crate) own: Cell<OwnAddresses>,
     pub(crate) names: Names,
     /// By which trackers may know us again on another address.
     pub(crate) key: u32,
@@ -75,6 +78,7 @@ impl Context {
             utp: RefCell::default(),
             dht: OnceCell::new(),
             dht_nodes: Cell::new(None),
+            own: Cell::new(OwnAddresses::new(&settings.listen)),
             names: settings.names.clone(),
             key: rand::random(),
             trackers: RefCell::default(),
@@ -128,6 +132,9 @@ impl Context {
     /// The port is known once all listeners are open.
     pub(crate) fn set_port(&self, port: u16) {
         self.port.set(port);
+        let mut own = self.own.get();
+        own.set_port(port);
+        self.own.set(own);
     }
 
     /// The port that peers connect to.

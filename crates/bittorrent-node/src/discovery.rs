@@ -58,6 +58,11 @@ pub(crate) fn start_dht(context: &Rc<Context>, settings: &DhtSettings, wires: Wi
         while let Ok(status) = watched.status().await {
             let nodes = [status.v4, status.v6].iter().flatten().map(|side| side.nodes).sum();
             context.dht_nodes.set(Some(nodes));
+            let mut own = context.own.get();
+            for seen in [status.v4, status.v6].iter().flatten().filter_map(|side| side.external) {
+                own.set(seen);
+            }
+            context.own.set(own);
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     });

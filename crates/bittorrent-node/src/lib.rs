@@ -17,6 +17,7 @@ mod http;
 mod lsd;
 mod names;
 mod original;
+mod own_addresses;
 mod progress;
 mod reach;
 mod search;

@@ -41,8 +41,8 @@ async fn side(last: u8, protocols: Protocols, behind: impl FnOnce(Network) -> Ne
     .await
 }
 
-fn only(file: u32) -> Option<FileSelection> {
-    Some(FileSelection::new([file..=file]).expect("a selection"))
+fn first_file() -> FileSelection {
+    FileSelection::new([0..=0]).expect("a selection")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,14 +60,14 @@ async fn a_third_one_brings_two_together_whom_nobody_reaches() {
     until(&at_relay, |now| now.stage == Stage::Downloading && now.have_pieces > 0).await;
 
     // The target wants nothing more: it connects to nobody by itself any more.
-    let known = Options { peers: vec![relay.address()], selection: only(0), ..target.options() };
+    let known = Options { peers: vec![relay.address()], selection: Some(first_file()), ..target.options() };
     let at_target = target.add(&metainfo, known).await;
     until(&at_target, |now| now.stage == Stage::Seeding && now.connections == 1).await;
 
     let options = asking.options();
     let slow = Options {
         peers: vec![relay.address()],
-        selection: only(0),
+        selection: Some(first_file()),
         // It stays until both have met.
         download_per_second: Some(16_000),
         ..options

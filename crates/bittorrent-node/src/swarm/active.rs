@@ -22,6 +22,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 /// Pieces that a choked peer may ask for (BEP 6 uses 10).
 const ALLOWED_FAST_COUNT: usize = 10;
 
+/// Octets a second below which a peer is idle.
+const IDLE_PER_SECOND: f64 = 1.0;
+
 const _: () = assert!(ALLOWED_FAST_COUNT <= ALLOWED_FAST_MAX);
 
 /// The running part of a torrent.
@@ -127,6 +130,17 @@ impl Active {
             clean,
             sent_octets: sent_before + self.torrent.totals().sent_octets,
         });
+    }
+
+    /// Peers that give or get something, or may.
+    pub(super) fn busy_peers(&self, now: Instant) -> impl Iterator<Item = u32> {
+        let busy = |view: &bittorrent::torrent::PeerView<'_>| {
+            let moves = view.received_per_second + view.sent_per_second >= IDLE_PER_SECOND;
+            let gives = view.am_interested && !view.peer_choking;
+            let gets = view.peer_interested && !view.am_choking;
+            moves || gives || gets
+        };
+        self.torrent.peers(now).filter(move |view| busy(view)).map(|view| view.key.0)
     }
 
     /// Octets of wanted pieces that are not here.
@@ -419,6 +433,7 @@ impl Swarm {
         let state = &mut *borrowed;
         let sent_before = state.sent_before;
         super::said::ask_for_metadata(now, state);
+        state.contacts.set_own(self.context().own.get());
         if let Some(active) = &mut state.active {
             active.torrent.handle_timeout(now);
             if state.hashes.are_missing() {

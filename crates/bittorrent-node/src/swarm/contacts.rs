@@ -1,6 +1,8 @@
 //! Addresses where peers may be, and when each is tried next.
 
+use crate::own_addresses::OwnAddresses;
 use crate::progress::Source;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -25,22 +27,40 @@ struct Contact {
     opened: bool,
     /// It is told to be reached by a meeting (BEP 55).
     meets: bool,
+    /// What a connection with it is worth (BEP 40).
+    priority: u32,
 }
 
 impl Contact {
-    fn new(source: Source) -> Self {
-        Self { source, failures: 0, next: None, busy: false, opened: false, meets: false }
+    fn new(source: Source, priority: u32) -> Self {
+        Self { source, failures: 0, next: None, busy: false, opened: false, meets: false, priority }
     }
 }
 
 /// The addresses of one torrent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Contacts {
     all: BTreeMap<SocketAddr, Contact>,
     connecting: usize,
+    own: OwnAddresses,
 }
 
 impl Contacts {
+    /// None yet, for who is seen at `own`.
+    pub(crate) fn new(own: OwnAddresses) -> Self {
+        Self { all: BTreeMap::new(), connecting: 0, own }
+    }
+
+    /// Others see us elsewhere, perhaps.
+    pub(crate) fn set_own(&mut self, own: OwnAddresses) {
+        if self.own != own {
+            self.own = own;
+            for (address, contact) in &mut self.all {
+                contact.priority = own.priority(*address);
+            }
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
@@ -92,13 +112,13 @@ impl Contacts {
         }
         if self.all.len() >= CONTACTS_MAX {
             let idle = self.all.iter().filter(|(_, contact)| !contact.busy);
-            let worst = idle.min_by_key(|(_, contact)| (contact.source, std::cmp::Reverse(contact.failures)));
+            let worst = idle.min_by_key(|(_, contact)| (contact.source, Reverse(contact.failures)));
             match worst.map(|(address, contact)| (*address, contact.source)) {
                 Some((worst, its_source)) if its_source <= source => drop(self.all.remove(&worst)),
                 _ => return,
             }
         }
-        self.all.insert(address, Contact::new(source));
+        self.all.insert(address, Contact::new(source, self.own.priority(address)));
     }
 
     /// Those that failed are tried again at once.
@@ -109,7 +129,7 @@ impl Contacts {
     }
 
     /// Whom to try now, of one source only where that is given: those that failed
-    /// least, of these the best source.
+    /// least, of these the best source, of these the highest priority.
     pub(crate) fn next(&mut self, now: Instant, sought: Option<Source>) -> Option<SocketAddr> {
         if self.connecting >= CONNECTING_MAX {
             return None;
@@ -119,8 +139,9 @@ impl Contacts {
                 && contact.next.is_none_or(|next| next <= now)
                 && sought.is_none_or(|sought| contact.source == sought)
         });
-        let (address, contact) =
-            ready.min_by_key(|(_, contact)| (contact.failures, std::cmp::Reverse(contact.source)))?;
+        let (address, contact) = ready.min_by_key(|(_, contact)| {
+            (contact.failures, Reverse(contact.source), Reverse(contact.priority))
+        })?;
         contact.busy = true;
         contact.opened = false;
         self.connecting += 1;
@@ -159,9 +180,29 @@ mod tests {
         SocketAddr::new(std::net::Ipv4Addr::from_bits(0x7f00_0000 + number).into(), 6881)
     }
 
+    fn own() -> OwnAddresses {
+        OwnAddresses::new(&[address(1 << 16)])
+    }
+
+    #[test]
+    fn those_of_high_priority_come_first() {
+        let mut contacts = Contacts::new(own());
+        for number in 1..10 {
+            contacts.add(Source::Tracker, address(number));
+        }
+        let now = Instant::now();
+        let order: Vec<u32> =
+            (1..10).map(|_| own().priority(contacts.next(now, None).expect("a contact"))).collect();
+        assert!(order.is_sorted_by(|one, other| one >= other), "{order:?}");
+        let mut seen = own();
+        seen.set(std::net::IpAddr::from([10, 2, 3, 4]));
+        contacts.set_own(seen);
+        assert!(contacts.all.iter().all(|(address, contact)| contact.priority == seen.priority(*address)));
+    }
+
     #[test]
     fn so_many_are_remembered_and_so_many_tried_at_once() {
-        let mut contacts = Contacts::default();
+        let mut contacts = Contacts::new(own());
         for number in 1..=CONTACTS_MAX as u32 + 100 {
             contacts.add(Source::Pex, address(number));
         }
@@ -178,7 +219,7 @@ mod tests {
 
     #[test]
     fn who_fails_rests_ever_longer_and_is_forgotten() {
-        let mut contacts = Contacts::default();
+        let mut contacts = Contacts::new(own());
         contacts.add(Source::Pex, address(1));
         let mut now = Instant::now();
         for failure in 0..FAILURES_MAX {

@@ -206,7 +206,7 @@ impl Swarm {
             active: None,
             peers: BTreeMap::new(),
             next_key: 0,
-            contacts: Contacts::default(),
+            contacts: Contacts::new(context.own.get()),
             meetings: VecDeque::new(),
             hashes: Hashes::default(),
             banned: BTreeSet::new(),

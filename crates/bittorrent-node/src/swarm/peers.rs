@@ -14,12 +14,15 @@ use bittorrent::wire::extension::{
     PexReceiver, PexSender,
 };
 use bittorrent::wire::{Message, PeerId};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Requests of a peer that we queue, told in the extended handshake (reqq).
 const REQUESTS_MAX: u32 = 500;
+/// How long a connection stays in any case, so that it can become of use.
+const SETTLING: Duration = Duration::from_mins(1);
 /// Two connections between the same peers have crossed if one opened no longer
 /// than this after the other.
 const CROSSING: Duration = Duration::from_secs(20);
@@ -46,7 +49,9 @@ impl Swarm {
         if self.context.filters(address) {
             return Err("the IP filter has it");
         }
-        if state.peers.len() >= state.connections_max {
+        if state.peers.len() >= state.connections_max
+            && self.weakest(&state, Instant::now(), address).is_none()
+        {
             return Err("connections_max are open");
         }
         match state.stage {
@@ -57,12 +62,30 @@ impl Swarm {
         }
     }
 
+    /// Who makes room for a peer at `address` where all places are taken: of those
+    /// that neither give nor get anything, the one of the lowest priority, if that
+    /// is lower (BEP 40).
+    fn weakest(&self, state: &State, now: Instant, address: SocketAddr) -> Option<u32> {
+        let busy: BTreeSet<u32> = state.active.iter().flat_map(|active| active.busy_peers(now)).collect();
+        let idle = state.peers.iter().filter(|(key, peer)| {
+            !busy.contains(key) && now >= peer.since + SETTLING && peer.link.closing().is_none()
+        });
+        let idle = idle.map(|(key, peer)| (*key, peer.link.address));
+        self.context.own.get().weakest(idle, address)
+    }
+
     /// A connection has shaken hands.
     pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
         let Admission { link, id, fast, extensions, dht, incoming, protocol, encrypted } = admission;
         self.may_admit(link.address)?;
         let counted = self.context.connection().ok_or("all torrents have as many peers as they may")?;
         let mut state = self.state.borrow_mut();
+        if state.peers.len() >= state.connections_max
+            && let Some(weakest) = self.weakest(&state, now, link.address)
+            && let Some(entry) = state.peers.get(&weakest)
+        {
+            entry.link.close("a peer of higher priority came");
+        }
         let same = state.peers.values().find(|peer| peer.id == id && peer.link.closing().is_none());
         if let Some(same) = same {
             // Both connected at once: both keep the connection of the one with the
