@@ -39,6 +39,7 @@ mod smtp;
 mod stored;
 mod tracker_http;
 mod tracker_udp;
+mod transmission_rpc;
 mod utp;
 mod zone;
 
@@ -60,6 +61,7 @@ pub use smtp::{smtp_data, smtp_line, smtp_reply};
 pub use stored::stored;
 pub use tracker_http::tracker_http;
 pub use tracker_udp::tracker_udp;
+pub use transmission_rpc::transmission_rpc;
 pub use utp::utp;
 pub use zone::zone_file;
 
@@ -95,5 +97,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "metadata", run: metadata },
     Target { name: "tracker_http", run: tracker_http },
     Target { name: "tracker_udp", run: tracker_udp },
+    Target { name: "transmission_rpc", run: transmission_rpc },
     Target { name: "utp", run: utp },
 ];

@@ -148,6 +148,15 @@ impl Running {
         (Self(child), said)
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it ends badly.
+    pub fn ended(mut self) {
+        let status = self.0.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Panics

@@ -27,6 +27,7 @@ const PEERS: &[(&str, &str)] = &[
     ("python3:libtorrent", "python3-libtorrent"),
     ("python3:ensurepip", "python3-venv"),
     ("transmission-daemon", "transmission-daemon"),
+    ("transmission-remote", "transmission-cli"),
     ("ip", "iproute2"),
 ];
 

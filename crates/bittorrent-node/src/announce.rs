@@ -1,6 +1,7 @@
 //! Announcing one torrent to its trackers, and hearing of peers from them.
 
 use crate::context::Context;
+use crate::details::TrackerAnswer;
 use crate::http::{self, Get};
 use crate::progress::Source;
 use crate::search;
@@ -12,7 +13,7 @@ use bittorrent::tracker::udp::{self, Options, Reply};
 use bittorrent::tracker::{Event, Family};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -30,7 +31,15 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What came of an announce.
-type Outcome = (Due, Result<(Schedule, Vec<SocketAddr>), String>);
+type Outcome = (Due, Result<Answer, String>);
+
+/// What a tracker says.
+struct Answer {
+    schedule: Schedule,
+    peers: Vec<SocketAddr>,
+    seeds: Option<u32>,
+    leechers: Option<u32>,
+}
 
 /// The announces of one torrent to trackers and in the hash table: begun, asked for and ended as it runs.
 pub(crate) struct Announcing {
@@ -72,6 +81,12 @@ impl Announcing {
     pub(crate) fn add(&mut self, tiers: Vec<Vec<TrackerUrl>>) {
         self.begin(&tiers);
         self.tiers.extend(tiers);
+    }
+
+    /// Other trackers instead: those that there were hear that we leave first.
+    pub(crate) fn replace(&mut self, tiers: Vec<Vec<TrackerUrl>>) {
+        self.demand = None;
+        self.tiers = tiers;
     }
 
     /// Whether it is announced now.
@@ -156,23 +171,27 @@ async fn run(
     }
 }
 
-fn settle(
-    swarm: &Swarm,
-    announcer: &mut Announcer,
-    due: Due,
-    outcome: Result<(Schedule, Vec<SocketAddr>), String>,
-) {
+fn settle(swarm: &Swarm, announcer: &mut Announcer, due: Due, outcome: Result<Answer, String>) {
     let now = Instant::now();
     match outcome {
-        Ok((schedule, peers)) => {
+        Ok(Answer { schedule, peers, seeds, leechers }) => {
             tracing::debug!(tracker = %due.url, peers = peers.len(), "announced");
-            swarm.note_tracker(&due.url, None);
+            let answer =
+                TrackerAnswer { at: SystemTime::now(), failure: None, peers: peers.len(), seeds, leechers };
+            swarm.note_tracker(&due.url, answer);
             swarm.add_contacts(Source::Tracker, peers);
             announcer.handle_reply(now, due.tracker, due.family, schedule);
         }
         Err(why) => {
             tracing::debug!(tracker = %due.url, why, "not announced");
-            swarm.note_tracker(&due.url, Some(why));
+            let answer = TrackerAnswer {
+                at: SystemTime::now(),
+                failure: Some(why),
+                peers: 0,
+                seeds: None,
+                leechers: None,
+            };
+            swarm.note_tracker(&due.url, answer);
             announcer.handle_failure(now, due.tracker, due.family, None);
         }
     }
@@ -186,12 +205,7 @@ async fn announce(swarm: Rc<Swarm>, hash: InfoHashV1, due: Due) -> Outcome {
     (due, outcome)
 }
 
-async fn over_http(
-    swarm: &Swarm,
-    hash: InfoHashV1,
-    due: &Due,
-    url: &str,
-) -> Result<(Schedule, Vec<SocketAddr>), String> {
+async fn over_http(swarm: &Swarm, hash: InfoHashV1, due: &Due, url: &str) -> Result<Answer, String> {
     let context = swarm.context();
     let transferred = swarm.transferred();
     let announce = Announce {
@@ -225,7 +239,8 @@ async fn over_http(
         }
     })?;
     let peers = reply.peers.iter().map(|peer| peer.address).collect();
-    Ok((Schedule::of_http(&reply), peers))
+    let schedule = Schedule::of_http(&reply);
+    Ok(Answer { schedule, peers, seeds: reply.seeds, leechers: reply.leechers })
 }
 
 /// Who leaves wants nobody.
@@ -239,7 +254,7 @@ async fn over_udp(
     due: &Due,
     (host, port): (&str, u16),
     path: &str,
-) -> Result<(Schedule, Vec<SocketAddr>), String> {
+) -> Result<Answer, String> {
     let context: &Context = swarm.context();
     let addresses = context.names.addresses(host, port).await.map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|address| Family::of(*address) == due.family);
@@ -291,7 +306,12 @@ async fn over_udp(
             }
             Progress::Answered(reply) => {
                 let schedule = Schedule::of_udp(&reply).ok_or("its answer is none to an announce")?;
-                return Ok((schedule, reply.peers(due.family).collect()));
+                let (seeds, leechers) = match &reply {
+                    Reply::Announce { seeds, leechers, .. } => (Some(*seeds), Some(*leechers)),
+                    _ => (None, None),
+                };
+                let peers = reply.peers(due.family).collect();
+                return Ok(Answer { schedule, peers, seeds, leechers });
             }
         }
     }

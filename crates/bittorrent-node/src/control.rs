@@ -1,5 +1,6 @@
 //! What can be said to a torrent while it runs: the handle of a torrent.
 
+use crate::details::Details;
 use crate::progress::Progress;
 use crate::swarm::{Command, Control};
 use bittorrent::metainfo::InfoHashes;
@@ -205,6 +206,24 @@ impl Handle {
     /// When one is no URL of a tracker; then none is added.
     pub async fn add_trackers(&self, urls: Vec<String>) -> Result<(), ControlError> {
         self.say(Control::AddTrackers(urls)).await
+    }
+
+    /// Other trackers instead of those that there are, tier by tier (BEP 12).
+    ///
+    /// # Errors
+    /// When one is no URL of a tracker; then nothing changes.
+    pub async fn set_trackers(&self, tiers: Vec<Vec<String>>) -> Result<(), ControlError> {
+        self.say(Control::Trackers(tiers)).await
+    }
+
+    /// All about it, at this moment. Linear in the count of its pieces.
+    ///
+    /// # Errors
+    /// [`ControlError::Gone`].
+    pub async fn details(&self) -> Result<Details, ControlError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Details(reply)).await.map_err(|_| ControlError::Gone)?;
+        answer.await.map_err(|_| ControlError::Gone)
     }
 
     /// Ends it for good: what was noted of it is forgotten, and its files are

@@ -10,7 +10,7 @@ use crate::lsd;
 use crate::names::Names;
 use crate::reach::{self, Doors};
 use crate::swarm::{Ending, Options, Swarm, Task};
-use crate::transport::Protocols;
+use crate::transport::{Protocol, Protocols};
 use bittorrent::encryption::Policy;
 use bittorrent::ip_filter::IpFilter;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
@@ -19,7 +19,7 @@ use net::{ListenError, Network, Shutdown};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -94,15 +94,47 @@ impl What {
     }
 }
 
-/// A running engine.
-#[derive(Debug)]
+/// What an engine was started with, as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abilities {
+    /// Peers are found in the distributed hash table (BEP 5).
+    pub dht: bool,
+    /// Neighbours are found (BEP 14).
+    pub lsd: bool,
+    /// Connections are carried over TCP.
+    pub tcp: bool,
+    /// Connections are carried over uTP (BEP 29).
+    pub utp: bool,
+    /// What is encrypted, in a word.
+    pub encryption: &'static str,
+}
+
+impl Abilities {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            dht: settings.discovery.dht.is_some(),
+            lsd: settings.discovery.lsd.is_some(),
+            tcp: settings.protocols.has(Protocol::Tcp),
+            utp: settings.protocols.has(Protocol::Utp),
+            encryption: match settings.encryption {
+                Policy::Disabled | Policy::Allowed => "tolerated",
+                Policy::Preferred => "preferred",
+                Policy::Required => "required",
+            },
+        }
+    }
+}
+
+/// A running engine. Clones speak of the same one.
+#[derive(Debug, Clone)]
 pub struct Engine {
     orders: mpsc::Sender<Order>,
     addresses: Vec<SocketAddr>,
     dht: Option<Dht>,
     data: PathBuf,
+    abilities: Abilities,
     shutdown: Shutdown,
-    thread: Option<JoinHandle<()>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// Where it listens, and its hash table.
@@ -149,7 +181,7 @@ impl Engine {
             .build()
             .map_err(EngineError::Thread)?;
         let (orders, taken) = mpsc::channel(COMMANDS_MAX);
-        let data = settings.data.clone();
+        let (data, abilities) = (settings.data.clone(), Abilities::of(&settings));
         let (told, listening) = oneshot::channel();
         let (hold, ending) = (shutdown.hold(), shutdown.clone());
         let thread = std::thread::Builder::new()
@@ -161,7 +193,8 @@ impl Engine {
             })
             .map_err(EngineError::Thread)?;
         let (addresses, dht) = listening.await.map_err(|_| EngineError::Stopping)??;
-        Ok(Self { orders, addresses, dht, data, shutdown, thread: Some(thread) })
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        Ok(Self { orders, addresses, dht, data, abilities, shutdown, thread })
     }
 
     /// Where peers connect to.
@@ -172,6 +205,11 @@ impl Engine {
     /// The distributed hash table, where it is used.
     pub fn dht(&self) -> Option<&Dht> {
         self.dht.as_ref()
+    }
+
+    /// What it was started with.
+    pub fn abilities(&self) -> Abilities {
+        self.abilities
     }
 
     /// Runs one more torrent. Of a link whose info dictionary came to an earlier
@@ -227,9 +265,10 @@ impl Engine {
     }
 
     /// Ends all torrents; what is here is noted, so that the next run believes it.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.shutdown.request();
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }

@@ -150,6 +150,14 @@ pub fn create_folder(folder: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// Octets that may still be written below a folder, and octets of its file system
+/// in all.
+pub fn room(folder: &Path) -> Result<(u64, u64), StorageError> {
+    let told = rustix::fs::statvfs(folder).map_err(|error| failed(folder, error.into()))?;
+    let octets = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+    Ok((octets(told.f_bavail), octets(told.f_blocks)))
+}
+
 fn folder_of(path: &Path) -> Result<&Path, StorageError> {
     path.parent().ok_or_else(|| StorageError::failed(path.display(), "this is no file's name"))
 }

@@ -4,6 +4,7 @@ use super::task::Task;
 use super::{State, Swarm};
 use crate::content::{Done, Job};
 use crate::control::{ControlError, Data, Rates};
+use crate::details::{Details, TrackerLine};
 use crate::progress::{Source, Stage};
 use bittorrent::metainfo::Info;
 use bittorrent::torrent::{Priority, SeedingGoal};
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     AddPeers(Vec<SocketAddr>),
     /// A change; answered when it holds.
     Control(Control, Reply),
+    /// Tells all about itself.
+    Details(oneshot::Sender<Details>),
     /// Ends for good.
     Remove(Data, Reply),
     /// Ends with the engine.
@@ -43,6 +46,7 @@ pub(crate) enum Control {
     Rates(Rates),
     Connections(usize),
     AddTrackers(Vec<String>),
+    Trackers(Vec<Vec<String>>),
     /// Its files lie in another folder already.
     Find(PathBuf),
     /// Its files are to be moved to another folder.
@@ -70,6 +74,10 @@ impl Task {
                 // Who asked may have left.
                 let _ = reply.send(result);
             }
+            Command::Details(reply) => {
+                // Who asked may have left.
+                let _ = reply.send(self.swarm.details(self.announcing.tiers()));
+            }
             Command::Remove(data, reply) => return Some(Ending::Remove(data, reply)),
             Command::Stop => return Some(Ending::Stop),
         }
@@ -82,12 +90,14 @@ impl Task {
             Control::Find(folder) => return self.find_files(now, folder),
             Control::Reannounce => self.announcing.demand(),
             Control::AddTrackers(urls) => {
-                let parse = |url: &String| {
-                    TrackerUrl::parse(url).map_err(|_| ControlError::Tracker { url: url.clone() })
-                };
-                let mut parsed = urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+                let mut parsed = urls.iter().map(parse_tracker).collect::<Result<Vec<_>, _>>()?;
                 parsed.retain(|url| !self.announcing.tiers().iter().flatten().any(|known| known == url));
                 self.announcing.add(parsed.into_iter().map(|url| vec![url]).collect());
+            }
+            Control::Trackers(tiers) => {
+                let parse = |tier: &Vec<String>| tier.iter().map(parse_tracker).collect();
+                let tiers = tiers.iter().map(parse).collect::<Result<Vec<Vec<_>>, _>>()?;
+                self.announcing.replace(tiers);
             }
             control => return self.swarm.control(now, control),
         }
@@ -230,6 +240,7 @@ impl Swarm {
             Control::Recheck
             | Control::Reannounce
             | Control::AddTrackers(_)
+            | Control::Trackers(_)
             | Control::Find(_)
             | Control::Move(_) => {}
         }
@@ -237,6 +248,29 @@ impl Swarm {
         drop(borrowed);
         self.stir.notify_one();
         Ok(())
+    }
+
+    fn details(&self, tiers: &[Vec<TrackerUrl>]) -> Details {
+        let state = self.state.borrow();
+        let torrent = state.active.as_ref().map(|active| &active.torrent);
+        let trackers = tiers
+            .iter()
+            .enumerate()
+            .flat_map(|(tier, urls)| urls.iter().map(move |url| (tier, url.to_string())));
+        Details {
+            metainfo: state.metainfo.clone(),
+            folder: state.folder.clone(),
+            have: torrent.map(|torrent| torrent.have().clone()),
+            copies: torrent
+                .map(|torrent| (0..torrent.lengths().count()).map(|piece| torrent.copies(piece)).collect())
+                .unwrap_or_default(),
+            files: state.files.clone(),
+            trackers: trackers
+                .map(|(tier, url)| TrackerLine { answer: state.trackers.get(&url).cloned(), url, tier })
+                .collect(),
+            banned: state.banned.iter().copied().collect(),
+            looked_pieces: state.looked,
+        }
     }
 
     /// Stops by command.
@@ -333,6 +367,10 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn parse_tracker(url: &String) -> Result<TrackerUrl, ControlError> {
+    TrackerUrl::parse(url).map_err(|_| ControlError::Tracker { url: url.clone() })
 }
 
 /// How much each piece is wanted: as much as the file of it that is wanted most.

@@ -26,6 +26,7 @@ pub(crate) use task::Task;
 
 use crate::content::Content;
 use crate::context::{Context, Counted};
+use crate::details::TrackerAnswer;
 use crate::progress::{Connection, PeerLine, Progress, Source, Stage};
 use crate::transport::Protocol;
 use active::Active;
@@ -148,8 +149,8 @@ struct State {
     received_before: u64,
     /// Octets sent before this run.
     sent_before: u64,
-    /// The trackers that were asked, and why those failed that did.
-    trackers: BTreeMap<String, Option<String>>,
+    /// What came of the last announce to each tracker.
+    trackers: BTreeMap<String, TrackerAnswer>,
 }
 
 /// What trackers are told, in octets.
@@ -290,8 +291,8 @@ impl Swarm {
     }
 
     /// What a tracker did.
-    pub(crate) fn note_tracker(&self, url: &impl std::fmt::Display, failure: Option<String>) {
-        self.state.borrow_mut().trackers.insert(url.to_string(), failure);
+    pub(crate) fn note_tracker(&self, url: &impl std::fmt::Display, answer: TrackerAnswer) {
+        self.state.borrow_mut().trackers.insert(url.to_string(), answer);
     }
 
     /// A block came.
@@ -388,7 +389,7 @@ impl Swarm {
         }
         progress.connections = state.peers.len();
         progress.trackers =
-            state.trackers.iter().map(|(url, failure)| (url.clone(), failure.clone())).collect();
+            state.trackers.iter().map(|(url, answer)| (url.clone(), answer.failure.clone())).collect();
         progress.sent_octets += state.sent_before;
         progress.received_octets += state.received_before;
         progress

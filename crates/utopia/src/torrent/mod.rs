@@ -4,6 +4,7 @@ mod create;
 mod dht;
 mod info;
 mod mutable;
+mod remote;
 mod run;
 mod source;
 mod track;

@@ -3,6 +3,7 @@
 use super::create::{Which, tiers};
 use super::dht::Entrance;
 use super::mutable::{FollowArguments, Follower, Publication, PublishArguments};
+use super::remote::{Remote, RemoteArguments};
 use super::source;
 use super::view::{Bar, Screen, octets, picture};
 use crate::{logging, out};
@@ -70,6 +71,8 @@ struct Shared {
     /// Print the progress as one JSON object a line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    remote: RemoteArguments,
 }
 
 /// What is encrypted.
@@ -203,7 +206,6 @@ impl Shared {
             limits: Limits::default(),
             names: source::names(),
         };
-        let network = source::network(&self.listen);
         let filter = match self.ip_filter.clone() {
             Some(file) => {
                 let read = tokio::task::spawn_blocking(move || read_ip_filter(&file));
@@ -212,12 +214,16 @@ impl Shared {
             }
             None => None,
         };
-        let started = Engine::start(settings, network, net::Shutdown::new()).await;
+        let started = Engine::start(settings, source::network(&self.listen), net::Shutdown::new()).await;
         let engine = started.map_err(|error| error.to_string())?;
         if let Some(filter) = filter {
             engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
         }
         Ok(engine)
+    }
+
+    async fn remote(&self, engine: &Engine, folder: &Path) -> Result<Option<Remote>, String> {
+        self.remote.start(engine, source::network(&self.listen), &self.data, folder).await
     }
 
     fn discovery(&self) -> Discovery {
@@ -294,6 +300,7 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
         }
     };
     let seeds = arguments.seed_ratio.is_some() || follower.goes_on();
+    let mut remote = None;
     let ends = |progress: &Progress| match progress.stage {
         Stage::Done => true,
         Stage::Seeding => !seeds,
@@ -301,13 +308,17 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
     };
     let last = loop {
         let handle = engine.add(what, options.clone()).await.map_err(|error| error.to_string())?;
+        if remote.is_none() {
+            remote = arguments.shared.remote(&engine, &arguments.out).await?;
+        }
         what = tokio::select! {
-            last = watch(&handle, arguments.shared.json, ends) => break last,
+            last = watch(&handle, arguments.shared.json, remote.as_ref(), ends) => break last,
             next = follower.next() => next?,
         };
         // Its files stay; some may be those of the next one.
         handle.remove(Data::Keep).await.map_err(|error| error.to_string())?;
     };
+    Remote::end(remote).await;
     engine.stop().await;
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
@@ -399,7 +410,9 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
         let dht = engine.dht().ok_or("--key: the hash table is needed: drop --dht off")?.clone();
         tokio::spawn(publication.run(dht, arguments.shared.json));
     }
-    let last = watch(&handle, arguments.shared.json, |_| false).await;
+    let remote = arguments.shared.remote(&engine, &folder).await?;
+    let last = watch(&handle, arguments.shared.json, remote.as_ref(), |_| false).await;
+    Remote::end(remote).await;
     engine.stop().await;
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
@@ -411,10 +424,17 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
     }
 }
 
-/// Shows a torrent until it `ends`, cannot go on, or a signal comes.
-async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) -> Progress {
+/// Shows a torrent until it `ends`, cannot go on, or a signal comes. Who controls
+/// it from elsewhere says when it ends.
+async fn watch(
+    handle: &Handle,
+    json: bool,
+    remote: Option<&Remote>,
+    ends: impl Fn(&Progress) -> bool,
+) -> Progress {
     let mut changes = handle.progress();
     let mut screen = Screen::new();
+    let mut removed = false;
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return changes.borrow().clone() };
     loop {
@@ -424,12 +444,18 @@ async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) ->
         } else {
             screen.draw(|| picture(&now));
         }
-        if ends(&now) || matches!(now.stage, Stage::Paused(_)) {
+        if remote.is_none() && (ends(&now) || matches!(now.stage, Stage::Paused(_))) {
             screen.clear();
             return now;
         }
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { break },
+            changed = changes.changed(), if !removed => match (changed, remote) {
+                (Ok(()), _) => {}
+                // Others go on.
+                (Err(_), Some(_)) => removed = true,
+                (Err(_), None) => break,
+            },
+            () = closed(remote) => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             // Nobody reads what it says any more.
@@ -438,4 +464,11 @@ async fn watch(handle: &Handle, json: bool, ends: impl Fn(&Progress) -> bool) ->
     }
     screen.clear();
     changes.borrow().clone()
+}
+
+async fn closed(remote: Option<&Remote>) {
+    match remote {
+        Some(remote) => remote.closed().await,
+        None => std::future::pending().await,
+    }
 }

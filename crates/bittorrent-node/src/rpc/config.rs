@@ -1,0 +1,141 @@
+//! The `[rpc]` section of the configuration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use storage::StorageError;
+
+/// Names that the service may be reached by.
+const HOSTS_MAX: usize = 100;
+
+/// Remote control of torrents by Transmission's RPC, for `transmission-remote` and
+/// web interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen, e.g. `["127.0.0.1:9091"]`: loopback addresses only, because
+    /// it speaks HTTP in the clear. For others put a proxy with TLS in front. With
+    /// port 0 the system chooses one.
+    pub listen: Vec<SocketAddr>,
+    /// Names that clients may ask for beside `localhost` and addresses, e.g. that
+    /// of the proxy. Others are turned away, so that no web page of a stranger can
+    /// reach it through a name of its own (DNS rebinding).
+    pub hosts: Vec<String>,
+    /// Who may ask; anybody on this machine where there is no `password_file`.
+    pub username: String,
+    /// A file with the password, for its owner only.
+    pub password_file: Option<PathBuf>,
+    /// A folder with a web interface for Transmission, served at
+    /// `/transmission/web/`.
+    pub web_folder: Option<PathBuf>,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// An address that others can reach.
+    #[error(
+        "rpc.listen: {address} can be reached by others, and passwords would cross the network in the \
+         clear; listen on a loopback address, and put a proxy with TLS in front"
+    )]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Too many names.
+    #[error("rpc.hosts: {count} names are more than {HOSTS_MAX}")]
+    Hosts {
+        /// How many.
+        count: usize,
+    },
+    /// The password cannot be read.
+    #[error("rpc.password_file: {0}")]
+    Password(#[from] StorageError),
+    /// There is no password.
+    #[error("rpc.password_file: {}: there is no such file, or nothing in it", .0.display())]
+    NoPassword(PathBuf),
+}
+
+impl ConfigError {
+    /// The key of the section that is to blame.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NotLoopback { .. } => "listen",
+            Self::Hosts { .. } => "hosts",
+            Self::Password(_) | Self::NoPassword(_) => "password_file",
+        }
+    }
+}
+
+/// The configuration in the form in which requests are answered by it.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) hosts: Vec<String>,
+    /// `name:password` as clients send it (RFC 7617).
+    pub(super) credentials: Option<Vec<u8>>,
+    pub(super) web_folder: Option<PathBuf>,
+}
+
+impl Config {
+    /// Whether it can be used, apart from its password file.
+    ///
+    /// # Errors
+    /// What a start would fail with.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if let Some(address) = self.listen.iter().find(|address| !address.ip().is_loopback()) {
+            return Err(ConfigError::NotLoopback { address: *address });
+        }
+        if self.hosts.len() > HOSTS_MAX {
+            return Err(ConfigError::Hosts { count: self.hosts.len() });
+        }
+        Ok(())
+    }
+
+    /// Reads what it names. Blocks for a small file.
+    pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.check()?;
+        let credentials = match &self.password_file {
+            None => None,
+            Some(file) => {
+                let password = storage::files::read_secret(file, 4_096)?;
+                let password = password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+                let password = password.filter(|password| !password.is_empty());
+                let password = password.ok_or_else(|| ConfigError::NoPassword(file.clone()))?;
+                Some(format!("{}:{password}", self.username).into_bytes())
+            }
+        };
+        let hosts = self.hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
+        Ok(Settings { hosts, credentials, web_folder: self.web_folder.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_unsafe_is_refused() {
+        let config =
+            |listen: &str| Config { listen: vec![listen.parse().expect("an address")], ..Config::default() };
+        for refused in ["0.0.0.0:9091", "[::]:9091", "192.0.2.1:9091"] {
+            let error = config(refused).check().expect_err("others can reach it");
+            assert_eq!(error.key(), "listen");
+        }
+        for taken in ["127.0.0.1:9091", "127.9.9.9:0", "[::1]:9091"] {
+            config(taken).check().expect("loopback");
+        }
+        let many = Config { hosts: vec![String::new(); HOSTS_MAX + 1], ..Config::default() };
+        assert_eq!(many.check().expect_err("too many").key(), "hosts");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("password");
+        let config =
+            Config { username: "alice".to_owned(), password_file: Some(file.clone()), ..Config::default() };
+        assert!(matches!(config.settings(), Err(ConfigError::NoPassword(_))));
+        storage::files::write_atomically(&file, b"secret\n", storage::files::SECRET).expect("written");
+        let settings = config.settings().expect("a password");
+        assert_eq!(settings.credentials.as_deref(), Some(&b"alice:secret"[..]));
+        storage::files::write_atomically(&file, b"secret\n", 0o644).expect("written");
+        assert!(matches!(config.settings(), Err(ConfigError::Password(_))), "others can read it");
+    }
+}
