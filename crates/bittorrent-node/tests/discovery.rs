@@ -6,7 +6,7 @@ mod rig;
 use bittorrent::lsd::{Announce, DATAGRAM_OCTETS_MAX};
 use bittorrent::metainfo::{CreateOptions, Creator, FileSpec, Metainfo, Version};
 use bittorrent_node::dht::{Dht, Id, LookUp, Options as DhtOptions, PeersWanted, Wires};
-use bittorrent_node::{DhtSettings, Discovery, LsdSettings, Protocols, Stage};
+use bittorrent_node::{DhtSettings, Discovery, LsdSettings, Options, Protocols, Stage};
 use net::{Network, Shutdown};
 use rig::{PATIENCE, Side, until};
 use std::io;
@@ -85,4 +85,22 @@ async fn nobody_hears_of_private_torrents() {
     assert!(peers(&private).await.is_empty());
     side.engine.stop().await;
     assert!(side.data.join("dht-nodes").is_file(), "the nodes are saved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_tell_each_other_of_their_nodes() {
+    let side = async |last: u8| {
+        Side::with(|settings| {
+            settings.listen = vec![SocketAddr::from(([127, 81, 4, last], 0))];
+            settings.discovery.dht = Some(DhtSettings::default());
+        })
+        .await
+    };
+    let (one, other) = (side(1).await, side(2).await);
+    let metainfo = torrent(3, false);
+    one.add(&metainfo, one.options()).await;
+    let options = Options { peers: vec![one.address()], ..other.options() };
+    let handle = other.add(&metainfo, options).await;
+    // Neither was told of a node: only their connection can have done it.
+    until(&handle, |now| now.dht_nodes == Some(1)).await;
 }

@@ -180,7 +180,7 @@ impl Engine {
 
     fn is_done(&mut self) -> bool {
         let Some((until, done)) = &mut self.closing else { return false };
-        if !self.endpoint.is_empty() && Instant::now() < *until {
+        if !self.endpoint.is_settled() && Instant::now() < *until {
             return false;
         }
         for done in done.drain(..) {

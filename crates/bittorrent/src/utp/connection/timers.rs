@@ -45,6 +45,11 @@ impl Timers {
 }
 
 impl Connection {
+    /// Whether all is said and it stays for what the other side may repeat only.
+    pub(in crate::utp) fn is_lingering(&self) -> bool {
+        self.timers.linger.is_some()
+    }
+
     /// When the connection wants to be woken.
     pub(in crate::utp) fn poll_timeout(&self) -> Option<Instant> {
         if self.timers.is_closed {

@@ -170,6 +170,12 @@ impl<R: Rng> Endpoint<R> {
         self.slots.is_empty()
     }
 
+    /// Whether nothing is on its way any more: connections that there are stay only
+    /// to answer what the other side may repeat.
+    pub fn is_settled(&self) -> bool {
+        self.slots.values().all(|slot| slot.connection.is_lingering())
+    }
+
     /// Opens a connection; [`Event::Connected`] or [`Event::Closed`] follows.
     pub fn connect(&mut self, now: Instant, path: Path) -> Result<ConnectionId, ConnectError> {
         if self.slots.len() >= self.config.connections_max {
