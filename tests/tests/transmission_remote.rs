@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use tests::peer;
 use tests::torrent::{Place, Running, address, getting, seed};
 use tests::utopia::told;
+use tests::{peer, skip};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,11 +72,7 @@ fn transmission_remote_controls_a_download_and_adds_another() {
     // What is begun by command is controlled, too.
     let more = ["--rpc", &rpc, "--peer", &album_at.to_string(), "--no-lsd", "--dht", "off"];
     let ours = Running::start(getting(&place, text(&album_file), &out, &more), 0);
-    let began = Instant::now();
-    while !remote.run(&["-l"]).status.success() {
-        assert!(began.elapsed() < PATIENCE, "it does not listen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    listening(&remote);
     remote.until(&["-l"], "album");
     remote.until(&["-t", "1", "-i"], "Percent Done: 100%");
     album.compare(&out);
@@ -148,4 +144,97 @@ fn transmission_remote_controls_a_download_and_adds_another() {
     remote.done(&["--exit"]);
     ours.ended();
     drop((seeding, album_seeding));
+}
+
+/// Waits until the service listens.
+#[track_caller]
+fn listening(remote: &Remote) {
+    let began = Instant::now();
+    while !remote.run(&["-l"]).status.success() {
+        assert!(began.elapsed() < PATIENCE, "it does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What was answered is there, and a move that was cut short is ended.
+#[test]
+fn what_was_added_and_moved_survives_a_kill() {
+    if peer("transmission-remote").is_none() {
+        return;
+    }
+    let place = Place::with_file(40_000_000);
+    let (file, _) = place.torrent("v1", &[]);
+    let album = Place::with_folder();
+    let (album_file, _) = album.torrent("v1", &[]);
+    let remote = Remote(address());
+    let rpc = remote.0.to_string();
+    let begin = || {
+        let more = ["--rpc", &rpc, "--no-lsd", "--dht", "off"];
+        let ours = Running::start(getting(&place, text(&album_file), &place.path("out"), &more), 0);
+        listening(&remote);
+        ours
+    };
+    // Its files are there before it is added: it is checked, and seeds.
+    let first = place.path("first");
+    std::fs::create_dir(&first).expect("a folder");
+    std::fs::copy(place.source(), first.join("film.bin")).expect("copied");
+    let ours = begin();
+    remote.done(&["-a", text(&file), "-w", text(&first)]);
+    drop(ours);
+    let ours = begin();
+    let id = |printed: &str| {
+        let line = printed.lines().find(|line| line.contains("film.bin")).expect("it is there").to_owned();
+        line.split_whitespace().next().expect("an id").trim_end_matches('*').to_owned()
+    };
+    let number = id(&remote.told(&["-l"]));
+    remote.until(&["-t", &number, "-i"], "State: Idle");
+    // To another file system, where there is one: octets are copied then.
+    let shared = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let to = shared.path().join("to");
+    let mut moving = Command::new("transmission-remote");
+    moving.arg(&rpc).args(["-t", &number, "--move", text(&to)]);
+    let mut moving = moving
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let began = Instant::now();
+    while !to.exists() && began.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    drop(ours);
+    moving.wait().expect("it ends");
+    let ours = begin();
+    let number = id(&remote.told(&["-l"]));
+    let info = remote.until(&["-t", &number, "-i"], "Percent Done: 100%");
+    assert!(info.contains(&format!("Location: {}", text(&to))), "{info}");
+    place.compare(&to);
+    assert!(!first.join("film.bin").exists(), "nothing is left where it was");
+    remote.done(&["--exit"]);
+    ours.ended();
+}
+
+#[test]
+fn the_web_interface_of_transmission_shows_our_torrents() {
+    let web = Path::new("/usr/share/transmission/web");
+    let Some(chromium) = peer("chromium") else { return };
+    if !web.join("index.html").exists() {
+        return skip("the web interface of transmission-common is not installed");
+    }
+    let place = Place::with_file(100_000);
+    let (file, _) = place.torrent("v1", &[]);
+    let rpc = address().to_string();
+    let _ours =
+        seed(&place, &file, address(), &["--rpc", &rpc, "--rpc-web", text(web), "--dht", "off", "--no-lsd"]);
+    let profile = place.path("profile");
+    let mut browser = Command::new("timeout");
+    browser.arg("60").arg(chromium).args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=10000",
+    ]);
+    browser.arg(format!("--user-data-dir={}", text(&profile))).arg("--dump-dom");
+    let shown = told(browser.arg(format!("http://{rpc}/transmission/web/")).output().expect("chromium runs"));
+    assert!(shown.contains("film.bin"), "{shown}");
 }

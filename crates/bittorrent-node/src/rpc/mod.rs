@@ -1,9 +1,11 @@
 //! Remote control by Transmission's RPC, as `transmission-remote`, web interfaces
 //! and programs for phones speak it.
 
+mod changes;
 mod config;
 mod fields;
 mod http;
+mod lines;
 mod methods;
 mod request;
 mod session_methods;

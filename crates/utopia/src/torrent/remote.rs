@@ -74,11 +74,13 @@ impl Remote {
     }
 
     /// Keeps the session, if there is one. The engine is to be stopped after.
-    pub(super) async fn end(remote: Option<Self>) {
-        let Some(remote) = remote else { return };
+    /// Whether a client said that all shall end.
+    pub(super) async fn end(remote: Option<Self>) -> bool {
+        let Some(remote) = remote else { return false };
         remote.shutdown.request();
         if !remote.shutdown.finish(END_PATIENCE).await {
             out::complain(format_args!("the torrents that were added could not be kept in time"));
         }
+        remote.closing.is_requested()
     }
 }

@@ -318,8 +318,12 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
         // Its files stay; some may be those of the next one.
         handle.remove(Data::Keep).await.map_err(|error| error.to_string())?;
     };
-    Remote::end(remote).await;
+    let closed = Remote::end(remote).await;
     engine.stop().await;
+    if closed {
+        // As it was told, however far it is.
+        return Ok(ExitCode::SUCCESS);
+    }
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
         Stage::Seeding | Stage::Done => {
@@ -412,8 +416,11 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
     }
     let remote = arguments.shared.remote(&engine, &folder).await?;
     let last = watch(&handle, arguments.shared.json, remote.as_ref(), |_| false).await;
-    Remote::end(remote).await;
+    let closed = Remote::end(remote).await;
     engine.stop().await;
+    if closed {
+        return Ok(());
+    }
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
         Stage::Downloading => Err(format!(
