@@ -176,8 +176,9 @@ fn settle(swarm: &Swarm, announcer: &mut Announcer, due: Due, outcome: Result<An
     match outcome {
         Ok(Answer { schedule, peers, seeds, leechers }) => {
             tracing::debug!(tracker = %due.url, peers = peers.len(), "announced");
-            let answer =
-                TrackerAnswer { at: SystemTime::now(), failure: None, peers: peers.len(), seeds, leechers };
+            let at = SystemTime::now();
+            let next = at.checked_add(schedule.interval());
+            let answer = TrackerAnswer { at, next, failure: None, peers: peers.len(), seeds, leechers };
             swarm.note_tracker(&due.url, answer);
             swarm.add_contacts(Source::Tracker, peers);
             announcer.handle_reply(now, due.tracker, due.family, schedule);
@@ -186,6 +187,7 @@ fn settle(swarm: &Swarm, announcer: &mut Announcer, due: Due, outcome: Result<An
             tracing::debug!(tracker = %due.url, why, "not announced");
             let answer = TrackerAnswer {
                 at: SystemTime::now(),
+                next: None,
                 failure: Some(why),
                 peers: 0,
                 seeds: None,

@@ -46,6 +46,8 @@ pub struct TrackerLine {
 pub struct TrackerAnswer {
     /// When.
     pub at: SystemTime,
+    /// When it is announced to again by itself, where that is known.
+    pub next: Option<SystemTime>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
     /// Addresses of peers that it told.

@@ -137,3 +137,20 @@ async fn what_a_link_is_about_is_known_to_the_next_run() {
         assert_eq!((now.have_pieces, now.received_octets), (now.pieces, 0));
     }
 }
+
+#[tokio::test]
+async fn what_the_disk_refuses_is_said_and_tried_again_by_command() {
+    let side = Side::start().await;
+    let metainfo = torrent(&FILES, Version::V1);
+    write_files(&side.files(), &FILES);
+    let file = side.files().join("film/1");
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("a folder in its place");
+    let handle = side.add(&metainfo, side.options()).await;
+    let now = until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    assert!(matches!(&now.stage, Stage::Paused(why) if why.contains("film/1")), "{:?}", now.stage);
+    std::fs::remove_dir(&file).expect("removed");
+    std::fs::write(&file, content(1, FILES[1])).expect("written");
+    handle.resume().await.expect("resumed");
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+}

@@ -323,6 +323,19 @@ async fn what_was_added_and_set_is_there_after_a_restart() {
     let side = Side::in_folder(folder).await;
     let remote = Remote::start(&side, Config::default()).await;
     settled(&remote, &[(0, 1), (3, 2), (4, 0)]).await;
+    // The time of the week that is all the week: the other limits hold at once.
+    remote
+        .call(
+            "session-set",
+            json!({"alt-speed-time-begin": 0, "alt-speed-time-end": 0,
+        "alt-speed-time-day": 127, "alt-speed-time-enabled": true}),
+        )
+        .await;
+    let session = remote.call("session-get", json!({"fields": ["alt-speed-enabled"]})).await;
+    assert_eq!(session, json!({"alt-speed-enabled": true}));
+    remote.call("session-set", json!({"alt-speed-time-day": 0})).await;
+    let session = remote.call("session-get", json!({"fields": ["alt-speed-enabled"]})).await;
+    assert_eq!(session, json!({"alt-speed-enabled": false}));
     let session = remote.call("session-get", json!({})).await;
     assert_eq!((&session["speed-limit-down"], &session["download-queue-size"]), (&json!(123), &json!(1)));
     assert_eq!(session["rpc-version"], 17);

@@ -5,7 +5,7 @@ use crate::details::TrackerLine;
 use crate::progress::{PeerLine, Source};
 use crate::transport::Protocol;
 use serde_json::{Value, json};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) fn peers_from(peers: &[PeerLine]) -> Value {
     let count = |source: Source| peers.iter().filter(|peer| peer.source == source).count();
@@ -106,8 +106,9 @@ pub(super) fn tracker_list(trackers: &[TrackerLine]) -> String {
 pub(super) fn tracker_stats(id: usize, line: &TrackerLine, runs: bool) -> Value {
     const UNKNOWN: i64 = -1;
     let answer = line.answer.as_ref();
-    let at = answer.and_then(|answer| answer.at.duration_since(UNIX_EPOCH).ok());
-    let at = at.map_or(0, |since| since.as_secs());
+    let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let at = answer.map_or(0, |answer| seconds(answer.at));
+    let next = answer.and_then(|answer| answer.next).filter(|_| runs).map_or(0, seconds);
     let failure = answer.and_then(|answer| answer.failure.clone());
     let count = |count: Option<u32>| count.map_or(UNKNOWN, i64::from);
     let (with_scheme, name) = host(&line.url);
@@ -133,7 +134,7 @@ pub(super) fn tracker_stats(id: usize, line: &TrackerLine, runs: bool) -> Value 
         "lastScrapeTime": 0,
         "lastScrapeTimedOut": false,
         "leecherCount": count(answer.and_then(|answer| answer.leechers)),
-        "nextAnnounceTime": 0,
+        "nextAnnounceTime": next,
         "nextScrapeTime": 0,
         "scrape": scrape(&line.url),
         "scrapeState": 0,

@@ -90,9 +90,18 @@ impl Service {
             "queuemovetop" | "queuemoveup" | "queuemovedown" | "queuemovebottom" => {
                 self.requeue(request).await
             }
+            "blocklistupdate" => return self.update_filter(),
             _ => return Answer::Now(session_methods::answer(self, request).await),
         };
         Answer::Now(outcome)
+    }
+
+    fn update_filter(&self) -> Answer {
+        if !self.session.settings().blocklist_enabled {
+            return Answer::Now(Err("blocklist-enabled is off: there is no list to update".to_owned()));
+        }
+        let loading = self.session.filter_loading();
+        Answer::Later(Box::pin(async move { object(json!({"blocklist-size": loading.await?})) }))
     }
 
     /// The torrents that a request is about, in the order of their ids.

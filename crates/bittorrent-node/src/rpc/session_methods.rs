@@ -27,12 +27,6 @@ pub(super) async fn answer(service: &mut Service, request: &Request) -> Outcome 
             }
             None => Err("it runs as a part of a host: stop that".to_owned()),
         },
-        "blocklistupdate" => {
-            if !service.session.settings().blocklist_enabled {
-                return Err("blocklist-enabled is off: there is no list to update".to_owned());
-            }
-            object(json!({"blocklist-size": service.session.load_filter().await?}))
-        }
         "porttest" => Err("nobody outside is asked: look from outside whether the port is open".to_owned()),
         "freespace" => {
             let path = request.text("path").ok_or_else(|| "no path".to_owned())?;

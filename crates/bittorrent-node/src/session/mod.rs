@@ -26,6 +26,7 @@ use record::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use storage::{StorageError, files};
 
@@ -58,7 +59,7 @@ pub struct Session {
     removed: VecDeque<Removed>,
     /// Whether the schedule said that the alternative limits hold.
     scheduled: Option<bool>,
-    filter_ranges: usize,
+    filter_ranges: Arc<AtomicUsize>,
     kept: Instant,
     began: Instant,
 }
@@ -144,7 +145,7 @@ impl Session {
             next_id: 1,
             removed: VecDeque::new(),
             scheduled: None,
-            filter_ranges: 0,
+            filter_ranges: Arc::default(),
             kept: now,
             began: now,
         };
@@ -153,7 +154,7 @@ impl Session {
             session.restore(record).await?;
         }
         if session.settings.blocklist_enabled
-            && let Err(error) = session.load_filter().await
+            && let Err(error) = session.filter_loading().await
         {
             tracing::error!(error, "the IP filter cannot be read");
         }
@@ -176,7 +177,7 @@ impl Session {
     }
 
     pub(crate) fn filter_ranges(&self) -> usize {
-        self.filter_ranges
+        self.filter_ranges.load(Ordering::Relaxed)
     }
 
     pub(crate) fn uptime(&self) -> Duration {
@@ -247,7 +248,17 @@ impl Session {
             self.scheduled = None;
         }
         if before.blocklist_enabled != self.settings.blocklist_enabled {
-            self.load_filter().await.map(drop)?;
+            let loading = self.filter_loading();
+            if self.settings.blocklist_enabled {
+                // It may be long, or far away.
+                tokio::spawn(async move {
+                    if let Err(error) = loading.await {
+                        tracing::error!(error, "the IP filter cannot be read; the one before holds");
+                    }
+                });
+            } else {
+                loading.await?;
+            }
         }
         self.apply_limits().await.map_err(|error| error.to_string())?;
         let ids: Vec<i64> = self.entries.keys().copied().collect();
@@ -291,28 +302,22 @@ impl Session {
         self.engine.set_limits(limits).await
     }
 
-    /// Reads the IP filter again; how many ranges it has.
-    pub(crate) async fn load_filter(&mut self) -> Result<usize, String> {
-        let place = self.settings.blocklist_url.clone();
-        let filter = if !self.settings.blocklist_enabled {
-            IpFilter::default()
-        } else if place.starts_with("http://") || place.starts_with("https://") {
-            let fetched = crate::fetch(&self.network, &self.names, &place).await;
-            let octets = fetched.map_err(|error| error.to_string())?;
-            let (filter, summary) = IpFilter::read(&octets).map_err(|error| format!("{place}: {error}"))?;
-            if summary.entries == 0 {
-                return Err(format!("{place}: no line of it names addresses"));
-            }
-            filter
-        } else {
-            let file = PathBuf::from(place.trim_start_matches("file://"));
-            let read = tokio::task::spawn_blocking(move || read_ip_filter(&file)).await;
-            read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?.0
-        };
-        self.filter_ranges = filter.len();
-        let set = self.engine.set_ip_filter(Arc::new(filter)).await;
-        set.map_err(|error| error.to_string())?;
-        Ok(self.filter_ranges)
+    /// Reads the IP filter again; gives how many ranges it has. Others are answered
+    /// meanwhile.
+    pub(crate) fn filter_loading(&self) -> impl Future<Output = Result<usize, String>> + Send + use<> {
+        let place = self.settings.blocklist_enabled.then(|| self.settings.blocklist_url.clone());
+        let (network, names) = (self.network.clone(), self.names.clone());
+        let (engine, ranges) = (self.engine.clone(), self.filter_ranges.clone());
+        async move {
+            let filter = match place {
+                Some(place) => filter_at(&network, &names, &place).await?,
+                None => IpFilter::default(),
+            };
+            let count = filter.len();
+            engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
+            ranges.store(count, Ordering::Relaxed);
+            Ok(count)
+        }
     }
 
     /// Keeps all that has changed. The engine is to be stopped after.
@@ -338,4 +343,21 @@ fn read_settings(data: &Path) -> Result<Option<SessionSettings>, StorageError> {
             Ok(None)
         }
     }
+}
+
+/// The list of addresses at a place: a file of this machine, or http(s).
+async fn filter_at(network: &Network, names: &Names, place: &str) -> Result<IpFilter, String> {
+    if place.starts_with("http://") || place.starts_with("https://") {
+        let octets = crate::fetch(network, names, place).await.map_err(|error| error.to_string())?;
+        let read = tokio::task::spawn_blocking(move || IpFilter::read(&octets)).await;
+        let read = read.map_err(|error| error.to_string())?;
+        let (filter, summary) = read.map_err(|error| format!("{place}: {error}"))?;
+        if summary.entries == 0 {
+            return Err(format!("{place}: no line of it names addresses; is it compressed?"));
+        }
+        return Ok(filter);
+    }
+    let file = PathBuf::from(place.trim_start_matches("file://"));
+    let read = tokio::task::spawn_blocking(move || read_ip_filter(&file)).await;
+    Ok(read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?.0)
 }

@@ -214,7 +214,7 @@ impl Swarm {
         let Some(entry) = state.peers.get_mut(&key.0) else { return Ok(()) };
         let told =
             entry.pex_in.handle_message(now, message).map_err(|error| Ended::Broke(error.to_string()))?;
-        for peer in told {
+        for peer in told.into_iter().filter(|peer| !self.context.filters(peer.address)) {
             state.contacts.add(Source::Pex, peer.address);
             if peer.flags.holepunch {
                 state.contacts.set_can_meet(&peer.address);

@@ -203,7 +203,10 @@ impl Shared {
             encryption: self.encryption.into(),
             protocols: self.transport.into(),
             discovery: self.discovery(),
-            limits: Limits::default(),
+            limits: Limits {
+                connections_max: self.connections_max.max(Limits::default().connections_max),
+                ..Limits::default()
+            },
             names: source::names(),
         };
         let filter = match self.ip_filter.clone() {

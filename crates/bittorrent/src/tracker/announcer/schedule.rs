@@ -35,6 +35,11 @@ impl Schedule {
         Self { interval, min_interval, tracker_id: None }
     }
 
+    /// How long after an announce the next one comes by itself.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
     /// Of a reply over HTTP.
     pub fn of_http(reply: &http::AnnounceReply) -> Self {
         let schedule = Self::new(reply.interval_seconds, reply.min_interval_seconds);
