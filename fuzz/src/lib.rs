@@ -28,6 +28,7 @@ mod configuration;
 mod dns;
 mod imap;
 mod krpc;
+mod lsd;
 mod magnet;
 mod merkle;
 mod message;
@@ -50,6 +51,7 @@ pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
 pub use krpc::krpc;
+pub use lsd::lsd;
 pub use magnet::magnet;
 pub use merkle::merkle;
 pub use message::message_header;
@@ -93,6 +95,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sasl", run: sasl },
     Target { name: "stored", run: stored },
     Target { name: "krpc", run: krpc },
+    Target { name: "lsd", run: lsd },
     Target { name: "merkle", run: merkle },
     Target { name: "metadata", run: metadata },
     Target { name: "tracker_http", run: tracker_http },

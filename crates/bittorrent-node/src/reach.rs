@@ -24,6 +24,8 @@ const CONNECTIONS_MAX: usize = 2_000;
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
 /// How long a connection may take to open.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// The same over uTP where TCP was refused: somebody is there and answers at once.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the protocol that comes first is tried alone.
 const HEAD_START: Duration = Duration::from_millis(500);
 /// Ports tried where the system chooses one and it must be free for both
@@ -236,8 +238,13 @@ pub(crate) async fn reach(context: &Context, address: SocketAddr) -> io::Result<
     };
     let other = pin!(reach_over(context, second, address));
     if let Some(failure) = failure {
+        let patience = match failure.kind() {
+            io::ErrorKind::ConnectionRefused => REFUSED_PATIENCE,
+            _ => CONNECT_PATIENCE,
+        };
         // What the preferred one says tells more.
-        return other.await.map_err(|_| failure);
+        let opened = tokio::time::timeout(patience, other).await;
+        return opened.map_err(io::Error::from).flatten().map_err(|_| failure);
     }
     let opened = select_ok([Either::Left(opening), Either::Right(other)]).await;
     opened.map(|(carrier, _)| carrier)

@@ -7,6 +7,7 @@ use crate::progress::Source;
 use crate::transport::Protocol;
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::extension::{Extension, ExtensionMessage, Holepunch, Relay, Target, relay};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,21 @@ impl Calls {
     }
 }
 
+/// Peers that are to be met.
+#[derive(Debug, Default)]
+pub(super) struct Meetings(VecDeque<SocketAddr>);
+
+impl Meetings {
+    /// One more, if it does not wait already and there is room. Whether it waits
+    /// now.
+    fn add(&mut self, address: SocketAddr) -> bool {
+        if self.0.len() < MEETINGS_MAX && !self.0.contains(&address) {
+            self.0.push_back(address);
+        }
+        self.0.contains(&address)
+    }
+}
+
 impl Swarm {
     /// Whether we take part in meetings.
     pub(super) fn can_meet(&self, state: &State) -> bool {
@@ -70,10 +86,8 @@ impl Swarm {
         match message {
             Holepunch::Rendezvous(wanted) => self.introduce(state, key, wanted, &message),
             Holepunch::Connect(address) => {
-                let known = state.meetings.contains(&address) || state.is_connected(address);
                 let kept_out = state.banned.contains(&address.ip()) || self.context().filters(address);
-                if !known && !kept_out && state.meetings.len() < MEETINGS_MAX {
-                    state.meetings.push_back(address);
+                if !kept_out && !state.is_connected(address) && state.meetings.add(address) {
                     self.stir.notify_one();
                 }
             }
@@ -109,10 +123,10 @@ impl Swarm {
     /// Whom to meet now.
     pub(crate) fn next_meeting(&self) -> Option<(SocketAddr, Counted)> {
         let mut state = self.state.borrow_mut();
-        while let Some(address) = state.meetings.front().copied() {
+        while let Some(address) = state.meetings.0.front().copied() {
             let full = state.peers.len() + state.contacts.connecting() >= state.connections_max;
             let dialling = self.context().dialling().filter(|_| !full)?;
-            state.meetings.pop_front();
+            state.meetings.0.pop_front();
             if !state.is_connected(address) && state.contacts.begin(Source::Pex, address) {
                 return Some((address, dialling));
             }
@@ -124,6 +138,17 @@ impl Swarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_wait_to_be_met_and_each_once() {
+        let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], port as u16 + 1));
+        let mut meetings = Meetings::default();
+        for port in (0..MEETINGS_MAX).chain(0..MEETINGS_MAX) {
+            assert!(meetings.add(at(port)));
+        }
+        assert!(!meetings.add(at(MEETINGS_MAX)));
+        assert_eq!(meetings.0.len(), MEETINGS_MAX);
+    }
 
     #[test]
     fn so_many_calls_come_at_once_and_then_one_by_one() {

@@ -37,11 +37,11 @@ use bittorrent::wire::extension::{ExtendedHandshake, PeerIds, PexReceiver, PexSe
 use bittorrent::wire::{PIECE_HEADER_OCTETS, PeerId, piece_header};
 use contacts::Contacts;
 use hashes::Hashes;
-use meet::Calls;
+use meet::{Calls, Meetings};
 use outgoing::{Outgoing, Part};
 use said::Early;
 use std::cell::{Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -129,7 +129,7 @@ struct State {
     next_key: u32,
     contacts: Contacts,
     /// Peers that a third one brings us together with.
-    meetings: VecDeque<SocketAddr>,
+    meetings: Meetings,
     hashes: Hashes,
     banned: BTreeSet<IpAddr>,
     /// Below which folder its files lie.
@@ -208,7 +208,7 @@ impl Swarm {
             peers: BTreeMap::new(),
             next_key: 0,
             contacts: Contacts::new(context.own.get()),
-            meetings: VecDeque::new(),
+            meetings: Meetings::default(),
             hashes: Hashes::default(),
             banned: BTreeSet::new(),
             // Where it is must not depend on where a later run is started.

@@ -1,0 +1,51 @@
+//! A torrent goes over everything that carries connections: both families, TCP and
+//! uTP, plain and encrypted.
+
+mod rig;
+
+use bittorrent::encryption::Policy;
+use bittorrent::metainfo::Version;
+use bittorrent_node::{Options, Protocol, Protocols, Rates, Stage};
+use rig::{Side, content, torrent, until, write_files};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+const FILES: [usize; 2] = [300_000, 100_000];
+
+async fn side(ip: IpAddr, protocols: Protocols, encryption: Policy) -> Side {
+    Side::with(|settings| {
+        settings.listen = vec![SocketAddr::new(ip, 0)];
+        settings.protocols = protocols;
+        settings.encryption = encryption;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_families_both_protocols_plain_and_encrypted() {
+    let metainfo = torrent(&FILES, Version::Hybrid);
+    for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+        for (protocols, protocol) in [(Protocols::Tcp, Protocol::Tcp), (Protocols::Utp, Protocol::Utp)] {
+            for encryption in [Policy::Disabled, Policy::Required] {
+                let seed = side(ip, protocols, encryption).await;
+                write_files(&seed.files(), &FILES);
+                let handle = seed.add(&metainfo, seed.options()).await;
+                until(&handle, |now| now.stage == Stage::Seeding).await;
+                let leecher = side(ip, protocols, encryption).await;
+                // Slow, so that the connection is seen.
+                let (peers, limit) = (vec![seed.address()], Some(50_000));
+                let options = Options { peers, download_per_second: limit, ..leecher.options() };
+                let handle = leecher.add(&metainfo, options).await;
+                let now = until(&handle, |now| !now.peers.is_empty()).await;
+                let peer = &now.peers[0];
+                let encrypted = encryption == Policy::Required;
+                assert_eq!((peer.protocol, peer.encrypted), (protocol, encrypted), "{ip}");
+                handle.set_rates(Rates::default()).await.expect("not limited");
+                until(&handle, |now| now.stage == Stage::Seeding).await;
+                for (index, octets) in FILES.iter().enumerate() {
+                    let file = leecher.files().join("film").join(index.to_string());
+                    assert!(std::fs::read(file).expect("a file") == content(index, *octets), "{ip}");
+                }
+            }
+        }
+    }
+}
