@@ -27,6 +27,7 @@ mod bittorrent_wire;
 mod configuration;
 mod dns;
 mod imap;
+mod ip_filter;
 mod krpc;
 mod lsd;
 mod magnet;
@@ -50,6 +51,7 @@ pub use bittorrent_wire::bittorrent_wire;
 pub use configuration::configuration;
 pub use dns::dns_message;
 pub use imap::imap_command;
+pub use ip_filter::ip_filter;
 pub use krpc::krpc;
 pub use lsd::lsd;
 pub use magnet::magnet;
@@ -94,6 +96,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "imap_command", run: imap_command },
     Target { name: "sasl", run: sasl },
     Target { name: "stored", run: stored },
+    Target { name: "ip_filter", run: ip_filter },
     Target { name: "krpc", run: krpc },
     Target { name: "lsd", run: lsd },
     Target { name: "merkle", run: merkle },

@@ -106,11 +106,17 @@ async fn what_is_removed_is_gone_and_nothing_else() {
 
 #[tokio::test]
 async fn limits_hold_for_one_and_for_all() {
-    let (_seed, leecher, metainfo, options) = pair().await;
+    let (seed, leecher, metainfo, options) = pair().await;
     let none = Limits { dialling_max: 0, ..Limits::default() };
     leecher.engine.set_limits(none).await.expect("limited");
     let handle = leecher.add(&metainfo, options).await;
     until(&handle, |now| now.stage == Stage::Downloading && now.known_peers == 1).await;
+    assert_eq!(handle.progress().borrow().connections, 0);
+    let none = Limits { connections_max: 0, ..Limits::default() };
+    leecher.engine.set_limits(none).await.expect("limited");
+    // Nor is one taken that comes.
+    seed.engine.torrents().await.expect("a list")[0].add_peers(vec![leecher.address()]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(handle.progress().borrow().connections, 0);
     handle.set_connections_max(0).await.expect("limited");
     leecher.engine.set_limits(Limits::default()).await.expect("not limited");

@@ -344,6 +344,7 @@ async fn what_was_added_and_set_is_there_after_a_restart() {
     let free = remote.call("free-space", json!({"path": side.folder.path()})).await;
     assert!(free["size-bytes"].as_u64().expect("a number") > 0);
     remote.refused("free-space", json!({"path": "relative"})).await;
+    remote.refused("free-space", json!({"path": format!("/{}", "x".repeat(4_096))})).await;
     remote.refused("port-test", json!({})).await;
     remote.refused("session-close", json!({})).await;
     remote.stop().await;

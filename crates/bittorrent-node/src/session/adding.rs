@@ -68,7 +68,7 @@ impl Session {
         if let Some(id) = hashes.wire().find_map(|hash| self.find(&hash.to_string())) {
             return Ok(Added { id, duplicate: true });
         }
-        if self.entries.len() >= TORRENTS_MAX {
+        if self.entries.len() >= self.torrents_max {
             return Err(AddError::Full);
         }
         let folder = new.folder.unwrap_or_else(|| self.settings.download_dir.clone());
@@ -89,7 +89,7 @@ impl Session {
             trackers: self.more_trackers(&new.what),
             folder: std::path::absolute(&folder).unwrap_or(folder),
             halted,
-            queue_position: self.entries.len(),
+            queue_position: self.end_of_queue(),
             priorities: numbers,
             settings: new.settings,
             added: now,
@@ -107,6 +107,10 @@ impl Session {
         let id = self.begin(record, new.what).await?;
         self.tick().await;
         Ok(Added { id, duplicate: false })
+    }
+
+    fn end_of_queue(&self) -> usize {
+        self.entries.values().map(|entry| entry.record.queue_position + 1).max().unwrap_or(0)
     }
 
     /// Its trackers and those that each public torrent gets; nothing where there
@@ -204,7 +208,7 @@ impl Session {
             hash,
             folder: details.folder,
             forced: true,
-            queue_position: self.entries.len(),
+            queue_position: self.end_of_queue(),
             added: now,
             started: now,
             ..Record::default()

@@ -10,6 +10,8 @@ mod record;
 mod running;
 mod schedule;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use adding::tiers;
 pub use adding::{AddError, Added, NewTorrent};
@@ -55,6 +57,7 @@ pub struct Session {
     data: PathBuf,
     settings: SessionSettings,
     entries: BTreeMap<i64, Entry>,
+    torrents_max: usize,
     next_id: i64,
     removed: VecDeque<Removed>,
     /// Whether the schedule said that the alternative limits hold.
@@ -142,6 +145,7 @@ impl Session {
             data: data.to_owned(),
             settings,
             entries: BTreeMap::new(),
+            torrents_max: TORRENTS_MAX,
             next_id: 1,
             removed: VecDeque::new(),
             scheduled: None,

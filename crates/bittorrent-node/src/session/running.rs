@@ -13,7 +13,7 @@ use storage::StorageError;
 /// How long it is told which torrents were removed.
 const REMOVED_SPAN: Duration = Duration::from_mins(1);
 /// Removed torrents that are told of.
-const REMOVED_MAX: usize = 1_000;
+pub(super) const REMOVED_MAX: usize = 1_000;
 /// How often counters are kept that change all the time.
 const KEEP_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -61,14 +61,18 @@ impl Session {
             let forgotten = tokio::task::spawn_blocking(move || Record::forget(&folder, &hash)).await;
             forgotten.unwrap_or(Err(StorageError::Closed)).map_err(|error| error.to_string())?;
             let Some(entry) = self.entries.remove(id) else { continue };
-            self.removed.push_back(Removed { at: Instant::now(), id: *id, hash: entry.record.hash.clone() });
-            if self.removed.len() > REMOVED_MAX {
-                self.removed.pop_front();
-            }
+            self.note_removed(*id, entry.record.hash.clone());
             removals.push(async move { entry.handle.remove(data).await });
         }
         self.tick().await;
         Ok(removals)
+    }
+
+    pub(super) fn note_removed(&mut self, id: i64, hash: String) {
+        self.removed.push_back(Removed { at: Instant::now(), id, hash });
+        if self.removed.len() > REMOVED_MAX {
+            self.removed.pop_front();
+        }
     }
 
     /// Moves torrents in the queue: `place` gives a torrent's new position from its
