@@ -175,6 +175,17 @@ impl Handle {
         self.say(Control::Move(absolute(to))).await
     }
 
+    /// Gives a file or folder of it another name on the disk: `path` is below the
+    /// torrent's folder of downloads, as it is there now. Others know it by its own
+    /// name still.
+    ///
+    /// # Errors
+    /// While its files are being checked or moved, or when there is no such file or
+    /// it cannot have that name.
+    pub async fn rename(&self, path: PathBuf, name: String) -> Result<(), ControlError> {
+        self.say(Control::Rename(path, name)).await
+    }
+
     /// Seeks its files in another folder, where somebody else has put them, and
     /// checks them. Answers when that has begun.
     ///

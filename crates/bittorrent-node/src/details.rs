@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
+use storage::Member;
 
 /// A torrent at one moment, in full.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ pub struct Details {
     /// How much each file is wanted, padding files too; empty before the info
     /// dictionary is here.
     pub files: Vec<Priority>,
+    /// The files with the paths that they have on the disk, in the order of the info
+    /// dictionary; `None` before they have been looked at.
+    pub members: Option<Arc<[Member]>>,
     /// Its trackers, in the order of their tiers.
     pub trackers: Vec<TrackerLine>,
     /// Addresses that sent wrong octets, and are not spoken with any more.

@@ -97,12 +97,18 @@ async fn files_move_while_pieces_come_and_a_restart_finds_them() {
     handle.set_rates(Rates::default()).await.expect("not limited");
     until(&handle, |now| now.stage == Stage::Seeding).await;
     all_is_right(&elsewhere);
+    handle.rename("film/0".into(), "zero".to_owned()).await.expect("renamed");
+    handle.rename("film".into(), "movie".to_owned()).await.expect("renamed");
+    assert!(elsewhere.join("movie/zero").exists() && handle.progress().borrow().name == "movie");
+    handle.rename("movie/zero".into(), "0".to_owned()).await.expect("renamed");
+    handle.rename("movie".into(), "film".to_owned()).await.expect("renamed");
+    handle.rename("film/2".into(), "two".to_owned()).await.expect("renamed");
     // A file in the way: all stays where it is.
     std::fs::create_dir_all(leecher.files().join("film")).expect("a folder");
     std::fs::write(leecher.files().join("film/1"), "mine").expect("written");
     let refused = handle.move_files(leecher.files()).await;
     assert!(matches!(refused, Err(ControlError::Disk(_))), "{refused:?}");
-    all_is_right(&elsewhere);
+    assert!(elsewhere.join("film/two").exists());
     // Who still names the old folder finds them.
     let Side { engine, folder, .. } = leecher;
     engine.stop().await;
@@ -110,6 +116,10 @@ async fn files_move_while_pieces_come_and_a_restart_finds_them() {
     let handle = again.add(&metainfo, Options { peers: Vec::new(), ..options }).await;
     let now = until(&handle, |now| now.stage == Stage::Seeding).await;
     assert_eq!(now.received_octets, 0);
+    handle.recheck().await.expect("begun");
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    handle.rename("film/two".into(), "2".to_owned()).await.expect("renamed");
+    all_is_right(&elsewhere);
     // Unless it is said that they are there after all.
     std::fs::remove_dir_all(again.files()).expect("removed");
     std::fs::create_dir_all(again.files()).expect("a folder");

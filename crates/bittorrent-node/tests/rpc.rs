@@ -257,12 +257,18 @@ async fn a_torrent_is_added_watched_set_and_removed() {
     remote.call("torrent-set-location", json!({"ids": [id], "location": to, "move": true})).await;
     assert_eq!(remote.field(id, "downloadDir").await, json!(to));
     remote.refused("torrent-set-location", json!({"ids": [id], "location": "moved"})).await;
-    remote.refused("torrent-rename-path", json!({"ids": [id], "path": "film", "name": "x"})).await;
+    let renaming = json!({"ids": [id], "path": "film/2", "name": "two"});
+    assert_eq!(remote.call("torrent-rename-path", renaming.clone()).await["name"], "two");
+    remote.refused("torrent-rename-path", renaming).await;
+    remote.refused("torrent-rename-path", json!({"ids": [id], "path": "film", "name": "../x"})).await;
+    remote.call("torrent-rename-path", json!({"ids": [id], "path": "film", "name": "movie"})).await;
+    assert_eq!((remote.field(id, "name").await, to.join("movie/two").exists()), (json!("movie"), true));
+    assert_eq!(remote.field(id, "files").await[2]["name"], "movie/two");
     remote.call("torrent-verify", json!({"ids": [id]})).await;
     remote.until(id, "status", |status| *status == 6).await;
     // It is gone, with its files.
     remote.call("torrent-remove", json!({"ids": [id], "delete-local-data": true})).await;
-    assert!(!to.join("film").exists());
+    assert!(!to.join("movie").exists());
     let recent = remote.call("torrent-get", json!({"ids": "recently-active", "fields": ["id"]})).await;
     assert_eq!((&recent["torrents"], &recent["removed"]), (&json!([]), &json!([id])));
     remote.stop().await;

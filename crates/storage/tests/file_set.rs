@@ -218,3 +218,54 @@ fn a_file_may_be_executed_and_a_symlink_leads_to_its_target() {
     assert_eq!((mode("album/run"), mode("album/plain")), (0o100, 0));
     assert_eq!(std::fs::read(folder.path().join("album/deep/link")).expect("it leads there"), b"abc");
 }
+
+#[test]
+fn files_and_folders_get_other_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    files.write(2, 0, b"two").expect("written");
+    files.rename(Path::new("album/deep"), "shallow").expect("renamed");
+    files.rename(Path::new("album/shallow/two"), "zwei").expect("renamed");
+    files.rename(Path::new("album"), "record").expect("renamed");
+    // Of a file that is not there yet, too.
+    files.rename(Path::new("record/one"), "eins").expect("renamed");
+    files.write(0, 0, b"one").expect("written");
+    files.write(2, 3, b"!").expect("written");
+    for (name, octets) in [("record/eins", &b"one"[..]), ("record/shallow/zwei", b"two!")] {
+        assert!(std::fs::read(folder.path().join(name)).expect("a file").starts_with(octets), "{name}");
+    }
+    assert!(!folder.path().join("album").exists());
+    std::fs::write(folder.path().join("record/mine"), "x").expect("written");
+    for (path, name) in [
+        ("record/eins", "../eins"),
+        ("record/eins", ""),
+        ("record/eins", "."),
+        ("record/eins", "a/b"),
+        ("record/eins", "mine"),
+        ("record/eins", "shallow"),
+        ("record/eins", "empty"),
+        ("record/mine", "ours"),
+        ("", "x"),
+        ("record/ein", "x"),
+    ] {
+        assert!(files.rename(Path::new(path), name).is_err(), "{path} {name}");
+    }
+    assert!(files.rename(Path::new("record/eins"), &"x".repeat(256)).is_err());
+    // Another run has the names from the first one on.
+    let again = set(folder.path(), Allocation::Sparse);
+    let names = [
+        ("album/deep", "shallow"),
+        ("album/shallow/two", "zwei"),
+        ("album", "record"),
+        ("record/one", "eins"),
+    ];
+    for (path, name) in names {
+        again.assume_name(Path::new(path), name).expect("assumed");
+    }
+    std::fs::rename(folder.path().join("record/eins"), folder.path().join("record/one")).expect("undone");
+    again.settle_name(Path::new("record/one"), "eins").expect("settled");
+    again.settle_name(Path::new("record/one"), "eins").expect("settled already");
+    let mut buffer = [0; 3];
+    assert_eq!(again.read(0, 0, &mut buffer).expect("read"), 3);
+    assert_eq!(&buffer, b"one");
+}

@@ -2,10 +2,12 @@
 //! hashes. Calls block; the [`Worker`] makes them on a thread of its own.
 
 mod moved;
+mod renamed;
 mod resume;
 mod worker;
 
 pub(crate) use moved::{Moved, moved_file};
+pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 
@@ -15,6 +17,7 @@ use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::{Allocation, FileSet, Member, Stamp, StorageError};
 
@@ -27,6 +30,8 @@ pub(crate) struct Content {
     info: Arc<Info>,
     layers: Mutex<PieceLayers>,
     files: FileSet,
+    /// What earlier runs moved and renamed was followed.
+    found: AtomicBool,
 }
 
 /// A block that was received: its octets, or that they are in the file already.
@@ -61,7 +66,15 @@ impl Content {
         };
         let files = FileSet::new(folder, layout.files().iter().map(member).collect(), allocation)?;
         let layers = Mutex::new(metainfo.piece_layers.clone());
-        Ok(Self { info: Arc::new(metainfo.info.clone()), layers, files })
+        Ok(Self { info: Arc::new(metainfo.info.clone()), layers, files, found: AtomicBool::new(false) })
+    }
+
+    fn is_found(&self) -> bool {
+        self.found.load(Ordering::Relaxed)
+    }
+
+    fn set_found(&self) {
+        self.found.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn info(&self) -> &Arc<Info> {

@@ -1,7 +1,7 @@
 //! The thread that may wait for the disk: it hashes, writes and checks, one job
 //! after the other in the order they came.
 
-use super::{Content, Held, Moved, Resume, moved_file, resume_file};
+use super::{Content, Held, Moved, Renames, Resume, moved_file, names_file, resume_file};
 use bittorrent::metainfo::{InfoHashV1, Verdict};
 use bittorrent::torrent::{BlockDigest, PieceSet};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub(crate) enum Job {
     Keep { file: PathBuf, octets: Vec<u8> },
     /// Move the files to another folder.
     Move { to: PathBuf, note: PathBuf },
+    /// Give a file or folder another name.
+    Rename { path: PathBuf, name: String, note: PathBuf },
     /// Seek the files in another folder from now on.
     Find { folder: PathBuf, note: PathBuf },
     /// Forget what was noted, and delete the torrent's files if that is wanted.
@@ -37,6 +39,7 @@ pub(crate) enum Job {
 pub(crate) struct Notes {
     pub(crate) resume: PathBuf,
     pub(crate) moved: PathBuf,
+    pub(crate) names: PathBuf,
     pub(crate) metainfo: PathBuf,
 }
 
@@ -45,6 +48,7 @@ impl Notes {
         Self {
             resume: resume_file(data, hash),
             moved: moved_file(data, hash),
+            names: names_file(data, hash),
             metainfo: metainfo_file(data, hash),
         }
     }
@@ -70,6 +74,8 @@ pub(crate) enum Done {
     Noted { result: Result<(), StorageError> },
     /// The files were moved; after an error they are where they were.
     Moved { result: Result<(), StorageError> },
+    /// A file or folder has another name, or could not have it.
+    Renamed { result: Result<(), StorageError> },
     /// What was noted is gone, and the files where that was wanted.
     Forgotten { result: Result<(), StorageError> },
     /// A checkpoint was made.
@@ -146,12 +152,25 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
         }
         Job::Look { notes, recheck } => {
-            let followed = Moved::follow(content.files(), &notes.moved);
-            let looked = followed.and_then(|()| look(content, &notes.resume, recheck, stopping, done));
+            let files = content.files();
+            let found = || {
+                if content.is_found() {
+                    return Ok(());
+                }
+                let names = Renames::assume(files, &notes.names)?;
+                Moved::follow(files, &notes.moved)?;
+                names.settle(files)?;
+                content.set_found();
+                Ok(())
+            };
+            let looked = found().and_then(|()| look(content, &notes.resume, recheck, stopping, done));
             Done::Looked { result: looked }
         }
         Job::Keep { file, octets } => {
             Done::Noted { result: storage::files::write_atomically(&file, &octets, storage::files::SECRET) }
+        }
+        Job::Rename { path, name, note } => {
+            Done::Renamed { result: Renames::carry_out(content.files(), &path, &name, &note) }
         }
         Job::Find { folder, note } => {
             content.files().set_folder(&folder);
@@ -159,7 +178,7 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
         Job::Move { to, note } => Done::Moved { result: Moved::carry_out(content.files(), &to, &note) },
         Job::Forget { notes, files } => {
-            let notes = [&notes.resume, &notes.moved, &notes.metainfo];
+            let notes = [&notes.resume, &notes.moved, &notes.names, &notes.metainfo];
             let mut result = notes.into_iter().try_for_each(|note| storage::files::remove(note));
             if files {
                 result = content.files().remove().and(result);

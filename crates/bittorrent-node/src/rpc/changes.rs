@@ -1,12 +1,12 @@
 //! Changes of torrents: `torrent-set` and `torrent-set-location`.
 
 use super::fields::shown_files;
-use super::methods::{Answer, Service, absolute, nothing, said};
+use super::methods::{Answer, Service, absolute, nothing, object, said};
 use super::request::Request;
 use crate::control::ControlError;
 use crate::session::{merged, number, tiers};
 use bittorrent::torrent::Priority;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -67,6 +67,25 @@ impl Service {
             Err(why) => return Answer::Now(Err(why)),
         };
         self.move_to(&ids, &to, request.flag("move") == Some(true))
+    }
+
+    pub(super) fn rename(&self, request: &Request) -> Answer {
+        let (Some(path), Some(name)) = (request.text("path"), request.text("name")) else {
+            return Answer::Now(Err("a path and a name are wanted".to_owned()));
+        };
+        let id = match self.ids(request).as_deref() {
+            Ok([id]) => *id,
+            Ok(_) => return Answer::Now(Err("renaming is of one torrent".to_owned())),
+            Err(why) => return Answer::Now(Err(why.clone())),
+        };
+        let Some(handle) = self.session.entry(id).map(|entry| entry.handle.clone()) else {
+            return Answer::Now(Err("no such torrent".to_owned()));
+        };
+        let (path, name) = (path.to_owned(), name.to_owned());
+        Answer::Later(Box::pin(async move {
+            handle.rename(path.clone().into(), name.clone()).await.map_err(said)?;
+            object(json!({"path": path, "name": name, "id": id}))
+        }))
     }
 
     fn move_to(&self, ids: &[i64], to: &Path, files_too: bool) -> Answer {

@@ -27,7 +27,6 @@ pub(super) struct Torrent<'a> {
 struct Shown<'a> {
     number: usize,
     file: &'a File,
-    name: String,
 }
 
 /// Which numbers in the info dictionary the files have that clients see.
@@ -47,13 +46,19 @@ impl Torrent<'_> {
 
     fn shown(&self) -> Vec<Shown<'_>> {
         let Some(metainfo) = self.metainfo() else { return Vec::new() };
-        let layout = metainfo.info.layout();
-        let files = layout.files().iter().enumerate().filter(|(_, file)| !file.is_padding());
-        let name = |file: &File| {
-            let path = layout.folder().into_iter().chain(file.path.iter().map(String::as_str));
-            path.collect::<Vec<_>>().join("/")
-        };
-        files.map(|(number, file)| Shown { number, file, name: name(file) }).collect()
+        let files = metainfo.info.layout().files().iter().enumerate();
+        let files = files.filter(|(_, file)| !file.is_padding());
+        files.map(|(number, file)| Shown { number, file }).collect()
+    }
+
+    /// The path of a file as it is on the disk.
+    fn path(&self, file: &Shown<'_>) -> String {
+        if let Some(member) = self.details.members.as_ref().and_then(|members| members.get(file.number)) {
+            return member.path.to_string_lossy().into_owned();
+        }
+        let folder = self.metainfo().and_then(|metainfo| metainfo.info.layout().folder());
+        let path = folder.into_iter().chain(file.file.path.iter().map(String::as_str));
+        path.collect::<Vec<_>>().join("/")
     }
 
     fn priority(&self, file: usize) -> Priority {
@@ -296,7 +301,7 @@ impl Torrent<'_> {
             json!({
                 "bytesCompleted": self.here(file),
                 "length": file.file.length,
-                "name": file.name,
+                "name": self.path(file),
                 "begin_piece": pieces.start,
                 "end_piece": pieces.end,
             })
@@ -316,8 +321,9 @@ impl Torrent<'_> {
     /// What the largest file is, by the end of its name.
     fn media_type(&self) -> &'static str {
         let shown = self.shown();
-        let largest = shown.iter().max_by_key(|file| file.file.length).map(|file| file.name.as_str());
-        let end = largest.and_then(|name| name.rsplit_once('.')).map(|(_, end)| end.to_ascii_lowercase());
+        let largest = shown.iter().max_by_key(|file| file.file.length).map(|file| self.path(file));
+        let end = largest.as_deref().and_then(|name| name.rsplit_once('.'));
+        let end = end.map(|(_, end)| end.to_ascii_lowercase());
         match end.as_deref() {
             Some("mp4" | "m4v") => "video/mp4",
             Some("mkv") => "video/x-matroska",

@@ -81,9 +81,7 @@ impl Service {
             "torrentset" => return self.set(request).await,
             "torrentremove" => return self.remove(request).await,
             "torrentsetlocation" => return self.set_location(request).await,
-            "torrentrenamepath" => {
-                Err("renaming is not supported: others find the files by the torrent's own names".to_owned())
-            }
+            "torrentrenamepath" => return self.rename(request),
             "torrentstart" | "torrentstartnow" | "torrentstop" | "torrentverify" | "torrentreannounce" => {
                 self.act(request).await
             }

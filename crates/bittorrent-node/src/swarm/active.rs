@@ -31,7 +31,7 @@ const _: () = assert!(ALLOWED_FAST_COUNT <= ALLOWED_FAST_MAX);
 pub(super) struct Active {
     pub(super) torrent: Torrent,
     pub(super) content: Arc<Content>,
-    worker: Worker,
+    pub(super) worker: Worker,
     /// Blocks that came, of pieces that are not whole.
     assembling: BTreeMap<u32, Vec<Option<Held>>>,
     /// Pieces came since the last checkpoint.
@@ -252,6 +252,7 @@ impl Swarm {
         }
         // A move may have ended that a crash cut short.
         state.folder = content.files().folder();
+        state.take_name(&content);
         torrent.set_sent_before(sent_before);
         torrent.set_paused(now, state.halted);
         state.sent_before = sent_before;
@@ -329,7 +330,7 @@ impl Swarm {
             Done::Looking { pieces } => {
                 state.looked = pieces;
             }
-            Done::Looked { .. } | Done::Moved { .. } | Done::Forgotten { .. } => {}
+            Done::Looked { .. } | Done::Moved { .. } | Done::Renamed { .. } | Done::Forgotten { .. } => {}
             Done::Noted { result } | Done::Checkpointed { result, .. } => {
                 if let Err(error) = result {
                     Self::pause(now, &mut state, error.to_string());

@@ -2,7 +2,7 @@
 
 use super::task::Task;
 use super::{State, Swarm};
-use crate::content::{Done, Job};
+use crate::content::{Content, Done, Job};
 use crate::control::{ControlError, Data, Rates};
 use crate::details::{Details, TrackerLine};
 use crate::progress::{Source, Stage};
@@ -51,6 +51,8 @@ pub(crate) enum Control {
     Find(PathBuf),
     /// Its files are to be moved to another folder.
     Move(PathBuf),
+    /// A file or folder of it gets another name.
+    Rename(PathBuf, String),
 }
 
 /// How a torrent's task ends.
@@ -68,6 +70,7 @@ impl Task {
         match command {
             Command::AddPeers(addresses) => self.swarm.add_contacts(Source::User, addresses),
             Command::Control(Control::Move(to), reply) => self.move_files(to, reply),
+            Command::Control(Control::Rename(path, name), reply) => self.rename(path, name, reply),
             Command::Control(control, reply) => {
                 let result = self.control(Instant::now(), control);
                 self.show();
@@ -153,6 +156,30 @@ impl Task {
         let _ = reply.send(result);
     }
 
+    fn rename(&mut self, path: PathBuf, name: String, reply: Reply) {
+        let result = if self.looking.is_some() || self.moving.is_some() || self.renaming.is_some() {
+            Err(ControlError::Checking)
+        } else if self.swarm.begin_rename(path, name) {
+            // Answered when it is done.
+            self.renaming = Some(reply);
+            return;
+        } else {
+            Err(ControlError::NoMetadata)
+        };
+        let _ = reply.send(result);
+    }
+
+    /// A file has another name, or keeps its own.
+    pub(super) fn handle_renamed(&mut self, result: Result<(), StorageError>) {
+        let Some(reply) = self.renaming.take() else { return };
+        if result.is_ok() {
+            self.swarm.take_name();
+            self.swarm.note(Instant::now());
+            self.show();
+        }
+        let _ = reply.send(result.map_err(|error| ControlError::Disk(error.to_string())));
+    }
+
     /// The files were moved, or stay where they were.
     pub(super) fn handle_moved(&mut self, result: Result<(), StorageError>) {
         let Some((to, reply)) = self.moving.take() else { return };
@@ -200,6 +227,22 @@ impl Task {
 }
 
 impl Swarm {
+    /// Begins to rename; false where no file is known yet.
+    fn begin_rename(&self, path: PathBuf, name: String) -> bool {
+        let state = self.state.borrow();
+        if let Some(active) = &state.active {
+            active.worker.send(Job::Rename { path, name, note: self.notes().names });
+        }
+        state.active.is_some()
+    }
+
+    fn take_name(&self) {
+        let mut state = self.state.borrow_mut();
+        if let Some(content) = state.active.as_ref().map(|active| active.content.clone()) {
+            state.take_name(&content);
+        }
+    }
+
     /// What it is doing.
     pub(super) fn stage(&self) -> Stage {
         self.state.borrow().stage.clone()
@@ -242,7 +285,8 @@ impl Swarm {
             | Control::AddTrackers(_)
             | Control::Trackers(_)
             | Control::Find(_)
-            | Control::Move(_) => {}
+            | Control::Move(_)
+            | Control::Rename(..) => {}
         }
         self.act(now, state);
         drop(borrowed);
@@ -265,6 +309,7 @@ impl Swarm {
                 .map(|torrent| (0..torrent.lengths().count()).map(|piece| torrent.copies(piece)).collect())
                 .unwrap_or_default(),
             files: state.files.clone(),
+            members: state.active.as_ref().map(|active| active.content.files().members()),
             trackers: trackers
                 .map(|(tier, url)| TrackerLine { answer: state.trackers.get(&url).cloned(), url, tier })
                 .collect(),
@@ -310,6 +355,15 @@ impl Swarm {
 }
 
 impl State {
+    /// Is called as its file or folder is on the disk.
+    pub(super) fn take_name(&mut self, content: &Content) {
+        let members = content.files().members();
+        let first = members.first().and_then(|member| member.path.components().next());
+        if let Some(name) = first.and_then(|first| first.as_os_str().to_str()) {
+            name.clone_into(&mut self.name);
+        }
+    }
+
     /// What it does when nothing hinders it.
     pub(super) fn standing(&self) -> Stage {
         match (&self.metainfo, &self.active) {

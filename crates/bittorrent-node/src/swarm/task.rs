@@ -30,6 +30,8 @@ pub(crate) struct Task {
     tell: mpsc::UnboundedSender<Done>,
     /// The files while it is found out which pieces are here.
     pub(super) looking: Option<(Arc<Content>, Worker)>,
+    /// Who is to hear that a file has another name.
+    pub(super) renaming: Option<Reply>,
     /// Where the files are being moved to, and who is to hear of it.
     pub(super) moving: Option<(PathBuf, Reply)>,
     /// Whatever was noted of them, all pieces are checked.
@@ -45,7 +47,7 @@ impl Task {
         let (tell, done) = mpsc::unbounded_channel();
         let announcing = Announcing::new(swarm.clone(), trackers);
         let recheck = swarm.options.recheck;
-        Self { swarm, announcing, progress, done, tell, looking: None, moving: None, recheck }
+        Self { swarm, announcing, progress, done, tell, looking: None, moving: None, renaming: None, recheck }
     }
 
     /// Runs the torrent until it is stopped or removed.
@@ -105,6 +107,7 @@ impl Task {
                 }
             }
             Done::Moved { result } => self.handle_moved(result),
+            Done::Renamed { result } => self.handle_renamed(result),
             one => self.swarm.handle_done(now, one),
         }
     }

@@ -63,7 +63,7 @@ impl From<&fs::Metadata> for Stamp {
 #[derive(Debug)]
 pub struct FileSet {
     folder: RwLock<PathBuf>,
-    members: Vec<Member>,
+    members: RwLock<Arc<[Member]>>,
     allocation: Allocation,
     open: Mutex<Open>,
 }
@@ -92,7 +92,12 @@ impl FileSet {
                 ));
             }
         }
-        Ok(Self { folder: RwLock::new(folder.to_owned()), members, allocation, open: Mutex::default() })
+        Ok(Self {
+            folder: RwLock::new(folder.to_owned()),
+            members: RwLock::new(members.into()),
+            allocation,
+            open: Mutex::default(),
+        })
     }
 
     /// The folder all are in.
@@ -105,14 +110,14 @@ impl FileSet {
     }
 
     /// The files.
-    pub fn members(&self) -> &[Member] {
-        &self.members
+    pub fn members(&self) -> Arc<[Member]> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where a file lies.
     pub fn path(&self, file: usize) -> PathBuf {
         let folder = self.folder();
-        match self.members.get(file) {
+        match self.members().get(file) {
             Some(member) => folder.join(&member.path),
             None => folder,
         }
@@ -207,12 +212,16 @@ impl FileSet {
     /// # Errors
     /// When the disk is full or fails.
     pub fn make_empty(&self) -> Result<(), StorageError> {
-        for (file, member) in self.members.iter().enumerate() {
+        for (file, member) in self.members().iter().enumerate() {
             if member.octets == 0 {
                 self.handle(file, true)?;
             }
         }
         Ok(())
+    }
+
+    fn set_members(&self, members: Vec<Member>) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members.into();
     }
 
     /// Makes the symlink that a file of the set is: to a path below the set's
@@ -221,7 +230,8 @@ impl FileSet {
     /// # Errors
     /// When the disk is full or fails.
     pub fn link(&self, file: usize, target: &Path) -> Result<(), StorageError> {
-        let Some(member) = self.members.get(file) else { return Ok(()) };
+        let members = self.members();
+        let Some(member) = members.get(file) else { return Ok(()) };
         let up = member.path.components().skip(1).map(|_| Path::new(".."));
         let target: PathBuf = up.chain([target]).collect();
         let path = self.path(file);
@@ -321,7 +331,8 @@ impl FileSet {
             fs::create_dir_all(folder)?;
             open.made_in.insert(folder.to_owned());
         }
-        let member = self.members.get(file);
+        let members = self.members();
+        let member = members.get(file);
         // The user's umask takes away what others may not.
         let mode = if member.is_some_and(|member| member.executable) { 0o777 } else { 0o666 };
         let made = options.create(true).mode(mode).open(path)?;

@@ -1,14 +1,16 @@
 //! Moving and deleting all files of a set: only its own, and nothing that is
 //! reached through a symlink.
 
-use super::FileSet;
+use super::{FileSet, Member};
 use crate::StorageError;
 use crate::files::sync_folder;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+/// Octets of the longest name of a file.
+const NAME_OCTETS_MAX: usize = 255;
 /// What a copy is called until it is whole.
 const PART: &str = ".part";
 
@@ -52,6 +54,59 @@ impl FileSet {
         Ok(())
     }
 
+    /// Gives a file or a folder of the set another name. What goes wrong leaves all as
+    /// it was.
+    ///
+    /// # Errors
+    /// When there is no such file or folder, the name is none, something of that name
+    /// is there already, or the disk fails.
+    pub fn rename(&self, path: &Path, name: &str) -> Result<(), StorageError> {
+        let members =
+            renamed(&self.members(), path, name).map_err(|why| StorageError::failed(path.display(), why))?;
+        let folder = self.folder();
+        let (old, new) = (folder.join(path), folder.join(path.with_file_name(name)));
+        if fs::symlink_metadata(&new).is_ok() {
+            return Err(StorageError::failed(new.display(), "something of this name is there already"));
+        }
+        match fs::symlink_metadata(&old) {
+            Ok(_) if is_own(&folder, path) => {
+                fs::rename(&old, &new).map_err(|error| failed(&old, &error))?;
+                sync_folder(old.parent().unwrap_or(&folder))?;
+            }
+            // No octet of it has come yet.
+            _ => {}
+        }
+        self.set_members(members);
+        Ok(())
+    }
+
+    /// Has names that files were given by an earlier run. The last may not have been
+    /// given on the disk: [`Self::settle_name`].
+    ///
+    /// # Errors
+    /// When there is no such file or folder, or the name is none.
+    pub fn assume_name(&self, path: &Path, name: &str) -> Result<(), StorageError> {
+        let members =
+            renamed(&self.members(), path, name).map_err(|why| StorageError::failed(path.display(), why))?;
+        self.set_members(members);
+        Ok(())
+    }
+
+    /// Gives the name on the disk that was assumed last, if a crash came between.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn settle_name(&self, path: &Path, name: &str) -> Result<(), StorageError> {
+        let folder = self.folder();
+        let (old, new) = (folder.join(path), folder.join(path.with_file_name(name)));
+        if fs::symlink_metadata(&new).is_ok() || fs::symlink_metadata(&old).is_err() || !is_own(&folder, path)
+        {
+            return Ok(());
+        }
+        fs::rename(&old, &new).map_err(|error| failed(&old, &error))?;
+        sync_folder(old.parent().unwrap_or(&folder))
+    }
+
     /// From now on the files are sought below another folder; none is moved.
     pub fn set_folder(&self, to: &Path) {
         self.place_at(to);
@@ -59,8 +114,9 @@ impl FileSet {
     }
 
     fn bring(&self, from: &Path, to: &Path, again: bool, moved: &mut Vec<Moved>) -> Result<(), StorageError> {
-        let mut ways = Vec::new();
-        for member in self.members() {
+        let mut ways: Vec<(&Member, PathBuf, PathBuf)> = Vec::new();
+        let members = self.members();
+        for member in members.iter() {
             let (old, new) = (from.join(&member.path), to.join(&member.path));
             match fs::symlink_metadata(&old) {
                 Ok(_) if is_own(from, &member.path) => {}
@@ -111,8 +167,9 @@ impl FileSet {
 
     /// Deletes the set's folders below `folder` that are empty.
     fn remove_folders(&self, folder: &Path) {
+        let members = self.members();
         let folders: BTreeSet<&Path> =
-            self.members().iter().flat_map(|member| member.path.ancestors().skip(1)).collect();
+            members.iter().flat_map(|member| member.path.ancestors().skip(1)).collect();
         // The deepest first; one that holds something else stays.
         for path in folders.iter().rev().filter(|path| !path.as_os_str().is_empty()) {
             if is_own(folder, path) {
@@ -120,6 +177,29 @@ impl FileSet {
             }
         }
     }
+}
+
+/// The files with another name for one of them or a folder of them.
+fn renamed(members: &[Member], path: &Path, name: &str) -> Result<Vec<Member>, &'static str> {
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
+    if !plain || name.len() > NAME_OCTETS_MAX || name.contains('\0') {
+        return Err("the new name is to be one plain name, not a path");
+    }
+    let new = path.with_file_name(name);
+    let is_of_it = |member: &&Member| member.path.starts_with(path);
+    if path.as_os_str().is_empty() || !members.iter().any(|member| is_of_it(&member)) {
+        return Err("the torrent has no such file or folder");
+    }
+    if members.iter().filter(|member| !is_of_it(member)).any(|member| member.path.starts_with(&new)) {
+        return Err("the torrent has another file or folder of the new name");
+    }
+    let rename = |member: &Member| match member.path.strip_prefix(path) {
+        Ok(rest) if rest.as_os_str().is_empty() => Member { path: new.clone(), ..member.clone() },
+        Ok(rest) => Member { path: new.join(rest), ..member.clone() },
+        Err(_) => member.clone(),
+    };
+    Ok(members.iter().map(rename).collect())
 }
 
 /// Whether no folder on the way to a file is a symlink.
