@@ -1,6 +1,7 @@
 //! What the tests against foreign peers share: finding a peer's program, and
 //! running it in a folder of its own until the test ends.
 
+pub mod hostile;
 pub mod libtorrent;
 pub mod mail;
 pub mod pypi;

@@ -1,12 +1,10 @@
 //! `utopia torrent` with foreign peers: libtorrent and aria2, as seed
-//! and as leecher; trackers, magnet links, kills and bad peers.
+//! and as leecher; trackers, magnet links and kills.
 
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 use tests::torrent::{Place, Running, address, ended, get, getting, hash_table, seed};
 use tests::utopia::{command, own_address, run, said, told};
 use tests::{libtorrent, peer};
@@ -350,90 +348,6 @@ fn only_the_files_that_are_wanted_come() {
         fs::read(place.source().join("one")).expect("a file")
     );
     assert!(!out.join("album/deep/er/three").exists());
-    ours.stop();
-}
-
-#[test]
-fn bad_peers_do_not_stop_a_download() {
-    let place = Place::with_file(2_000_000);
-    let (file, _) = place.torrent("v1", &[]);
-    let info: Value =
-        serde_json::from_str(&told(run(&["torrent", "info", "--json", file.to_str().expect("a name")])))
-            .expect("JSON");
-    let hash = info["info_hash"].as_str().expect("a hash");
-    let hash: Vec<u8> =
-        (0..20).map(|at| u8::from_str_radix(&hash[2 * at..2 * at + 2], 16).expect("hex")).collect();
-    // One that speaks no BitTorrent, one that says nothing, one that lies about
-    // what it has and sends rubbish, one that sends a huge length.
-    let bad = |speak: fn(TcpStream, Vec<u8>)| {
-        let listener = TcpListener::bind(SocketAddr::new(own_address(), 0)).expect("a port");
-        let at = listener.local_addr().expect("an address");
-        let hash = hash.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let hash = hash.clone();
-                std::thread::spawn(move || speak(stream, hash));
-            }
-        });
-        at
-    };
-    fn greet(stream: &mut TcpStream, hash: &[u8]) {
-        let mut theirs = [0; 68];
-        let _ = stream.read_exact(&mut theirs);
-        let mut ours = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\x04".to_vec();
-        ours.extend_from_slice(hash);
-        ours.extend_from_slice(b"-XX0001-badbadbadbad");
-        let _ = stream.write_all(&ours);
-    }
-    let peers = [
-        bad(|mut stream, _| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"))),
-        bad(|stream, _| {
-            std::thread::sleep(Duration::from_mins(2));
-            drop(stream);
-        }),
-        bad(|mut stream, hash| {
-            greet(&mut stream, &hash);
-            // Have all, unchoke; then every request is answered with zeros.
-            let _ = stream.write_all(b"\0\0\0\x01\x0e\0\0\0\x01\x01");
-            let mut length = [0; 4];
-            while stream.read_exact(&mut length).is_ok() {
-                let mut body = vec![0; u32::from_be_bytes(length) as usize];
-                if stream.read_exact(&mut body).is_err() {
-                    return;
-                }
-                if body.first() == Some(&6) {
-                    let octets = u32::from_be_bytes(body[9..13].try_into().expect("four octets"));
-                    let mut reply = (9 + octets).to_be_bytes().to_vec();
-                    reply.push(7);
-                    reply.extend_from_slice(&body[1..9]);
-                    reply.resize(reply.len() + octets as usize, 0);
-                    if stream.write_all(&reply).is_err() {
-                        return;
-                    }
-                }
-            }
-        }),
-        bad(|mut stream, hash| {
-            greet(&mut stream, &hash);
-            let _ = stream.write_all(&vec![0xff; 100_000]);
-        }),
-    ];
-    let at = address();
-    let ours = seed(&place, &file, at, &["--upload-limit", "1000000"]);
-    let mut more = vec!["--peer".to_owned(), at.to_string()];
-    for peer in peers {
-        more.extend(["--peer".to_owned(), peer.to_string()]);
-    }
-    more.push("--json".to_owned());
-    let more: Vec<&str> = more.iter().map(String::as_str).collect();
-    let out = place.path("out");
-    let output = ended(getting(&place, file.to_str().expect("a name"), &out, &more));
-    let shown = told(output);
-    place.compare(&out);
-    let last: Value = serde_json::from_str(shown.lines().last().expect("a line")).expect("JSON");
-    assert!(last["bad_pieces"].as_u64().expect("a number") > 0, "the liar was asked");
-    let peers = last["peers"].as_array().expect("peers");
-    assert!(peers.iter().all(|peer| peer["client"] != "-XX0001-badbadbadbad"), "{peers:?}");
     ours.stop();
 }
 

@@ -73,6 +73,11 @@ async fn greet(swarm: &Swarm, address: SocketAddr, over: Option<Protocol>) -> io
         };
         match tokio::time::timeout(HANDSHAKE_PATIENCE, open(swarm, carrier, *attempt)).await? {
             Ok(greeted) => return Ok(greeted),
+            // It answered in the clear, with something else: it does not wait for
+            // encryption.
+            Err(error) if *attempt == Attempt::Plain && error.kind() == io::ErrorKind::InvalidData => {
+                return Err(error);
+            }
             Err(error) => failure = error,
         }
     }

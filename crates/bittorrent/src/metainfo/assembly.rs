@@ -18,7 +18,7 @@ pub const METADATA_PIECE_OCTETS: usize = BLOCK_OCTETS as usize;
 pub const METADATA_PEERS_MAX: usize = 256;
 
 /// How long a piece of metadata may take to come.
-pub const METADATA_PATIENCE: Duration = Duration::from_secs(15);
+pub const METADATA_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whoever speaks: a number that the caller gives to each connection.
 pub type PeerId = u64;
@@ -215,7 +215,9 @@ impl MetadataAssembly {
                 _ => None,
             })
             .collect();
-        late.into_iter().for_each(|peer| self.set_aside(peer));
+        for peer in late {
+            self.set_aside(peer);
+        }
     }
 
     /// A peer is gone.
