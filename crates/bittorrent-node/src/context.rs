@@ -50,6 +50,8 @@ pub(crate) struct Context {
     /// What trackers over UDP gave us.
     pub(crate) trackers: RefCell<ConnectionCache>,
     families: Vec<Family>,
+    /// Only loopback is listened on: all peers are on this machine.
+    pub(crate) is_inside: bool,
     port: Cell<u16>,
     download: RefCell<TokenBucket>,
     upload: RefCell<TokenBucket>,
@@ -83,6 +85,7 @@ impl Context {
             key: rand::random(),
             trackers: RefCell::default(),
             families: families(&settings.listen),
+            is_inside: settings.listen.iter().all(|address| address.ip().is_loopback()),
             port: Cell::new(0),
             download: RefCell::new(TokenBucket::new(now, settings.limits.rates.download)),
             upload: RefCell::new(TokenBucket::new(now, settings.limits.rates.upload)),

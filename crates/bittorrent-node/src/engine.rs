@@ -189,6 +189,10 @@ impl Engine {
             .spawn(move || {
                 let local = LocalSet::new();
                 local.block_on(&runtime, serve(settings, network, taken, told, ending));
+                drop(local);
+                // All that must be durable is: a name server that does not answer is
+                // not waited for.
+                runtime.shutdown_background();
                 drop(hold);
             })
             .map_err(EngineError::Thread)?;

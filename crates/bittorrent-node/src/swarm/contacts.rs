@@ -16,6 +16,17 @@ const FAILURES_MAX: u32 = 5;
 /// How long an address rests after its first failure; each further one doubles it.
 const REST: Duration = Duration::from_secs(15);
 
+/// Whether a peer may be at an address. Strangers must not make us connect to what
+/// runs on this machine, unless all peers are on it.
+pub(crate) fn may_be_peer(source: Source, address: SocketAddr, is_inside: bool) -> bool {
+    let ip = address.ip().to_canonical();
+    let told_by_strangers = matches!(source, Source::Pex | Source::Dht);
+    address.port() != 0
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && (is_inside || !told_by_strangers || !ip.is_loopback())
+}
+
 #[derive(Debug)]
 struct Contact {
     source: Source,
@@ -198,6 +209,21 @@ mod tests {
         seen.set(std::net::IpAddr::from([10, 2, 3, 4]));
         contacts.set_own(seen);
         assert!(contacts.all.iter().all(|(address, contact)| contact.priority == seen.priority(*address)));
+    }
+
+    #[test]
+    fn strangers_do_not_lead_us_to_this_machine() {
+        let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for here in ["127.0.0.1:25", "[::1]:25", "[::ffff:127.0.0.1]:25"] {
+            assert!(!may_be_peer(Source::Dht, at(here), false) && !may_be_peer(Source::Pex, at(here), false));
+            assert!(
+                may_be_peer(Source::Dht, at(here), true) && may_be_peer(Source::Tracker, at(here), false)
+            );
+        }
+        for nowhere in ["0.0.0.0:1", "[::]:1", "224.0.0.1:1", "192.0.2.1:0"] {
+            assert!(!may_be_peer(Source::User, at(nowhere), true));
+        }
+        assert!(may_be_peer(Source::Pex, at("192.0.2.1:1"), false));
     }
 
     #[test]

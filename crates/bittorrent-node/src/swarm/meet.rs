@@ -86,7 +86,9 @@ impl Swarm {
         match message {
             Holepunch::Rendezvous(wanted) => self.introduce(state, key, wanted, &message),
             Holepunch::Connect(address) => {
-                let kept_out = state.banned.contains(&address.ip()) || self.context().filters(address);
+                let kept_out = state.banned.contains(&address.ip())
+                    || self.context().filters(address)
+                    || !self.may_be_peer(Source::Pex, address);
                 if !kept_out && !state.is_connected(address) && state.meetings.add(address) {
                     self.stir.notify_one();
                 }

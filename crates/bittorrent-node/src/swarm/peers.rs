@@ -1,6 +1,7 @@
 //! Who is in the swarm: peers that come and go, and the addresses where others
 //! may be.
 
+use super::contacts::may_be_peer;
 use super::link::Link;
 use super::meet::Calls;
 use super::{Ended, Entry, State, Swarm, metadata_peer};
@@ -200,6 +201,11 @@ impl Swarm {
         }
         drop(state);
         self.stir.notify_one();
+    }
+
+    /// Whether a peer may be at an address that somebody tells of.
+    pub(super) fn may_be_peer(&self, source: Source, address: SocketAddr) -> bool {
+        may_be_peer(source, address, self.context.is_inside)
     }
 
     /// Whom to connect to now.
