@@ -88,6 +88,29 @@ async fn nobody_hears_of_private_torrents() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_seed_goes_to_a_neighbour_who_comes() {
+    let group_v4 = SocketAddr::from(([239, 192, 152, 143], 40_000 + (std::process::id() % 20_000) as u16));
+    let ip = IpAddr::from([127, 81, 5, 1]);
+    let comer = Network::new().multicast(group_v4, ip).expect("joined");
+    let listener = tokio::net::TcpListener::bind(SocketAddr::new(ip, 0)).await.expect("a port");
+    let seed = Side::with(|settings| {
+        settings.listen = vec![SocketAddr::from(([127, 81, 5, 2], 0))];
+        settings.discovery.lsd = Some(LsdSettings { group_v4, ..LsdSettings::default() });
+    })
+    .await;
+    let metainfo = rig::torrent(&[100_000], Version::V1);
+    rig::write_files(&seed.files(), &[100_000]);
+    let handle = seed.add(&metainfo, seed.options()).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+
+    let port = listener.local_addr().expect("an address").port();
+    let announce = Announce { port, info_hashes: vec![hash(&metainfo)], cookie: None };
+    comer.send(&announce.encode(group_v4).expect("a datagram")).await.expect("sent");
+    let came = tokio::time::timeout(PATIENCE, listener.accept()).await.expect("in time").expect("accepted");
+    assert_eq!(came.1.ip(), IpAddr::from([127, 81, 5, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn peers_tell_each_other_of_their_nodes() {
     let side = async |last: u8| {
         Side::with(|settings| {
