@@ -129,9 +129,7 @@ fn is_allowed(header: Option<&HeaderValue>, credentials: &[u8]) -> bool {
 }
 
 async fn call(shared: &Shared, request: hyper::Request<Incoming>) -> Reply {
-    if request.method() != Method::POST {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "Requests are POSTed here\n");
-    }
+    // Some clients come for the session id with a GET.
     let id = request.headers().get(SESSION_ID).map(HeaderValue::as_bytes);
     if id != Some(shared.session_id.as_bytes()) {
         let why =
@@ -142,6 +140,9 @@ async fn call(shared: &Shared, request: hyper::Request<Incoming>) -> Reply {
         }
         reply.headers_mut().insert(RPC_VERSION, HeaderValue::from_static(RPC_VERSION_SEMVER));
         return reply;
+    }
+    if request.method() != Method::POST {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "Requests are POSTed here\n");
     }
     // So many bodies are in memory at once.
     let Ok(_turn) = shared.bodies.acquire().await else {

@@ -316,9 +316,9 @@ pub(crate) fn merged<T: Serialize + DeserializeOwned>(
     };
     for (name, value) in changes {
         if let Some((_, field)) = fields.iter_mut().find(|(field, _)| plain(field) == plain(name)) {
-            let whole = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0);
-            *field = match (&*field, whole) {
-                // Some clients write whole numbers with a point.
+            let number = value.as_f64().filter(|number| *number >= 0.0);
+            *field = match (&*field, number) {
+                // Some clients divide, and write what comes out.
                 (Value::Number(before), Some(number)) if !before.is_f64() && value.is_f64() => {
                     Value::from(number as u64)
                 }
@@ -345,18 +345,14 @@ mod tests {
         let before = SessionSettings { download_dir: "/films".into(), ..SessionSettings::default() };
         let after = merged(
             &before,
-            &changes(json!({"speed-limit-down": 7, "speed_limit_up": 8.0, "altSpeedEnabled": true,
+            &changes(json!({"speed-limit-down": 7, "speed_limit_up": 8.9, "altSpeedEnabled": true,
                 "seedRatioLimit": 3, "nothing-we-know": []})),
         );
         let after = after.expect("right");
         assert_eq!((after.speed_limit_down, after.speed_limit_up), (7, 8));
         assert!(after.alt_speed_enabled && (after.seed_ratio_limit - 3.0).abs() < 1e-9);
         assert!(after.check().is_ok());
-        for wrong in [
-            json!({"speed-limit-down": "x"}),
-            json!({"speed-limit-down": -1}),
-            json!({"speed-limit-down": 1.5}),
-        ] {
+        for wrong in [json!({"speed-limit-down": "x"}), json!({"speed-limit-down": -1})] {
             let error = merged(&before, &changes(wrong)).expect_err("wrong");
             assert!(error.starts_with("speed-limit-down: "), "{error}");
         }
