@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use tests::torrent::{Place, Running, address, ended, get, getting, hash_table, seed};
 use tests::utopia::{command, own_address, run, said, told};

@@ -49,3 +49,30 @@ async fn both_families_both_protocols_plain_and_encrypted() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_connect_to_each_other_at_once_keep_one_connection() {
+    // Of whole pieces: each has what the other one lacks.
+    let files = [2 * 65_536, 3 * 65_536];
+    let metainfo = torrent(&files, Version::V1);
+    for protocols in [Protocols::Tcp, Protocols::Utp] {
+        let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let sides = [side(ip, protocols, Policy::Allowed).await, side(ip, protocols, Policy::Allowed).await];
+        let mut handles = Vec::new();
+        for (index, side) in sides.iter().enumerate() {
+            write_files(&side.files(), &files);
+            std::fs::remove_file(side.files().join("film").join(index.to_string())).expect("removed");
+            handles.push(side.add(&metainfo, Options { halted: true, ..side.options() }).await);
+        }
+        for (handle, other) in handles.iter().zip(sides.iter().rev()) {
+            handle.add_peers(vec![other.address()]).await;
+        }
+        for handle in &handles {
+            handle.resume().await.expect("resumed");
+        }
+        for handle in &handles {
+            let now = until(handle, |now| now.stage == Stage::Seeding).await;
+            assert!(now.connections <= 2, "{now:?}");
+        }
+    }
+}
