@@ -1,5 +1,5 @@
-//! BitTorrent rules without I/O: metainfo, peer wire, trackers, DHT, picker and
-//! choker. Bytes, time and randomness come in as arguments, actions go out.
+//! BitTorrent rules without I/O: metainfo, peer wire, trackers, web seeds, DHT,
+//! picker and choker. Bytes, time and randomness come in as arguments, actions go out.
 
 pub mod bencode;
 pub mod dht;
@@ -10,4 +10,5 @@ pub mod metainfo;
 pub mod torrent;
 pub mod tracker;
 pub mod utp;
+pub mod web_seed;
 pub mod wire;

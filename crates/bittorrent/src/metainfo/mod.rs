@@ -26,7 +26,7 @@ mod magnet;
 pub mod merkle;
 mod names;
 mod path;
-mod percent;
+pub(crate) mod percent;
 mod selection;
 mod symlink;
 #[cfg(test)]

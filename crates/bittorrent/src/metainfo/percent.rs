@@ -2,7 +2,7 @@
 
 /// Appends octets so that they can stand anywhere in an address: all but
 /// unreserved characters are encoded.
-pub(super) fn encode(octets: &[u8], out: &mut String) {
+pub(crate) fn encode(octets: &[u8], out: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
     for octet in octets {

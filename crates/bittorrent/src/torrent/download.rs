@@ -87,7 +87,16 @@ impl Torrent {
             // It turns down everything: it is asked again when that is forgotten.
             return;
         }
-        let depth = peer.pipeline.depth(now, &self.settings, peer.facts.requests_max);
+        let depth = if peer.facts.web_seed {
+            let depth = peer.pipeline.depth_of_web_seed(now, &self.settings, self.picker.has_deadlines());
+            if peer.pipeline.len() > depth / 2 {
+                // Many blocks at a time become one request over HTTP.
+                return;
+            }
+            depth
+        } else {
+            peer.pipeline.depth(now, &self.settings, peer.facts.requests_max)
+        };
         let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room > 0) else { return };
         let epoch = self.picker.epoch();
         let endgame = self.picker.is_endgame();
@@ -108,7 +117,8 @@ impl Torrent {
             self.wake = true;
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        peer.current = current;
+        let last = self.picked.last().map(|id| id.piece);
+        peer.current = if peer.facts.web_seed { last.or(peer.current) } else { current };
         peer.nothing_at = self.picked.is_empty().then_some(epoch);
         self.ask_picked(now, slot);
     }
@@ -313,6 +323,7 @@ pub(super) fn asker<'peer>(
         refused: &peer.refused,
         // A suspect that is silent too would only keep the piece from others.
         alone: peer.suspect && !peer.pipeline.is_slow(),
+        in_runs: peer.facts.web_seed,
         random: picker.have().count() as usize + picker.partials() < settings.random_first_pieces as usize,
         partials_max: PARTIALS_PER_PEER * serving_us + PARTIALS_SPARE,
     }

@@ -201,7 +201,9 @@ impl Torrent {
         self.give_up_requests(slot, false);
         self.picker.disown(slot);
         let Some(peer) = self.peers.remove(slot) else { return };
-        self.picker.count_holdings(&peer.holds, true);
+        if !peer.facts.web_seed {
+            self.picker.count_holdings(&peer.holds, true);
+        }
         self.serving_us -= usize::from(!peer.peer_choking);
         self.choker.forget(slot);
         self.serving.retain(|serving| *serving != slot);

@@ -31,11 +31,14 @@ pub struct PeerFacts {
     pub round_trip: Option<Duration>,
     /// It takes nothing any more, as a partial seed does (BEP 21).
     pub upload_only: bool,
+    /// It is a web seed (BEP 17, 19): it is asked for long runs of octets, many
+    /// blocks at a time, and does not count among the seeds.
+    pub web_seed: bool,
 }
 
 impl Default for PeerFacts {
     fn default() -> Self {
-        Self { fast: true, requests_max: 250, allowed_fast: Vec::new(), round_trip: None, upload_only: false }
+        Self { fast: true, requests_max: 250, allowed_fast: Vec::new(), round_trip: None, upload_only: false, web_seed: false }
     }
 }
 

@@ -17,6 +17,12 @@ const ROUND_TRIP_ASSUMED: Duration = Duration::from_millis(100);
 /// Longer times are no round trip but a queue.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(3);
 
+/// Requests on their way to a web seed at least, 1 MiB, and while something is
+/// urgent, and at most (16 MiB, as libtorrent has it).
+const WEB_SEED_REQUESTS_MIN: u32 = 64;
+const WEB_SEED_REQUESTS_MIN_URGENT: u32 = 16;
+const WEB_SEED_REQUESTS_MAX: u32 = 1_024;
+
 /// Octets a second that are assumed of a peer that has sent nothing.
 const RATE_LEAST: f64 = 2_000.0;
 /// How much later a peer is expected to answer that did not answer in time.
@@ -99,14 +105,24 @@ impl Pipeline {
     /// How many requests should be on their way. `peer_max` is what the peer
     /// says it queues (BEP 10, reqq).
     pub(crate) fn depth(&self, now: Instant, settings: &Settings, peer_max: u32) -> usize {
+        let most = settings.requests_max.min(peer_max).max(1);
+        self.depth_within(now, settings, settings.requests_min.min(most), most)
+    }
+
+    /// The same for a web seed, each request to which costs it more than a peer.
+    pub(crate) fn depth_of_web_seed(&self, now: Instant, settings: &Settings, urgent: bool) -> usize {
+        let least = if urgent { WEB_SEED_REQUESTS_MIN_URGENT } else { WEB_SEED_REQUESTS_MIN };
+        self.depth_within(now, settings, least, WEB_SEED_REQUESTS_MAX)
+    }
+
+    fn depth_within(&self, now: Instant, settings: &Settings, least: u32, most: u32) -> usize {
         if self.is_slow() {
             return 1;
         }
         let span = self.round_trip.unwrap_or(ROUND_TRIP_ASSUMED) + settings.request_queue_span;
         let octets = self.pace(now) * span.as_secs_f64();
         let blocks = (octets / f64::from(BLOCK_OCTETS)).ceil() as u32;
-        let most = settings.requests_max.min(peer_max).max(1);
-        (blocks + 1).clamp(settings.requests_min.min(most), most) as usize
+        (blocks + 1).clamp(least, most) as usize
     }
 
     /// Octets a second that it sends, or sent before it had nothing to do.

@@ -83,10 +83,13 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let before = std::mem::replace(&mut peer.holds, holds.clone());
         peer.nothing_at = None;
-        self.picker.count_holdings(&before, true);
-        self.picker.count_holdings(&holds, false);
+        let counts = !peer.facts.web_seed;
+        if counts {
+            self.picker.count_holdings(&before, true);
+            self.picker.count_holdings(&holds, false);
+        }
         self.count_interesting(slot);
-        if self.spread.is_some() || self.super_seeding.is_some() {
+        if counts && (self.spread.is_some() || self.super_seeding.is_some()) {
             for piece in 0..self.picker.lengths().count() {
                 if holds.contains(piece) && !before.contains(piece) {
                     self.note_copy(slot, piece);

@@ -11,6 +11,7 @@ mod order;
 mod partial;
 mod pick;
 mod rarity;
+mod runs;
 mod wishes;
 
 pub use deadline::DEADLINES_MAX;

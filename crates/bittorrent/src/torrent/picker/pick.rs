@@ -29,6 +29,8 @@ pub(crate) struct Asker<'peer> {
     pub(crate) alone: bool,
     /// Nothing is here yet: any piece will do, rarity is no matter.
     pub(crate) random: bool,
+    /// It is asked for pieces that follow one another.
+    pub(crate) in_runs: bool,
     /// From this many begun pieces on no other is begun if one can be gone on with.
     pub(crate) partials_max: usize,
 }
@@ -56,7 +58,8 @@ impl Picker {
         }
         let wanted = out.len() + count;
         while out.len() < wanted {
-            let Some(piece) = current.or_else(|| self.choose(asker, dice)) else { break };
+            let last = out.last().map(|id| id.piece).or(asker.current);
+            let Some(piece) = current.or_else(|| self.choose(asker, last, dice)) else { break };
             if self.partial(piece).is_none() {
                 self.begin(piece, asker.alone.then_some(asker.slot));
             }
@@ -81,7 +84,7 @@ impl Picker {
             && asker.may_take(piece)
     }
 
-    fn choose(&self, asker: &Asker<'_>, dice: &mut Dice) -> Option<u32> {
+    fn choose(&self, asker: &Asker<'_>, last: Option<u32>, dice: &mut Dice) -> Option<u32> {
         let begins = |piece: u32| self.fresh.contains(piece) && asker.may_take(piece);
         let takes = |piece: u32| begins(piece) || self.goes_on(asker, piece);
         if let Some((_, piece)) = self.deadlines.iter().find(|(_, piece)| takes(*piece)) {
@@ -92,6 +95,11 @@ impl Picker {
         }
         if self.sequential {
             return self.first_of_all(asker);
+        }
+        if asker.in_runs
+            && let Some(piece) = self.next_in_run(asker, last)
+        {
+            return Some(piece);
         }
         let begun = self.best_begun(asker, dice);
         let enough = self.partials.len() >= asker.partials_max;

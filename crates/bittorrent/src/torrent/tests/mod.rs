@@ -5,6 +5,7 @@ mod download;
 mod hostile;
 mod picking;
 mod serving;
+mod web_seeds;
 
 use super::*;
 use rand_chacha::ChaCha12Rng;
