@@ -15,6 +15,7 @@ use bittorrent::encryption::Policy;
 use bittorrent::ip_filter::IpFilter;
 use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::tracker::announcer::TrackerUrl;
+use bittorrent::web_seed::WebSeed;
 use net::{ListenError, Network, Shutdown};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,18 @@ impl What {
             What::Metainfo(metainfo) => metainfo.trackers.iter().map(|tier| read(tier)).collect(),
             // A link has no tiers: each is one of its own.
             What::Magnet(magnet) => magnet.trackers.chunks(1).map(read).collect(),
+        }
+    }
+
+    /// Its web seeds.
+    fn web_seeds(&self) -> Vec<WebSeed> {
+        let files = |urls: &[String]| urls.iter().cloned().map(WebSeed::Files).collect::<Vec<_>>();
+        match self {
+            What::Metainfo(metainfo) => {
+                let scripts = metainfo.http_seeds.iter().cloned().map(WebSeed::Script);
+                files(&metainfo.web_seeds).into_iter().chain(scripts).collect()
+            }
+            What::Magnet(magnet) => files(&magnet.web_seeds),
         }
     }
 
@@ -378,7 +391,7 @@ fn begin(
     if let Some(hash) = hashes.wire().find(|hash| torrents.contains_key(&hash.0)) {
         return Err(EngineError::Twice(hash.to_string()));
     }
-    let trackers = what.trackers();
+    let (trackers, web_seeds) = (what.trackers(), what.web_seeds());
     let (name, metainfo) = match what {
         What::Metainfo(metainfo) => (metainfo.info.name().to_owned(), Some(metainfo)),
         What::Magnet(magnet) => {
@@ -389,7 +402,7 @@ fn begin(
     if let Some(metainfo) = metainfo.as_ref().filter(|metainfo| !metainfo.info.is_private()) {
         tokio::task::spawn_local(discovery::add_nodes(context.clone(), metainfo.nodes.clone()));
     }
-    let swarm = Rc::new(Swarm::new(context.clone(), hashes, name, metainfo, options));
+    let swarm = Rc::new(Swarm::new(context.clone(), hashes, name, metainfo, web_seeds, options));
     for hash in hashes.wire() {
         torrents.insert(hash.0, swarm.clone());
     }

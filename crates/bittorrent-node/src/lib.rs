@@ -28,6 +28,7 @@ mod swarm;
 pub mod tracker;
 mod transport;
 pub mod utp;
+mod web_seed;
 
 pub use control::{ControlError, Data, Handle, Rates};
 pub use details::{Details, TrackerAnswer, TrackerLine};
@@ -38,6 +39,6 @@ pub use http::{HttpError, fetch};
 pub use lsd::LsdSettings;
 pub use names::Names;
 pub use original::{Hidden, LeftOut, Making, ORIGINAL_FILES_MAX, Original, OriginalError, OriginalFile};
-pub use progress::{PeerLine, Progress, Source, Stage};
+pub use progress::{PeerLine, Progress, Source, Stage, WebSeedLine, WebSeedState};
 pub use swarm::Options;
 pub use transport::{Protocol, Protocols};

@@ -69,6 +69,37 @@ pub struct Progress {
     pub trackers: Vec<(String, Option<String>)>,
     /// The peers.
     pub peers: Vec<PeerLine>,
+    /// The web seeds (BEP 17, 19).
+    pub web_seeds: Vec<WebSeedLine>,
+}
+
+/// How a web seed stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebSeedState {
+    /// It is asked when there is something to ask for.
+    Active,
+    /// It failed, and is asked again later.
+    Resting,
+    /// It is not needed now.
+    Spare,
+    /// It is of no use, or was banned.
+    Gone,
+}
+
+/// One web seed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WebSeedLine {
+    /// Its address.
+    pub url: String,
+    /// How it stands.
+    pub state: WebSeedState,
+    /// What went wrong with it last.
+    pub failure: Option<String>,
+    /// Octets from it a second.
+    pub received_per_second: f64,
+    /// Octets from it.
+    pub received_octets: u64,
 }
 
 /// Who tells of an address, in the order of how much that counts.

@@ -374,18 +374,18 @@ impl Swarm {
             }
             let Some((key, send)) = active.torrent.poll_send(now) else { return };
             self.tell_sent(now, state, key, &send);
-            if let Some(entry) = state.peers.get(&key.0) {
-                hand(&entry.link, send);
+            match state.peers.get(&key.0) {
+                Some(entry) => hand(&entry.link, send),
+                None => state.web_seeds.hand(key, &send),
             }
         }
     }
 
     fn handle_event(&self, now: Instant, state: &mut State, event: Event) {
         let Some(active) = &mut state.active else { return };
-        let close = |state: &State, peer: PeerKey, why| {
-            if let Some(entry) = state.peers.get(&peer.0) {
-                entry.link.close(why);
-            }
+        let close = |state: &State, peer: PeerKey, why| match state.peers.get(&peer.0) {
+            Some(entry) => entry.link.close(why),
+            None => state.web_seeds.close(peer),
         };
         match event {
             Event::PieceReady { piece, digests } => {
@@ -406,6 +406,8 @@ impl Swarm {
                     let address = entry.link.address;
                     tracing::info!(%address, piece, torrent = %state.name, "banned: it sent wrong octets");
                     state.banned.insert(address.ip());
+                } else if let Some(seed) = state.web_seeds.ban(peer) {
+                    tracing::info!(%seed, piece, torrent = %state.name, "banned: it sent wrong octets");
                 }
                 close(state, peer, "it sent wrong octets");
             }
@@ -454,6 +456,7 @@ impl Swarm {
         for entry in state.peers.values() {
             entry.link.close("the torrent ends");
         }
+        state.web_seeds.close_all();
         let sent_before = state.sent_before;
         match &mut state.active {
             Some(active) => {

@@ -379,6 +379,7 @@ impl State {
         for entry in self.peers.values() {
             entry.link.close(why);
         }
+        self.web_seeds.close_all();
         if let Some(active) = &mut self.active {
             active.torrent.set_paused(now, true);
         }

@@ -16,6 +16,7 @@ mod reception;
 mod said;
 mod task;
 mod tell;
+mod web_seeds;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use control::{Command, Control, Ending};
@@ -33,6 +34,7 @@ use active::Active;
 use bittorrent::metainfo::{Info, InfoHashes, Limits, MetadataAssembly, Metainfo};
 use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::torrent::{Octets, PeerKey};
+use bittorrent::web_seed::WebSeed;
 use bittorrent::wire::extension::{ExtendedHandshake, PeerIds, PexReceiver, PexSender};
 use bittorrent::wire::{PIECE_HEADER_OCTETS, PeerId, piece_header};
 use contacts::Contacts;
@@ -49,6 +51,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
+use web_seeds::WebSeeds;
 
 /// Connections below which trackers are asked for more as soon as they allow it.
 const PEERS_WANTED: usize = 20;
@@ -127,6 +130,7 @@ struct State {
     active: Option<Active>,
     peers: BTreeMap<u32, Entry>,
     next_key: u32,
+    web_seeds: WebSeeds,
     contacts: Contacts,
     /// Peers that a third one brings us together with.
     meetings: Meetings,
@@ -190,9 +194,11 @@ impl Swarm {
         hashes: InfoHashes,
         name: String,
         metainfo: Option<Arc<Metainfo>>,
+        web_seeds: Vec<WebSeed>,
         options: Options,
     ) -> Self {
         let now = Instant::now();
+        let web_seeds = WebSeeds::new(web_seeds);
         let assembly = metainfo.is_none().then(|| MetadataAssembly::new(hashes));
         let stage = match (&metainfo, options.halted) {
             (Some(_), _) => Stage::Checking,
@@ -206,7 +212,8 @@ impl Swarm {
             metainfo,
             active: None,
             peers: BTreeMap::new(),
-            next_key: 0,
+            next_key: web_seeds.first_free_key(),
+            web_seeds,
             contacts: Contacts::new(context.own.get()),
             meetings: Meetings::default(),
             hashes: Hashes::default(),
@@ -387,6 +394,8 @@ impl Swarm {
                 })
                 .collect();
         }
+        let torrent = state.active.as_ref().map(|active| &active.torrent);
+        progress.web_seeds = state.web_seeds.show(now, torrent);
         progress.connections = state.peers.len();
         progress.trackers =
             state.trackers.iter().map(|(url, answer)| (url.clone(), answer.failure.clone())).collect();

@@ -7,6 +7,7 @@ use crate::announce::Announcing;
 use crate::content::{Content, Done, Worker};
 use crate::handshake;
 use crate::progress::{Progress, Source, Stage};
+use crate::web_seed;
 use bittorrent::torrent::TICK;
 use bittorrent::tracker::announcer::TrackerUrl;
 use std::path::PathBuf;
@@ -69,6 +70,9 @@ impl Task {
             self.announcing.keep(announced);
             while let Some((address, dialling)) = self.swarm.next_contact(now) {
                 tokio::task::spawn_local(handshake::dial(self.swarm.clone(), address, dialling));
+            }
+            while let Some(desk) = self.swarm.next_web_seed(now) {
+                tokio::task::spawn_local(web_seed::run(self.swarm.clone(), desk));
             }
             while let Some((address, dialling)) = self.swarm.next_meeting() {
                 tokio::task::spawn_local(handshake::meet(self.swarm.clone(), address, dialling));

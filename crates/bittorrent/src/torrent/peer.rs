@@ -38,7 +38,14 @@ pub struct PeerFacts {
 
 impl Default for PeerFacts {
     fn default() -> Self {
-        Self { fast: true, requests_max: 250, allowed_fast: Vec::new(), round_trip: None, upload_only: false, web_seed: false }
+        Self {
+            fast: true,
+            requests_max: 250,
+            allowed_fast: Vec::new(),
+            round_trip: None,
+            upload_only: false,
+            web_seed: false,
+        }
     }
 }
 

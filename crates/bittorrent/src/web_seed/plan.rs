@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn the_steps_are_the_octets_of_the_blocks_whatever_they_are() {
         for version in [Version::V1, Version::V2, Version::Hybrid] {
-            let torrent = torrent(version, &[("a", 70_000), ("e", 0), ("b", 1), ("c", 32_768), ("d", 99_999)]);
+            let torrent =
+                torrent(version, &[("a", 70_000), ("e", 0), ("b", 1), ("c", 32_768), ("d", 99_999)]);
             let layout = torrent.info.layout();
             let all = blocks(layout);
             for start in 0..all.len() {

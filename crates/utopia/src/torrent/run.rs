@@ -167,11 +167,14 @@ pub(crate) struct SeedArguments {
     /// The file or folder
     path: PathBuf,
     /// Its torrent file; without it a torrent is made
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tracker", "format"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tracker", "web_seed", "format"])]
     torrent: Option<PathBuf>,
     /// A tracker for the torrent that is made
     #[arg(long, value_name = "URL")]
     tracker: Vec<String>,
+    /// A web server that has the same files, for the torrent that is made (BEP 19)
+    #[arg(long, value_name = "URL")]
+    web_seed: Vec<String>,
     /// Which version of the protocol the torrent that is made is for
     #[arg(long, value_enum, default_value_t = Which::Hybrid)]
     format: Which,
@@ -374,7 +377,7 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
             version: arguments.format.into(),
             piece_octets: None,
             trackers: tiers(&arguments.tracker)?,
-            web_seeds: Vec::new(),
+            web_seeds: arguments.web_seed.clone(),
             comment: None,
             private: false,
         };

@@ -1,6 +1,6 @@
 //! What a person sees while a torrent is made or runs: a bar, rates, peers.
 
-use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage};
+use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage, WebSeedState};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
@@ -155,6 +155,16 @@ pub(super) fn picture(progress: &Progress) -> String {
             source(peer.source),
             peer.client
         );
+    }
+    for seed in progress.web_seeds.iter().take(PEERS_SHOWN_MAX) {
+        let state = match seed.state {
+            WebSeedState::Active => format!("in {:>10}/s", octets(seed.received_per_second as u64)),
+            WebSeedState::Resting => "resting".to_owned(),
+            WebSeedState::Spare => "spare".to_owned(),
+            WebSeedState::Gone => "given up".to_owned(),
+        };
+        let failure = seed.failure.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+        let _ = writeln!(out, "  web seed {}  {state}{failure}", seed.url);
     }
     for (tracker, failure) in &progress.trackers {
         if let Some(why) = failure {

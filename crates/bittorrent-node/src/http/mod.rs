@@ -1,22 +1,21 @@
-//! A client of HTTP for trackers, web seeds and metainfo files: one request a
-//! connection, bounded in time and octets, following some redirections.
+//! A client of HTTP for trackers, web seeds and metainfo files: bounded in time
+//! and octets, following some redirections, but never from the Internet into this
+//! machine or its network.
+
+mod connection;
+
+pub(crate) use connection::{Connection, Reach, Target};
 
 use crate::names::Names;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::header::{HeaderMap, HeaderValue, LOCATION, RANGE, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use http_body_util::BodyExt;
+use hyper::header::{HeaderMap, LOCATION};
+use hyper::{StatusCode, Uri};
 use net::Network;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
 /// Redirections that are followed.
-const REDIRECTIONS_MAX: usize = 5;
-/// How long a connection may take to open.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
-
+pub(crate) const REDIRECTIONS_MAX: usize = 5;
 /// How long a torrent file may take to come.
 const FETCH_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -119,8 +118,10 @@ fn host_of(url: &str) -> String {
 
 async fn follow(network: &Network, names: &Names, get: &Get<'_>) -> Result<Response, HttpError> {
     let mut url = get.url.to_owned();
+    let mut global = false;
     for _ in 0..=REDIRECTIONS_MAX {
-        let response = once(network, names, get, &url).await?;
+        let (response, from_afar) = once(network, names, get, &url, global).await?;
+        global |= from_afar;
         let location = response.headers.get(LOCATION).and_then(|location| location.to_str().ok());
         match (response.status.is_redirection(), location) {
             (true, Some(location)) => url = absolute(&url, location).ok_or(HttpError::Url { url })?,
@@ -131,12 +132,15 @@ async fn follow(network: &Network, names: &Names, get: &Get<'_>) -> Result<Respo
 }
 
 /// A redirection's target, which may be relative (RFC 3986 section 4.2).
-fn absolute(base: &str, location: &str) -> Option<String> {
+pub(crate) fn absolute(base: &str, location: &str) -> Option<String> {
     if location.contains("://") {
         return Some(location.to_owned());
     }
     let base: Uri = base.parse().ok()?;
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
+    if location.starts_with("//") {
+        return Some(format!("{scheme}:{location}"));
+    }
     if location.starts_with('/') {
         return Some(format!("{scheme}://{authority}{location}"));
     }
@@ -144,56 +148,29 @@ fn absolute(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{folder}/{location}"))
 }
 
-async fn once(network: &Network, names: &Names, get: &Get<'_>, url: &str) -> Result<Response, HttpError> {
-    let wrong = || HttpError::Url { url: url.to_owned() };
-    let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err(wrong()),
-    };
-    let authority = uri.authority().ok_or_else(wrong)?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let failed =
-        |reason: &dyn std::fmt::Display| HttpError::Failed { host: host.clone(), reason: reason.to_string() };
-    let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let addresses = names.addresses(&host, port).await.map_err(|error| failed(&error))?;
-    let fits = |address: &SocketAddr| {
-        get.family.is_none_or(|family| bittorrent::tracker::Family::of(*address) == family)
-    };
-    let address =
-        addresses.into_iter().find(fits).ok_or_else(|| HttpError::NoAddress { host: host.clone() })?;
-    let mut stream = network.connect(address, CONNECT_PATIENCE).await.map_err(|error| failed(&error))?;
-    if tls {
-        let config =
-            names.tls().ok_or_else(|| failed(&"no certificates of authorities are known for https"))?;
-        stream = stream.connect_tls(config, &host).await.map_err(|error| failed(&error))?;
-    }
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
-    let connection = tokio::spawn(connection);
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::get(path)
-        .header(hyper::header::HOST, authority.as_str())
-        .header(USER_AGENT, HeaderValue::from_static(concat!("Utopia/", env!("CARGO_PKG_VERSION"))));
-    if let Some(range) = &get.range {
-        request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-    }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-    let (parts, mut incoming) = response.into_parts();
+async fn once(
+    network: &Network,
+    names: &Names,
+    get: &Get<'_>,
+    url: &str,
+    global: bool,
+) -> Result<(Response, bool), HttpError> {
+    let target = Target::parse(url)?;
+    let reach = Reach { family: get.family, global };
+    let mut connection = Connection::open(network, names, &target, reach).await?;
+    let (parts, mut incoming) = connection.get(&target, get.range.as_ref()).await?.into_parts();
+    let host = || target.host().to_owned();
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| failed(&error))?;
+        let frame = frame.map_err(|error| HttpError::Failed { host: host(), reason: error.to_string() })?;
         if let Ok(data) = frame.into_data() {
             if body.len() + data.len() > get.octets_max {
-                return Err(HttpError::TooLarge { host: host.clone(), octets_max: get.octets_max });
+                return Err(HttpError::TooLarge { host: host(), octets_max: get.octets_max });
             }
             body.extend_from_slice(&data);
         }
     }
-    connection.abort();
-    Ok(Response { status: parts.status, headers: parts.headers, body })
+    Ok((Response { status: parts.status, headers: parts.headers, body }, !connection.is_local()))
 }
 
 #[cfg(test)]
@@ -204,6 +181,7 @@ mod tests {
     fn redirections_may_be_relative() {
         let base = "http://a.test:8080/one/two?three";
         assert_eq!(absolute(base, "https://b.test/").as_deref(), Some("https://b.test/"));
+        assert_eq!(absolute(base, "//b.test/x").as_deref(), Some("http://b.test/x"));
         assert_eq!(absolute(base, "/x?y").as_deref(), Some("http://a.test:8080/x?y"));
         assert_eq!(absolute(base, "x").as_deref(), Some("http://a.test:8080/one/x"));
     }
