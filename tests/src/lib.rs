@@ -4,6 +4,7 @@
 pub mod hostile;
 pub mod libtorrent;
 pub mod mail;
+pub mod nginx;
 pub mod pypi;
 pub mod torrent;
 pub mod utopia;

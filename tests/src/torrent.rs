@@ -82,13 +82,20 @@ impl Place {
     /// # Panics
     /// When it cannot be made.
     pub fn torrent(&self, format: &str, trackers: &[String]) -> (PathBuf, String) {
+        let trackers: Vec<&str> = trackers.iter().flat_map(|url| ["--tracker", url]).collect();
+        self.torrent_with(format, &trackers)
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn torrent_with(&self, format: &str, more: &[&str]) -> (PathBuf, String) {
         let file = self.path(&format!("{format}.torrent"));
         let mut create =
             command(&["torrent", "create", "--json", "--format", format, "--piece-octets", "65536"]);
         create.arg(self.source()).arg("--out").arg(&file);
-        for tracker in trackers {
-            create.args(["--tracker", tracker]);
-        }
+        create.args(more);
         let made: Value = serde_json::from_str(&told(create.output().expect("utopia runs"))).expect("JSON");
         (file, made["magnet"].as_str().expect("a link").to_owned())
     }

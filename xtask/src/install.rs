@@ -24,6 +24,7 @@ const PEERS: &[(&str, &str)] = &[
     ("tshark", "tshark"),
     ("chromium", "chromium"),
     ("aria2c", "aria2"),
+    ("nginx", "nginx-light"),
     ("python3:libtorrent", "python3-libtorrent"),
     ("python3:ensurepip", "python3-venv"),
     ("transmission-daemon", "transmission-daemon"),
