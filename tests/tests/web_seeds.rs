@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tests::nginx::Nginx;
-use tests::torrent::{Place, address, ended, getting, seed};
+use tests::torrent::{Place, address, ended, getting, lines, seed};
 use tests::utopia::{own_address, told};
 use tests::{libtorrent, peer};
 
@@ -19,12 +19,7 @@ fn at(address: SocketAddr) -> String {
     format!("http://{address}/")
 }
 
-/// The lines that a download showed.
-fn lines(shown: &str) -> Vec<Value> {
-    shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// Gets a torrent by our program; gives the last line it showed.
+/// Gets a torrent by our program; gives the lines it showed.
 #[track_caller]
 fn get(place: &Place, what: &Path, out: &str, more: &[&str]) -> Vec<Value> {
     let out = place.path(out);
