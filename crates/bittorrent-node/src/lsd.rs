@@ -125,3 +125,20 @@ fn handle_datagram(context: &Context, from: SocketAddr, datagram: &[u8], cookie:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_interfaces_are_told_each_with_its_port() {
+        let at = |last: u16| SocketAddr::from(([127, 0, 0, last as u8], 1_000 + last));
+        let listening: Vec<SocketAddr> = (1..=INTERFACES_MAX as u16 + 5).map(at).collect();
+        let found = addresses(&listening);
+        assert_eq!(found.len(), INTERFACES_MAX);
+        assert_eq!(found[2], (at(3).ip(), 1_003));
+        // Of all addresses those of the interfaces are taken.
+        let all = addresses(&[SocketAddr::from(([0, 0, 0, 0], 7))]);
+        assert!(all.iter().all(|(ip, port)| ip.is_ipv4() && !ip.is_unspecified() && *port == 7));
+    }
+}

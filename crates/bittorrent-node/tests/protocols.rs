@@ -7,7 +7,8 @@ use bittorrent::encryption::Policy;
 use bittorrent::metainfo::Version;
 use bittorrent_node::{Options, Protocol, Protocols, Rates, Stage};
 use rig::{Side, content, torrent, until, write_files};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FILES: [usize; 2] = [300_000, 100_000];
 
@@ -74,5 +75,67 @@ async fn two_who_connect_to_each_other_at_once_keep_one_connection() {
             let now = until(handle, |now| now.stage == Stage::Seeding).await;
             assert!(now.connections <= 2, "{now:?}");
         }
+    }
+}
+
+/// Datagrams that a port may get from anybody: nonsense, what looks like the hash
+/// table's, and connections over uTP that are asked for and never confirmed.
+fn flood(to: SocketAddr, until: &AtomicBool) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    for number in 0_u32.. {
+        if until.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut datagram = content(number as usize, (number % 1_400) as usize);
+        match number % 3 {
+            0 => {}
+            1 => datagram.splice(..0, *b"d1:ad2:id20:").for_each(drop),
+            // A SYN of version 1, each time for another connection.
+            _ => datagram = [&[0x41, 0], &number.to_be_bytes()[2..], &[0; 16][..]].concat(),
+        }
+        // A full queue is the flood's own trouble.
+        let _ = socket.send_to(&datagram, to);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_datagrams_does_not_stop_a_download_over_utp() {
+    let metainfo = torrent(&FILES, Version::V1);
+    let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let mut sides = Vec::new();
+    for _ in 0..2 {
+        let side = Side::with(|settings| {
+            settings.listen = vec![SocketAddr::new(ip, 0)];
+            settings.protocols = Protocols::Utp;
+            settings.discovery.dht = Some(bittorrent_node::DhtSettings::default());
+        });
+        sides.push(side.await);
+    }
+    let (seed, leecher) = (&sides[0], &sides[1]);
+    write_files(&seed.files(), &FILES);
+    let handle = seed.add(&metainfo, seed.options()).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for side in [seed, leecher] {
+            scope.spawn(|| flood(side.address(), &done));
+        }
+        let _ends = Ends(&done);
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let options = Options { peers: vec![seed.address()], ..leecher.options() };
+                let handle = leecher.add(&metainfo, options).await;
+                until(&handle, |now| now.stage == Stage::Seeding).await;
+            });
+        });
+    });
+}
+
+/// Ends the flood, also where the download fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
