@@ -15,7 +15,7 @@ mod transfer;
 
 use crate::choice::{is_chosen, our_program};
 use crate::row::{Figure, Row};
-use bittorrent_node::tracker::{Config, Tracker};
+use bittorrent_node::tracker::{AccessKind, Config, Tracker};
 use clients::{Client, Over};
 use net::{Network, Shutdown};
 use std::collections::BTreeMap;
@@ -56,6 +56,7 @@ pub(crate) fn run(json: bool, only: &[String]) -> io::Result<()> {
         let _inside = runtime.enter();
         let config = Config {
             http_listen: vec![([127, 0, 0, 1], 0).into()],
+            access: AccessKind::Open,
             min_interval_seconds: 1,
             ..Config::default()
         };

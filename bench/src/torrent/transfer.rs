@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(2);
 /// A process that uses less than a tick of its processor in this time has done
 /// what it has to.
-const IDLE: Duration = Duration::from_millis(700);
+const IDLE: Duration = Duration::from_millis(1_200);
 /// How long a client may take to check what it seeds, and to find the seed.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a transfer may take.
@@ -93,6 +93,16 @@ pub(super) fn measure(place: &Place, client: &Client, over: Over) -> io::Result<
         fs::remove_dir_all(&run)?;
     }
     fs::create_dir_all(run.join("got"))?;
+    let said = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", client.name()));
+    let transfer = transfer(place, client, over, &run).map_err(said)?;
+    if !are_equal(&run.join("got").join(NAME), &place.folder.join("seed").join(NAME))? {
+        return Err(said(io::Error::other("what it got is not what was seeded")));
+    }
+    fs::remove_dir_all(&run)?;
+    Ok(transfer)
+}
+
+fn transfer(place: &Place, client: &Client, over: Over, run: &Path) -> io::Result<Transfer> {
     let seed_at = free_address()?;
     let mut seed = start(place, client, over, &Role::Seed { at: seed_at })?;
     let seed_before = {
@@ -107,7 +117,7 @@ pub(super) fn measure(place: &Place, client: &Client, over: Over) -> io::Result<
     wait_for(&mut leecher, &file, OCTETS, PATIENCE)?;
     let seconds = began.elapsed().as_secs_f64();
     let leecher_after = leecher.wait_until_idle(IDLE)?;
-    let transfer = Transfer {
+    Ok(Transfer {
         seconds,
         seed: Spent {
             cpu_seconds: seed.cpu_seconds()? - seed_before,
@@ -117,13 +127,7 @@ pub(super) fn measure(place: &Place, client: &Client, over: Over) -> io::Result<
             cpu_seconds: leecher_after - leecher_before,
             memory_mebioctets: leecher.memory_mebioctets()?,
         },
-    };
-    drop((leecher, seed));
-    if !are_equal(&file, &place.folder.join("seed").join(NAME))? {
-        return Err(io::Error::other(format!("what {} got is not what was seeded", client.name())));
-    }
-    fs::remove_dir_all(&run)?;
-    Ok(transfer)
+    })
 }
 
 fn start(place: &Place, client: &Client, over: Over, role: &Role) -> io::Result<Running> {
