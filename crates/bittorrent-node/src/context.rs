@@ -1,6 +1,7 @@
 //! What all torrents of an engine share: the network, the memory for blocks, the
 //! limits of rates, and which torrents there are.
 
+use crate::content::Pool;
 use crate::control::Handle;
 use crate::dht::Dht;
 use crate::engine::{Limits, Settings};
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) data: PathBuf,
     pub(crate) peer_id: PeerId,
     pub(crate) buffers: Buffers,
+    /// The threads that may wait for the disk.
+    pub(crate) pool: Pool,
     pub(crate) encryption: Policy,
     pub(crate) protocols: Protocols,
     /// One for each address that is listened on.
@@ -75,6 +78,7 @@ impl Context {
             data: settings.data.clone(),
             peer_id: PeerId::generate(&mut rand::rng()),
             buffers: Buffers::new(settings.memory_octets_max),
+            pool: Pool::default(),
             encryption: settings.encryption,
             protocols: settings.protocols,
             utp: RefCell::default(),

@@ -2,7 +2,7 @@
 //!
 //! An [`Engine`] runs all torrents of a host on one thread: their state is never
 //! locked. What may wait for a disk (hashing, writing, checking) happens on a
-//! thread for each torrent.
+//! few threads for all of them.
 
 mod announce;
 mod content;

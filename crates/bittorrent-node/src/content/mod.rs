@@ -1,18 +1,21 @@
 //! The octets of one torrent on the disk: pieces in and out, checked by their
-//! hashes. Calls block; the [`Worker`] makes them on a thread of its own.
+//! hashes. Calls block; the [`Worker`] makes them on the threads of a [`Pool`].
 
+mod checking;
 mod moved;
+mod pool;
 mod renamed;
 mod resume;
 mod worker;
 
 pub(crate) use moved::{Moved, moved_file};
+pub(crate) use pool::Pool;
 pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 
 use bittorrent::metainfo::{FileKind, Info, Metainfo, PieceHasher, PieceLayers, Slice, Verdict, Verifier};
-use bittorrent::torrent::{BlockDigest, PieceSet};
+use bittorrent::torrent::BlockDigest;
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::IoSlice;
@@ -232,32 +235,6 @@ impl Content {
         }
         let layers = self.layers();
         Ok(Verifier::new(&self.info, &layers).verify_hashes(piece, &hasher.finish()) == Verdict::Right)
-    }
-
-    /// Which pieces lie whole and right on the disk. `tell` hears after each how
-    /// many were looked at, and says whether to go on.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub(crate) fn check_all(&self, mut tell: impl FnMut(u32) -> bool) -> Result<PieceSet, StorageError> {
-        let layout = self.info.layout();
-        let mut have = PieceSet::empty(layout.piece_count());
-        // Files that are not there have no piece: no need to look at each.
-        let mut there = Vec::with_capacity(layout.files().len());
-        for (index, file) in layout.files().iter().enumerate() {
-            there.push(file.is_padding() || file.length == 0 || self.files.stamp(index)?.is_some());
-        }
-        for piece in 0..layout.piece_count() {
-            let octets = layout.piece_octets(piece);
-            let possible = self.slices(piece, 0, octets).all(|slice| there.get(slice.file) == Some(&true));
-            if possible && self.check(piece)? {
-                have.insert(piece);
-            }
-            if !tell(piece + 1) {
-                break;
-            }
-        }
-        Ok(have)
     }
 
     /// What tells whether any file changes; `None` for those that are not there.

@@ -1,13 +1,15 @@
-//! The thread that may wait for the disk: it hashes, writes and checks, one job
-//! after the other in the order they came.
+//! What a torrent has done by a thread that may wait for the disk: hashing, writing
+//! and checking, one job after the other in the order they came.
 
+use super::checking::Checking;
+use super::pool::{Pool, Turn};
 use super::{Content, Held, Moved, Renames, Resume, moved_file, names_file, resume_file};
 use bittorrent::metainfo::{InfoHashV1, Verdict};
 use bittorrent::torrent::{BlockDigest, PieceSet};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 use storage::StorageError;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,6 +22,8 @@ pub(crate) enum Job {
     Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
     /// Look which pieces are here: believe what a clean stop left, or check all.
     Look { notes: Notes, recheck: bool },
+    /// Look on.
+    Check(Checking),
     /// Keep a metainfo that came from peers, for the next start.
     Keep { file: PathBuf, octets: Vec<u8> },
     /// Move the files to another folder.
@@ -91,41 +95,52 @@ pub(crate) struct Checked {
     pub(crate) buffers: Vec<Vec<u8>>,
 }
 
-/// The thread of one torrent. It ends, with what was queued done, when this is
-/// dropped; a check of all pieces is cut short.
+/// Has one torrent's jobs done. When this is dropped what was queued is still done;
+/// a check of all pieces is cut short.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    jobs: mpsc::Sender<Job>,
-    stopping: Arc<AtomicBool>,
+    work: Arc<Work>,
+    pool: Pool,
+}
+
+/// The jobs of one torrent.
+#[derive(Debug)]
+struct Work {
+    content: Arc<Content>,
+    done: UnboundedSender<Done>,
+    jobs: Mutex<Jobs>,
+    stopping: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    queue: VecDeque<Job>,
+    /// The pool has them in its hands.
+    is_taken: bool,
 }
 
 impl Worker {
-    /// Starts it; what comes of each job goes to `done`.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub(crate) fn start(content: Arc<Content>, done: UnboundedSender<Done>) -> std::io::Result<Self> {
-        let (jobs, queue) = mpsc::channel();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stop = stopping.clone();
-        thread::Builder::new().name("torrent-disk".to_owned()).spawn(move || {
-            for job in queue {
-                // Nobody listens any more once the torrent is gone.
-                run(&content, job, &stop, &done);
-            }
-        })?;
-        Ok(Self { jobs, stopping })
+    /// On the threads of `pool`; what comes of each job goes to `done`.
+    pub(crate) fn new(content: Arc<Content>, done: UnboundedSender<Done>, pool: Pool) -> Self {
+        let stopping = AtomicBool::new(false);
+        Self { work: Arc::new(Work { content, done, jobs: Mutex::default(), stopping }), pool }
     }
 
     /// A check of all pieces is cut short.
     pub(crate) fn hurry(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.work.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Queues a job. How many wait is bounded by the memory their blocks may take.
     pub(crate) fn send(&self, job: Job) {
-        // Fails only after the thread panicked; then nothing is told any more.
-        let _ = self.jobs.send(job);
+        let was_taken = {
+            let mut jobs = self.work.jobs();
+            jobs.queue.push_back(job);
+            std::mem::replace(&mut jobs.is_taken, true)
+        };
+        if !was_taken {
+            self.pool.take(self.work.clone());
+        }
     }
 }
 
@@ -135,7 +150,28 @@ impl Drop for Worker {
     }
 }
 
-fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSender<Done>) {
+impl Work {
+    fn jobs(&self) -> std::sync::MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn for Work {
+    fn turn(&self) -> bool {
+        // Not in the condition of an `if let`: the lock would be held meanwhile.
+        let job = self.jobs().queue.pop_front();
+        let rest = job.and_then(|job| run(&self.content, job, &self.stopping, &self.done));
+        let mut jobs = self.jobs();
+        if let Some(rest) = rest {
+            jobs.queue.push_front(rest);
+        }
+        jobs.is_taken = !jobs.queue.is_empty();
+        jobs.is_taken
+    }
+}
+
+/// Does a job, or a part of it: then gives the rest.
+fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSender<Done>) -> Option<Job> {
     let told = match job {
         Job::Piece { piece, blocks, digests } => {
             let result = content.check_and_write(piece, &blocks, digests);
@@ -163,8 +199,26 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
                 content.set_found();
                 Ok(())
             };
-            let looked = found().and_then(|()| look(content, &notes.resume, recheck, stopping, done));
-            Done::Looked { result: looked }
+            match found().and_then(|()| look(content, &notes.resume, recheck)) {
+                Ok(Look::Believed(have, sent_octets)) => Done::Looked { result: Ok((have, sent_octets)) },
+                Ok(Look::Check(checking)) => return Some(Job::Check(checking)),
+                Err(error) => Done::Looked { result: Err(error) },
+            }
+        }
+        Job::Check(mut checking) => {
+            let tell = |pieces| {
+                // Nobody listens any more once the torrent is gone.
+                let _ = done.send(Done::Looking { pieces });
+                !stopping.load(Ordering::Relaxed)
+            };
+            match checking.go_on(content, tell) {
+                Ok(false) => return Some(Job::Check(checking)),
+                Ok(true) => {
+                    let sent_octets = checking.sent_octets;
+                    Done::Looked { result: Ok((checking.into_have(), sent_octets)) }
+                }
+                Err(error) => Done::Looked { result: Err(error) },
+            }
         }
         Job::Keep { file, octets } => {
             Done::Noted { result: storage::files::write_atomically(&file, &octets, storage::files::SECRET) }
@@ -195,25 +249,24 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
     };
     let _ = done.send(told);
+    None
 }
 
-fn look(
-    content: &Content,
-    resume_file: &std::path::Path,
-    recheck: bool,
-    stopping: &AtomicBool,
-    done: &UnboundedSender<Done>,
-) -> Result<(PieceSet, u64), StorageError> {
+/// What a look at what was noted finds.
+enum Look {
+    /// The pieces that are here, and the octets sent before.
+    Believed(PieceSet, u64),
+    /// All are to be checked.
+    Check(Checking),
+}
+
+fn look(content: &Content, resume_file: &Path, recheck: bool) -> Result<Look, StorageError> {
     let resume = Resume::read(resume_file)?;
     let sent_octets = resume.as_ref().map_or(0, |resume| resume.sent_octets);
     if let Some(resume) = resume.filter(|_| !recheck)
         && let Some(have) = resume.believed(content.info(), &content.stamps()?)
     {
-        return Ok((have, sent_octets));
+        return Ok(Look::Believed(have, sent_octets));
     }
-    let have = content.check_all(|pieces| {
-        let _ = done.send(Done::Looking { pieces });
-        !stopping.load(Ordering::Relaxed)
-    })?;
-    Ok((have, sent_octets))
+    Ok(Look::Check(Checking::begin(content, sent_octets)?))
 }

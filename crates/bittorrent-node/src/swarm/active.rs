@@ -311,7 +311,7 @@ impl Swarm {
         Ok(())
     }
 
-    /// The files' thread has done something.
+    /// A job has been done.
     pub(super) fn handle_done(&self, now: Instant, done: Done) {
         let mut state = self.state.borrow_mut();
         match done {
@@ -450,7 +450,7 @@ impl Swarm {
     }
 
     /// Ends: notes which pieces are here, so that the next run believes it. The
-    /// files' thread tells when that is durable.
+    /// disk's thread tells when that is durable.
     pub(super) fn begin_end(&self, now: Instant) -> bool {
         let mut state = self.state.borrow_mut();
         for entry in state.peers.values() {

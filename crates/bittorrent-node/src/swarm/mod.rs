@@ -1,4 +1,4 @@
-//! One torrent that runs: its peers' tasks, its files' thread and its rules meet
+//! One torrent that runs: its peers' tasks, its jobs for the disk and its rules meet
 //! here. All of it lives on the engine's thread, so that nothing is locked; what
 //! is borrowed is given back before anything is waited for.
 

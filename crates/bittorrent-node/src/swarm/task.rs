@@ -26,7 +26,7 @@ pub(crate) struct Task {
     pub(super) swarm: Rc<Swarm>,
     pub(super) announcing: Announcing,
     progress: watch::Sender<Progress>,
-    /// What the files' thread tells.
+    /// What came of jobs.
     done: mpsc::UnboundedReceiver<Done>,
     tell: mpsc::UnboundedSender<Done>,
     /// The files while it is found out which pieces are here.
@@ -131,14 +131,15 @@ impl Task {
         }
     }
 
-    /// The files of the torrent and their thread; `None` without info dictionary.
+    /// The files of the torrent and their jobs; `None` without info dictionary.
     pub(super) fn start_worker(&self) -> Option<Result<(Arc<Content>, Worker), String>> {
         let content = match self.swarm.open_content()? {
             Ok(content) => content,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let started = Worker::start(content.clone(), self.tell.clone());
-        Some(started.map(|worker| (content, worker)).map_err(|error| error.to_string()))
+        let pool = self.swarm.context().pool.clone();
+        let worker = Worker::new(content.clone(), self.tell.clone(), pool);
+        Some(Ok((content, worker)))
     }
 
     /// Ends: what is here is noted, trackers hear that we leave.
@@ -154,7 +155,7 @@ impl Task {
         self.show();
     }
 
-    /// Goes on until the files' thread has told what is waited for, or is too slow.
+    /// Goes on until what is waited for has been told, or is too slow.
     pub(super) async fn wait_for(&mut self, awaited: impl Fn(&Done) -> bool) -> Option<Done> {
         let told = async {
             loop {
