@@ -2,6 +2,7 @@
 
 mod create;
 mod dht;
+mod finding;
 mod info;
 mod mutable;
 mod remote;

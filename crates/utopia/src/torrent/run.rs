@@ -1,7 +1,7 @@
 //! `utopia torrent get` and `seed`: one torrent, by itself.
 
 use super::create::{Which, tiers};
-use super::dht::Entrance;
+use super::finding::PeerArguments;
 use super::mutable::{FollowArguments, Follower, Publication, PublishArguments};
 use super::remote::{Remote, RemoteArguments};
 use super::source;
@@ -11,8 +11,7 @@ use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::{
-    Data, DhtSettings, Discovery, Engine, Handle, Limits, LsdSettings, Making, Options, Progress, Protocols,
-    Settings, Stage, What, read_ip_filter,
+    Data, Engine, Handle, Limits, Making, Options, Progress, Settings, Stage, What, read_ip_filter,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,20 +50,8 @@ struct Shared {
     /// What is encrypted
     #[arg(long, value_enum, default_value_t = Encryption::Allowed)]
     encryption: Encryption,
-    /// What carries connections, in both directions
-    #[arg(long, value_enum, value_name = "PROTOCOLS", default_value_t = Carriers::TcpFirst)]
-    transport: Carriers,
-    /// Whether peers are found in the distributed hash table
-    #[arg(long, value_enum, default_value_t = Dht::On)]
-    dht: Dht,
     #[command(flatten)]
-    entrance: Entrance,
-    /// Do not tell neighbours what runs here, and do not hear them
-    #[arg(long)]
-    no_lsd: bool,
-    /// A multicast group for the neighbours, in place of the usual one of its family; needed where only loopback is listened on
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_lsd")]
-    lsd_group: Vec<SocketAddr>,
+    peers: PeerArguments,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -97,41 +84,6 @@ impl From<Encryption> for Policy {
             Encryption::Required => Policy::Required,
         }
     }
-}
-
-/// What carries connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Carriers {
-    /// TCP, and uTP with those who are not reached so
-    TcpFirst,
-    /// uTP, which gives way to other traffic, and TCP with those who are not reached so
-    UtpFirst,
-    /// TCP only
-    Tcp,
-    /// uTP only
-    Utp,
-}
-
-impl From<Carriers> for Protocols {
-    fn from(carriers: Carriers) -> Self {
-        match carriers {
-            Carriers::TcpFirst => Protocols::TcpFirst,
-            Carriers::UtpFirst => Protocols::UtpFirst,
-            Carriers::Tcp => Protocols::Tcp,
-            Carriers::Utp => Protocols::Utp,
-        }
-    }
-}
-
-/// What is done in the distributed hash table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Dht {
-    /// We ask and answer
-    On,
-    /// We ask only: for who cannot be reached (BEP 43)
-    ReadOnly,
-    /// Nothing
-    Off,
 }
 
 #[derive(Debug, clap::Args)]
@@ -204,8 +156,8 @@ impl Shared {
             data: self.data.clone(),
             memory_octets_max: MEMORY_OCTETS_MAX,
             encryption: self.encryption.into(),
-            protocols: self.transport.into(),
-            discovery: self.discovery(),
+            protocols: self.peers.protocols(),
+            discovery: self.peers.discovery(&self.listen),
             limits: Limits {
                 connections_max: self.connections_max.max(Limits::default().connections_max),
                 ..Limits::default()
@@ -230,25 +182,6 @@ impl Shared {
 
     async fn remote(&self, engine: &Engine, folder: &Path) -> Result<Option<Remote>, String> {
         self.remote.start(engine, source::network(&self.listen), &self.data, folder).await
-    }
-
-    fn discovery(&self) -> Discovery {
-        let inside = self.listen.iter().all(|address| address.ip().is_loopback());
-        let dht = DhtSettings {
-            routers: self.entrance.routers(&self.listen),
-            nodes: self.entrance.nodes(),
-            read_only: self.dht == Dht::ReadOnly,
-        };
-        let mut lsd = LsdSettings::default();
-        for group in &self.lsd_group {
-            let place = if group.is_ipv4() { &mut lsd.group_v4 } else { &mut lsd.group_v6 };
-            *place = *group;
-        }
-        let has_neighbours = !inside || !self.lsd_group.is_empty();
-        Discovery {
-            dht: (self.dht != Dht::Off).then_some(dht),
-            lsd: (!self.no_lsd && has_neighbours).then_some(lsd),
-        }
     }
 
     fn options(&self, folder: &Path) -> Options {
