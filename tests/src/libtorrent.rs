@@ -9,12 +9,13 @@ use std::process::{Command, Output, Stdio};
 const PYTHON: &str = "/usr/bin/python3";
 
 /// Arguments: seed or get, torrent file or magnet link, folder, listen address,
-/// peer address, the node of a hash table as `dht:ADDRESS:PORT`, `lsd` for neighbours or -, and what is encrypted and what carries it (plain, rc4, utp,
-/// utp-rc4). Gets until all is here,
-/// or seeds until it is ended; prints `ready` when it listens.
+/// peer address, the node of a hash table as `dht:ADDRESS:PORT`, `lsd` for
+/// neighbours or -, what is encrypted and what carries it (plain, rc4, utp, utp-rc4),
+/// and from where it may get (all, peers, web). Gets until all is here, or seeds
+/// until it is ended; prints `ready` when it listens.
 const CLIENT: &str = r#"
 import sys, time, libtorrent as lt
-mode, what, folder, listen, peer, encryption = sys.argv[1:7]
+mode, what, folder, listen, peer, encryption, ways = sys.argv[1:8]
 policy = lt.enc_policy.forced if encryption.endswith("rc4") else lt.enc_policy.disabled
 utp = encryption.startswith("utp")
 dht = peer.removeprefix("dht:") if peer.startswith("dht:") else ""
@@ -32,8 +33,15 @@ else:
     parameters = lt.add_torrent_params()
     parameters.ti = lt.torrent_info(what)
 parameters.save_path = folder
-parameters.flags &= ~(lt.torrent_flags.paused | lt.torrent_flags.auto_managed)
+parameters.flags &= ~lt.torrent_flags.auto_managed
+parameters.flags |= lt.torrent_flags.paused
 torrent = session.add_torrent(parameters)
+if ways == "peers":
+    for url in torrent.url_seeds():
+        torrent.remove_url_seed(url)
+if ways == "web":
+    torrent.replace_trackers([])
+torrent.resume()
 while mode == "seed" and not torrent.status().is_seeding:
     time.sleep(0.02)
 print("ready", flush=True)
@@ -88,9 +96,11 @@ fn client(
     listen: SocketAddr,
     peer: &str,
     encryption: &str,
+    ways: &str,
 ) -> Command {
     let mut command = Command::new(PYTHON);
-    command.args(["-c", CLIENT, mode, what]).arg(folder).arg(listen.to_string()).arg(peer).arg(encryption);
+    command.args(["-c", CLIENT, mode, what]).arg(folder).arg(listen.to_string());
+    command.args([peer, encryption, ways]);
     command
 }
 
@@ -121,7 +131,7 @@ pub fn seed_to_neighbours(torrent: &Path, folder: &Path, listen: SocketAddr) -> 
 fn seed_for(torrent: &Path, folder: &Path, listen: SocketAddr, peer: &str, encryption: &str) -> Peer {
     use std::io::{BufRead, BufReader};
     let torrent = torrent.to_str().expect("a name");
-    let mut command = client("seed", torrent, folder, listen, peer, encryption);
+    let mut command = client("seed", torrent, folder, listen, peer, encryption, "all");
     let mut child = command.stdout(Stdio::piped()).spawn().expect("python runs");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("a pipe");
@@ -135,7 +145,7 @@ fn seed_for(torrent: &Path, folder: &Path, listen: SocketAddr, peer: &str, encry
 /// # Panics
 /// When it cannot be run.
 pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encryption: &str) -> Output {
-    bounded(&client("get", what, folder, listen, &peer.to_string(), encryption))
+    bounded(&client("get", what, folder, listen, &peer.to_string(), encryption, "all"))
 }
 
 /// Gets a torrent from whomever the hash table that `node` belongs to tells of.
@@ -143,7 +153,7 @@ pub fn get(what: &str, folder: &Path, listen: SocketAddr, peer: SocketAddr, encr
 /// # Panics
 /// When it cannot be run.
 pub fn get_by_dht(what: &str, folder: &Path, listen: SocketAddr, node: SocketAddr) -> Output {
-    bounded(&client("get", what, folder, listen, &format!("dht:{node}"), "plain"))
+    bounded(&client("get", what, folder, listen, &format!("dht:{node}"), "plain", "all"))
 }
 
 /// Gets a torrent from a neighbour.
@@ -151,7 +161,16 @@ pub fn get_by_dht(what: &str, folder: &Path, listen: SocketAddr, node: SocketAdd
 /// # Panics
 /// When it cannot be run.
 pub fn get_from_neighbours(what: &str, folder: &Path, listen: SocketAddr) -> Output {
-    bounded(&client("get", what, folder, listen, "lsd", "plain"))
+    bounded(&client("get", what, folder, listen, "lsd", "plain", "all"))
+}
+
+/// Gets a torrent to its end as it finds it itself: from `all`, or from `peers` or
+/// `web` seeds alone.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn find(what: &str, folder: &Path, listen: SocketAddr, ways: &str) -> Output {
+    bounded(&client("get", what, folder, listen, "-", "plain", ways))
 }
 
 /// One that never ends fails, and does not hold up all tests.

@@ -34,6 +34,7 @@ fn status() -> Status {
             host: None,
         }],
         try_lines: vec![TryLine { what: "Ask".to_owned(), line: "dig @127.0.0.1 -p 5300 <name>".to_owned() }],
+        ..Status::default()
     }
 }
 
@@ -41,9 +42,14 @@ fn status() -> Status {
 async fn the_status_page_shows_what_runs_where_within_its_own_content_policy() {
     let Some(program) = peer("chromium") else { return };
     let shutdown = Shutdown::new();
-    let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")] };
-    let pages =
-        web::Server::new(Network::new(), Arc::new(status), Arc::new(Metrics::new()), shutdown.clone());
+    let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() };
+    let pages = web::Server::new(web::Parts {
+        network: Network::new(),
+        status: Arc::new(status),
+        metrics: Arc::new(Metrics::new()),
+        torrents: None,
+        shutdown: shutdown.clone(),
+    });
     pages.carry_out(pages.prepare(&config).expect("an address to listen on"));
     let url = format!("http://{}/", pages.addresses()[0]);
 

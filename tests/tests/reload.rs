@@ -271,14 +271,14 @@ fn a_reload_starts_and_ends_services() {
         names.dedup();
         names
     };
-    assert_eq!(names(&utopia), ["dns", "resolver", "http"]);
+    assert_eq!(names(&utopia), ["dns", "resolver", "tracker", "torrents", "http"]);
     fs::write(&file, &whole).expect("written");
     told(utopia.ask(&["reload"]));
     assert_eq!(listed(&utopia), all);
     assert!(Smtp::connect(smtp).say("EHLO client.test").starts_with("250"));
     fs::write(&file, &without_mail).expect("written");
     told(utopia.ask(&["reload"]));
-    assert_eq!(names(&utopia), ["dns", "resolver", "http"]);
+    assert_eq!(names(&utopia), ["dns", "resolver", "tracker", "torrents", "http"]);
     wait_for("nobody takes mail", || TcpStream::connect(smtp).err());
     utopia.stop();
 }

@@ -243,6 +243,11 @@ fn configured(text: &str) -> BTreeSet<String> {
         section = if line.starts_with('[') { line } else { section };
         if line.starts_with("listen") {
             for address in line.split('"').skip(1).step_by(2) {
+                let read: std::net::SocketAddr = address.parse().expect("an address");
+                // The program opens others itself.
+                if read.port() > 1023 {
+                    continue;
+                }
                 sockets.insert(format!("ListenStream={address}"));
                 if matches!(section, "[dns]" | "[resolver]") {
                     sockets.insert(format!("ListenDatagram={address}"));

@@ -260,6 +260,10 @@ fn the_status_is_what_scripts_expect_and_the_page_shows_it() {
         ("submissions", "tcp"),
         ("imap", "tcp"),
         ("imaps", "tcp"),
+        ("tracker", "udp"),
+        ("tracker", "tcp"),
+        ("torrents", "tcp"),
+        ("torrents", "udp"),
         ("http", "tcp"),
     ];
     assert_eq!(seen, expected);

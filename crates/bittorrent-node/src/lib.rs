@@ -20,6 +20,7 @@ mod names;
 mod original;
 mod own_addresses;
 mod progress;
+pub mod publish;
 mod reach;
 pub mod rpc;
 mod search;
@@ -29,6 +30,7 @@ pub mod tracker;
 mod transport;
 pub mod utp;
 mod web_seed;
+mod words;
 
 pub use control::{ControlError, Data, Handle, Rates};
 pub use details::{Details, TrackerAnswer, TrackerLine};
@@ -42,3 +44,4 @@ pub use original::{Hidden, LeftOut, Making, ORIGINAL_FILES_MAX, Original, Origin
 pub use progress::{PeerLine, Progress, Source, Stage, WebSeedLine, WebSeedState};
 pub use swarm::Options;
 pub use transport::{Protocol, Protocols};
+pub use words::octets;

@@ -43,6 +43,39 @@ pub enum BittorrentEvent {
         /// Why, in words.
         reason: String,
     },
+    /// A file or folder is given away from here on.
+    Published {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// Its name.
+        name: String,
+        /// Octets of its files.
+        octets: u64,
+    },
+    /// A file or folder is given away no more.
+    Withdrawn {
+        /// The torrent.
+        torrent: Arc<str>,
+        /// Its name.
+        name: String,
+    },
+    /// A file or folder that was put among those to be published cannot be.
+    LeftOut {
+        /// Where it lies.
+        place: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// What published torrents did since this was told last, and how many there
+    /// are; counters only.
+    Seeded {
+        /// Torrents that are seeded.
+        torrents: u64,
+        /// Connections to peers.
+        connections: u64,
+        /// Octets sent.
+        sent_octets: u64,
+    },
     /// A peer has shaken hands. Both ends tell it.
     PeerJoined {
         /// The torrent.
@@ -105,6 +138,10 @@ impl BittorrentEvent {
     pub fn detail(&self) -> Detail {
         match self {
             BittorrentEvent::TrackerAnswered { .. }
+            | BittorrentEvent::Published { .. }
+            | BittorrentEvent::Withdrawn { .. }
+            | BittorrentEvent::LeftOut { .. }
+            | BittorrentEvent::Seeded { .. }
             | BittorrentEvent::PieceVerified { .. }
             | BittorrentEvent::PieceFailed { .. }
             | BittorrentEvent::Completed { .. } => Detail::Summary,
@@ -138,6 +175,16 @@ impl fmt::Display for BittorrentEvent {
                 write!(f, "announce ({reason}) of {info_hash}, told of {peers} peers")
             }
             BittorrentEvent::TrackerRefused { peer, reason } => write!(f, "tracker refused {peer}: {reason}"),
+            BittorrentEvent::Published { torrent, name, octets } => {
+                write!(f, "{name} is published, {octets} octets, as {torrent}")
+            }
+            BittorrentEvent::Withdrawn { torrent, name } => {
+                write!(f, "{name} is published no more, it was {torrent}")
+            }
+            BittorrentEvent::LeftOut { place, reason } => write!(f, "not published: {place}: {reason}"),
+            BittorrentEvent::Seeded { torrents, connections, sent_octets } => {
+                write!(f, "{torrents} torrents seeded to {connections} peers, {sent_octets} octets sent")
+            }
             BittorrentEvent::PeerJoined { torrent, peer, incoming: true } => {
                 write!(f, "{peer} connected for {torrent}")
             }

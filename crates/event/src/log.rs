@@ -47,6 +47,7 @@ impl Event {
             Event::Dns(crate::DnsEvent::Answered { .. })
                 | Event::Bittorrent(
                     crate::BittorrentEvent::TrackerAnswered { .. }
+                        | crate::BittorrentEvent::Seeded { .. }
                         | crate::BittorrentEvent::PieceVerified { .. }
                 )
         )
@@ -64,7 +65,7 @@ impl Event {
                         | MailEvent::Deferred { .. }
                         | MailEvent::Login { success: false, .. }
                 )
-                | Event::Bittorrent(BittorrentEvent::PieceFailed { .. })
+                | Event::Bittorrent(BittorrentEvent::PieceFailed { .. } | BittorrentEvent::LeftOut { .. })
                 | Event::Socket(SocketEvent::LimitReached { .. })
                 | Event::Host(HostEvent::ReloadFailed { .. })
         )

@@ -48,6 +48,9 @@ pub struct Metrics {
     torrent_pieces: Family<Outcome, Counter>,
     torrent_octets: Counter,
     torrents_completed: Counter,
+    torrents_seeded: Gauge,
+    torrent_connections: Gauge,
+    torrent_sent_octets: Counter,
     tracker_completed: Counter,
     logins: Family<Login, Counter>,
     limits: Family<Limit, Counter>,
@@ -68,6 +71,9 @@ impl Metrics {
             torrent_pieces: Family::default(),
             torrent_octets: Counter::default(),
             torrents_completed: Counter::default(),
+            torrents_seeded: Gauge::default(),
+            torrent_connections: Gauge::default(),
+            torrent_sent_octets: Counter::default(),
             tracker_completed: Counter::default(),
             logins: Family::default(),
             limits: Family::default(),
@@ -102,6 +108,17 @@ impl Metrics {
             "torrents_completed",
             "Torrents of which everything came to be here",
             metrics.torrents_completed.clone(),
+        );
+        r.register("torrents_seeded", "Published torrents that are seeded", metrics.torrents_seeded.clone());
+        r.register(
+            "torrent_connections",
+            "Connections to peers of published torrents",
+            metrics.torrent_connections.clone(),
+        );
+        r.register(
+            "torrent_sent_octets",
+            "Octets of published torrents sent to peers",
+            metrics.torrent_sent_octets.clone(),
         );
         r.register(
             "tracker_completed",
@@ -192,6 +209,11 @@ impl Observer for Metrics {
                 }
                 self.tracker_completed.inc_by(u64::from(*completed));
             }
+            Event::Bittorrent(BittorrentEvent::Seeded { torrents, connections, sent_octets }) => {
+                self.torrents_seeded.set((*torrents).cast_signed());
+                self.torrent_connections.set((*connections).cast_signed());
+                self.torrent_sent_octets.inc_by(*sent_octets);
+            }
             Event::Bittorrent(BittorrentEvent::PieceVerified { octets, .. }) => {
                 self.torrent_octets.inc_by(u64::from(*octets));
                 self.torrent_pieces.get_or_create(&Outcome { outcome: "good" }).inc();
@@ -231,6 +253,7 @@ mod tests {
             scrapes: 0,
             refused: 0,
         });
+        reporter.tell(BittorrentEvent::Seeded { torrents: 2, connections: 5, sent_octets: 7 });
         reporter.tell(BittorrentEvent::PieceVerified { torrent: "00".into(), piece: 3, octets: 512 });
         reporter.tell(BittorrentEvent::Completed { torrent: "00".into() });
         let text = metrics.text();
@@ -239,6 +262,8 @@ mod tests {
         assert!(text.contains(r#"utopia_torrent_pieces_total{outcome="good"} 1"#), "{text}");
         assert!(text.contains("utopia_torrent_verified_octets_total 512"), "{text}");
         assert!(text.contains("utopia_torrents_completed_total 1"), "{text}");
+        assert!(text.contains("utopia_torrents_seeded 2"), "{text}");
+        assert!(text.contains("utopia_torrent_sent_octets_total 7"), "{text}");
         assert!(text.contains("utopia_tracker_completed_total 2"), "{text}");
         assert!(text.contains(r#"utopia_mail_messages_total{outcome="delivered"} 1"#), "{text}");
     }

@@ -13,6 +13,7 @@ mod requests;
 mod services;
 mod shared;
 mod systemd;
+mod torrents;
 mod try_lines;
 mod zone;
 

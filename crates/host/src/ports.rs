@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 }
 
 /// All services and their ports.
-pub(crate) const WANTED: [Wanted; 8] = [
+pub(crate) const WANTED: [Wanted; 10] = [
     Wanted { service: "dns", standard: 53, otherwise: 5300, udp: true },
     Wanted { service: "resolver", standard: 53, otherwise: 5301, udp: true },
     Wanted { service: "smtp", standard: 25, otherwise: 2525, udp: false },
@@ -32,6 +32,8 @@ pub(crate) const WANTED: [Wanted; 8] = [
     Wanted { service: "submissions", standard: 465, otherwise: 4650, udp: false },
     Wanted { service: "imap", standard: 143, otherwise: 1430, udp: false },
     Wanted { service: "imaps", standard: 993, otherwise: 9930, udp: false },
+    Wanted { service: "tracker", standard: 6969, otherwise: 6970, udp: true },
+    Wanted { service: "torrents", standard: 6881, otherwise: 6882, udp: true },
     Wanted { service: "http", standard: 80, otherwise: 8080, udp: false },
 ];
 

@@ -14,6 +14,8 @@ use storage::files;
 
 /// The domain that `utopia up` makes when none is configured.
 const LOOPBACK_DOMAIN: &str = "utopia.test";
+/// The folder in the data folder of which everything is published.
+const TORRENTS_FOLDER: &str = "torrents";
 /// Letters and digits that cannot be mistaken for each other.
 const PASSWORD_LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 /// Groups of four letters in a password: 79 bits.
@@ -66,6 +68,7 @@ pub async fn provision_loopback(folder: &Path, address: Option<IpAddr>) -> Resul
         public: &addresses,
         listen: &addresses,
         local: &addresses,
+        public_name: None,
         ports,
         users: &["alice", "bob"],
     };
@@ -88,6 +91,7 @@ pub async fn provision_domain(
         public: addresses,
         listen: addresses,
         local: &local,
+        public_name: Some(domain),
         ports: Ports::standard(),
         users: &["postmaster"],
     };
@@ -103,6 +107,8 @@ struct Plan<'a> {
     listen: &'a [IpAddr],
     /// The addresses the resolver and the status page listen on.
     local: &'a [IpAddr],
+    /// The name by which others reach it; without one they take the addresses.
+    public_name: Option<&'a str>,
     ports: Ports,
     users: &'a [&'a str],
 }
@@ -125,6 +131,8 @@ async fn provision(plan: &Plan<'_>, folder: &Path) -> Result<Provisioned, HostEr
         dkim: &dkim,
     });
     files::write_atomically(&folder.join(zone_file(plan.domain)), zone.as_bytes(), files::PUBLIC)?;
+
+    files::create_folder(&folder.join(TORRENTS_FOLDER))?;
 
     let text = configuration_text(plan);
     // What is written must be what is read.
@@ -231,11 +239,34 @@ fn configuration_text(plan: &Plan<'_>) -> String {
     }
     let _ = write!(
         text,
-        "[imap]\nlisten = {}\nlisten_tls = {}\n\n[http]\nlisten = {}\n",
+        "[imap]\nlisten = {}\nlisten_tls = {}\n\n",
         listen(plan.listen, "imap"),
         listen(plan.listen, "imaps"),
+    );
+    let tracker = listen(plan.listen, "tracker");
+    let _ = write!(
+        text,
+        "# Serves the torrents that are published here.\n\
+         [tracker]\nudp_listen = {tracker}\nhttp_listen = {tracker}\n\n\
+         [torrents]\nlisten = {}\n",
+        listen(plan.listen, "torrents"),
+    );
+    if let Some(name) = plan.public_name {
+        let _ = writeln!(text, "public_name = \"{name}\"");
+    }
+    let _ = write!(
+        text,
+        "\n# Each file or folder in it is given away, by BitTorrent and over HTTP.\n\
+         [[torrents.publish]]\npath = \"{TORRENTS_FOLDER}\"\n\n\
+         [http]\nlisten = {}\n",
         listen(plan.local, "http"),
     );
+    // Everybody sees what is published, and not the console.
+    let public: Vec<_> =
+        plan.listen.iter().filter(|address| !plan.local.contains(address)).copied().collect();
+    if !public.is_empty() {
+        let _ = writeln!(text, "listen_public = {}", listen(&public, "http"));
+    }
     text
 }
 
@@ -260,6 +291,9 @@ mod tests {
         assert_eq!(made.users[0].0, "postmaster@example.org");
         let configuration = Configuration::read(&made.configuration_file).expect("a configuration");
         assert_eq!(configuration.domain, "example.org");
+        assert_eq!(configuration.torrents.public_name.as_deref(), Some("example.org"));
+        assert_eq!(configuration.http.listen_public, [SocketAddr::new(address, 80)]);
+        assert!(folder.path().join("torrents").is_dir());
         let again = provision_domain("example.org", &[address], folder.path()).await;
         assert!(matches!(again, Err(HostError::Exists { .. })));
 

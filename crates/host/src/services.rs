@@ -3,7 +3,9 @@
 //! carried out, so that a wrong configuration changes nothing.
 
 use crate::mail::{self, Mail};
-use crate::{Configuration, HostError};
+use crate::{Configuration, HostError, torrents};
+use bittorrent_node::Names;
+use bittorrent_node::publish::{self, Addresses, Publisher};
 use bittorrent_node::tracker::{self, Tracker};
 use dns_server::authoritative::{self, Server};
 use dns_server::resolver::{self, Resolver};
@@ -18,6 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use storage::Storage;
 use web::StatusSource;
+
+/// Where in the data folder is what torrents remember between runs.
+const TORRENTS_DATA: &str = "bittorrent";
 
 /// What the services stand on.
 pub(crate) struct Ground {
@@ -38,6 +43,7 @@ pub(crate) struct Services {
     /// From the first configuration that wants any of it.
     mail: OnceLock<Mail>,
     tracker: Tracker,
+    publisher: Publisher,
     pages: web::Server,
     ground: Ground,
 }
@@ -49,6 +55,8 @@ pub(crate) struct Prepared {
     queue: queue::Settings,
     mail: Option<(Option<Mail>, mail::Prepared)>,
     tracker: tracker::Prepared,
+    torrents: publish::Prepared,
+    addresses: Addresses,
     pages: web::Prepared,
     accounts: mail_server::accounts::Config,
     mailboxes: mail_server::mailbox::Config,
@@ -78,18 +86,47 @@ impl Services {
         let tracker =
             Tracker::new(&configuration.tracker, network.clone(), reporter.clone(), shutdown.clone())
                 .map_err(HostError::Tracker)?;
-        let pages = web::Server::new(network.clone(), status, metrics, shutdown.clone());
+        let publisher = Publisher::new(publish::Parts {
+            network: network.clone(),
+            tracker: tracker.clone(),
+            names: Names::new(Some(Arc::new(resolver.clone())), None),
+            data: ground.folder.join(TORRENTS_DATA),
+            reporter: reporter.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let pages = web::Server::new(web::Parts {
+            network: network.clone(),
+            status,
+            metrics,
+            torrents: Some(publisher.clone()),
+            shutdown: shutdown.clone(),
+        });
         let (queue, sending) = mail::queue(configuration, &ground, &resolver, &accounts, &mailboxes).await?;
-        let services =
-            Self { dns, resolver, accounts, mailboxes, queue, mail: OnceLock::new(), tracker, pages, ground };
+        let services = Self {
+            dns,
+            resolver,
+            accounts,
+            mailboxes,
+            queue,
+            mail: OnceLock::new(),
+            tracker,
+            publisher,
+            pages,
+            ground,
+        };
         let tracker = services.tracker.prepare(&configuration.tracker)?;
         let pages = services.pages.prepare(&configuration.http)?;
+        let torrents = services.publisher.prepare(&configuration.torrents)?;
+        let addresses = torrent_addresses(configuration, &tracker, &pages);
         if let Some((Some(mail), prepared)) = services.prepare_mail(configuration)? {
             mail.carry_out(prepared);
             let _ = services.mail.set(mail);
         }
         services.tracker.carry_out(tracker);
         services.pages.carry_out(pages);
+        for note in services.publisher.carry_out(torrents, addresses).await {
+            tracing::warn!("{note}");
+        }
         sending.start();
         Ok(services)
     }
@@ -99,13 +136,17 @@ impl Services {
     /// # Errors
     /// When any of it cannot be had; then all stays as it is.
     pub(crate) async fn prepare(&self, configuration: &Configuration) -> Result<Prepared, HostError> {
+        let tracker = self.tracker.prepare(&configuration.tracker)?;
+        let pages = self.pages.prepare(&configuration.http)?;
         Ok(Prepared {
             dns: self.dns.prepare(&configuration.dns).await?,
             resolver: self.resolver.prepare(&configuration.resolver)?,
             queue: mail::queue_settings(configuration, &self.accounts),
             mail: self.prepare_mail(configuration)?,
-            tracker: self.tracker.prepare(&configuration.tracker)?,
-            pages: self.pages.prepare(&configuration.http)?,
+            torrents: self.publisher.prepare(&configuration.torrents)?,
+            addresses: torrent_addresses(configuration, &tracker, &pages),
+            tracker,
+            pages,
             accounts: configuration.accounts.clone(),
             mailboxes: configuration.mailboxes.clone(),
         })
@@ -133,7 +174,7 @@ impl Services {
     pub(crate) async fn carry_out(&self, prepared: Prepared) -> Vec<String> {
         self.accounts.configure(prepared.accounts);
         self.mailboxes.configure(prepared.mailboxes);
-        let notes = self.dns.carry_out(prepared.dns).await;
+        let mut notes = self.dns.carry_out(prepared.dns).await;
         self.resolver.carry_out(prepared.resolver).await;
         self.queue.configure(prepared.queue);
         if let Some((new, prepared)) = prepared.mail {
@@ -147,11 +188,24 @@ impl Services {
         }
         self.tracker.carry_out(prepared.tracker);
         self.pages.carry_out(prepared.pages);
+        notes.extend(self.publisher.carry_out(prepared.torrents, prepared.addresses).await);
         notes
     }
 
     pub(crate) fn mail(&self) -> Option<&Mail> {
         self.mail.get()
+    }
+
+    /// What is published, where anything may be.
+    pub(crate) fn torrents(&self) -> Option<web::TorrentsStatus> {
+        let listing = self.publisher.listing();
+        (!listing.addresses.is_empty()).then(|| web::TorrentsStatus::of(&listing))
+    }
+
+    /// What the tracker has done, where there is one.
+    pub(crate) fn tracker(&self) -> Option<tracker::Stats> {
+        let listens = !(self.tracker.udp_addrs().is_empty() && self.tracker.http_addrs().is_empty());
+        listens.then(|| self.tracker.stats())
     }
 
     pub(crate) fn ground(&self) -> &Ground {
@@ -182,7 +236,19 @@ impl Services {
         }
         add("tracker", &["udp"], self.tracker.udp_addrs());
         add("tracker", &["tcp"], self.tracker.http_addrs());
+        add("torrents", &["tcp", "udp"], self.publisher.listing().addresses.clone());
+        add("files", &["tcp"], self.pages.public_addresses());
         add("http", &["tcp"], self.pages.addresses());
         all
     }
+}
+
+/// Where others will reach what belongs to torrents.
+fn torrent_addresses(
+    configuration: &Configuration,
+    tracker: &tracker::Prepared,
+    pages: &web::Prepared,
+) -> Addresses {
+    let (udp, http) = (tracker.udp_addrs(), tracker.http_addrs());
+    torrents::addresses(configuration, &udp, &http, &pages.torrent_addresses())
 }

@@ -53,7 +53,8 @@ impl Shared {
         let domain = self.configuration.lock().unwrap_or_else(PoisonError::into_inner).domain.clone();
         let services = self.services.listening();
         let try_lines = try_lines::of(&domain, &services, self.services.folder());
-        Status { domain: Some(domain), services, try_lines }
+        let (torrents, tracker) = (self.services.torrents(), self.services.tracker());
+        Status { domain: Some(domain), services, try_lines, torrents, tracker }
     }
 }
 

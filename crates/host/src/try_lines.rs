@@ -45,6 +45,9 @@ pub(crate) fn of(domain: &str, services: &[Service], folder: &Path) -> Vec<TryLi
     if let Some(address) = find("submissions") {
         add("Settings for a mail program: SMTP", settings(address));
     }
+    if let Some(address) = find("files").or_else(|| find("http")).filter(|_| find("torrents").is_some()) {
+        add("Published files and torrents", format!("http://{address}/torrents"));
+    }
     if let Some(address) = find("http") {
         add("This page", format!("http://{address}/"));
     }

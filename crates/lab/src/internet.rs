@@ -245,7 +245,7 @@ impl Internet {
                 service
             }));
         }
-        Status { domain: None, services, try_lines: Vec::new() }
+        Status { services, ..Status::default() }
     }
 
     /// Switches everything off.

@@ -52,6 +52,12 @@ impl Network {
         Self { source: Some(source), ..Self::default() }
     }
 
+    /// The same network, whose connections and datagrams leave from `source`.
+    #[must_use]
+    pub fn leaving_from(self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
     /// Tells `reporter` what happens on the sockets opened from here on.
     pub fn reporting(self, reporter: Reporter) -> Self {
         Self { reporter, ..self }

@@ -2,6 +2,7 @@
 //! nobody who may write into the folder has us read what lies elsewhere.
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path};
@@ -10,9 +11,8 @@ use std::path::{Component, Path};
 /// may be named by links; what is below it may not.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] where `path` is not made of plain names,
-/// [`ErrorKind::FilesystemLoop`] where a part of it is a link, and what the system
-/// says otherwise.
+/// [`ErrorKind::InvalidInput`] where `path` is not made of plain names, a part of it
+/// is a link, or it is no plain file; and what the system says otherwise.
 pub fn open_below(folder: &Path, path: &Path) -> io::Result<File> {
     let mut names = Vec::new();
     for part in path.components() {
@@ -25,15 +25,24 @@ pub fn open_below(folder: &Path, path: &Path) -> io::Result<File> {
     let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut at = rustix::fs::open(folder, way, Mode::empty())?;
     for name in names {
-        at = rustix::fs::openat(&at, name, way | OFlags::NOFOLLOW, Mode::empty())?;
+        at = rustix::fs::openat(&at, name, way | OFlags::NOFOLLOW, Mode::empty()).map_err(explain)?;
     }
     // A pipe without a writer must not hold us up.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = File::from(rustix::fs::openat(&at, file, flags, Mode::empty())?);
+    let opened = File::from(rustix::fs::openat(&at, file, flags, Mode::empty()).map_err(explain)?);
     if !opened.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "this is no plain file"));
     }
     Ok(opened)
+}
+
+fn explain(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP | Errno::NOTDIR => {
+            io::Error::new(ErrorKind::InvalidInput, "a part of its path is a link, or no folder")
+        }
+        error => error.into(),
+    }
 }
 
 #[cfg(test)]

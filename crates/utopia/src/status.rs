@@ -92,5 +92,13 @@ pub(crate) fn table(status: &Status) -> String {
         let pad = if host_width > 0 { format!("{host:<host_width$}  ") } else { String::new() };
         let _ = writeln!(out, "  {pad}{:<12} {:<9} {}", row.name, row.transports, row.addresses);
     }
+    if let Some(torrents) = &status.torrents {
+        let _ = writeln!(out, "  torrents: {torrents}");
+    }
+    if let Some(tracker) = &status.tracker {
+        let peers = tracker.sizes.peers_ipv4 + tracker.sizes.peers_ipv6;
+        let announces = tracker.udp_announces + tracker.http_announces;
+        let _ = writeln!(out, "  tracker: {peers} peers, {announces} announces, {} refused", tracker.refused);
+    }
     out
 }

@@ -1,6 +1,6 @@
 //! The status page as HTML.
 
-use crate::Status;
+use crate::{Status, TorrentsStatus};
 use std::fmt::Write;
 
 /// What each service is for, in a few words.
@@ -14,6 +14,8 @@ fn purpose(name: &str) -> &'static str {
         "imap" => "lets your users read mail (STARTTLS)",
         "imaps" => "lets your users read mail (TLS)",
         "tracker" => "tells the peers of torrents of one another",
+        "torrents" => "gives published files to peers",
+        "files" => "published torrents and their files, for everybody",
         "http" => "this page and the metrics",
         _ => "",
     }
@@ -43,13 +45,14 @@ pub(crate) fn html(status: &Status) -> String {
             escape(&try_line.what)
         );
     }
+    let torrents = status.torrents.as_ref().map(torrents).unwrap_or_default();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title} is up</title><link rel=\"stylesheet\" href=\"/style.css\"><script src=\"/copy.js\" defer></script>\
          </head><body><main><h1>{title} <span>is up</span></h1>\
          <h2>What runs where</h2><table><thead><tr><th>service</th><th>transport</th><th>address</th><th>what it does</th>\
-         </tr></thead><tbody>{rows}</tbody></table>\
+         </tr></thead><tbody>{rows}</tbody></table>{torrents}\
          <h2>Try it</h2><dl>{lines}</dl>\
          <p><a href=\"/status.json\">The same as JSON</a> · <a href=\"/metrics\">Metrics</a></p>\
          </main></body></html>",
@@ -57,8 +60,13 @@ pub(crate) fn html(status: &Status) -> String {
     )
 }
 
+/// What is published, in a line.
+fn torrents(torrents: &TorrentsStatus) -> String {
+    format!("<h2>Torrents</h2><p><a href=\"/torrents\">{torrents}</a></p>")
+}
+
 /// Text as it may stand in HTML, between tags and in quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -89,6 +97,7 @@ mod tests {
                 host: None,
             }],
             try_lines: vec![TryLine { what: "Ask".to_owned(), line: "dig \"x\" 'y'".to_owned() }],
+            ..Status::default()
         };
         let html = html(&status);
         assert!(html.contains("&lt;b&gt;.test"));

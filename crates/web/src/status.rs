@@ -1,6 +1,10 @@
 //! What runs where, as the page, the command line and scripts read it.
 
+use bittorrent_node::octets;
+use bittorrent_node::publish::Listing;
+use bittorrent_node::tracker::Stats as TrackerStats;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// What runs where.
@@ -14,13 +18,71 @@ pub struct Status {
     /// Lines to copy into a terminal.
     #[serde(default)]
     pub try_lines: Vec<TryLine>,
+    /// What is published as torrents, where anything may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torrents: Option<TorrentsStatus>,
+    /// What the tracker has done, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracker: Option<TrackerStats>,
+}
+
+/// What is published as torrents, all together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TorrentsStatus {
+    /// Torrents.
+    pub published: usize,
+    /// Files that are being read, or wait for it, before they are published.
+    pub reading: usize,
+    /// Files that are left out.
+    pub left_out: usize,
+    /// Octets of all torrents.
+    pub octets: u64,
+    /// Connections to peers.
+    pub connections: usize,
+    /// Octets sent to peers, in earlier runs too.
+    pub sent_octets: u64,
+    /// Octets sent to peers a second.
+    pub sent_per_second: u64,
+}
+
+impl TorrentsStatus {
+    /// Of what is published now.
+    pub fn of(listing: &Listing) -> Self {
+        let mut status = Self {
+            published: listing.torrents.len(),
+            reading: listing.reading.len(),
+            left_out: listing.left_out.len(),
+            ..Self::default()
+        };
+        for torrent in &listing.torrents {
+            let progress = torrent.progress();
+            status.octets += torrent.published.octets;
+            status.connections += progress.connections;
+            status.sent_octets += progress.sent_octets;
+            status.sent_per_second += progress.sent_per_second as u64;
+        }
+        status
+    }
+}
+
+impl fmt::Display for TorrentsStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} published, {}", self.published, octets(self.octets))?;
+        if self.reading > 0 {
+            write!(f, "; {} being read", self.reading)?;
+        }
+        if self.left_out > 0 {
+            write!(f, "; {} left out", self.left_out)?;
+        }
+        write!(f, "; {} peers, sending {}/s", self.connections, octets(self.sent_per_second))
+    }
 }
 
 /// One service on one address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// `dns`, `resolver`, `smtp`, `submission`, `submissions`, `imap`, `imaps`,
-    /// `tracker` or `http`.
+    /// `tracker`, `torrents`, `files` or `http`.
     pub name: String,
     /// `udp` or `tcp`.
     pub transport: String,

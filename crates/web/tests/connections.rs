@@ -15,13 +15,14 @@ const HALF: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n";
 
 /// The pages on an address of their own.
 fn serve(shutdown: &Shutdown) -> SocketAddr {
-    let pages = web::Server::new(
-        Network::new(),
-        Arc::new(Status::default),
-        Arc::new(Metrics::new()),
-        shutdown.clone(),
-    );
-    let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")] };
+    let pages = web::Server::new(web::Parts {
+        network: Network::new(),
+        status: Arc::new(Status::default),
+        metrics: Arc::new(Metrics::new()),
+        torrents: None,
+        shutdown: shutdown.clone(),
+    });
+    let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() };
     pages.carry_out(pages.prepare(&config).expect("an address to listen on"));
     pages.addresses()[0]
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::StorageError;
+use storage::{Stamp, StorageError};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Something to do.
@@ -21,7 +21,8 @@ pub(crate) enum Job {
     /// Write blocks of a piece that is not whole yet, for want of memory.
     Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
     /// Look which pieces are here: believe what a clean stop left, or check all.
-    Look { notes: Notes, recheck: bool },
+    /// All are where the files look as they were `sealed`.
+    Look { notes: Notes, recheck: bool, sealed: Option<Vec<Option<Stamp>>> },
     /// Look on.
     Check(Checking),
     /// Keep a metainfo that came from peers, for the next start.
@@ -187,7 +188,11 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             });
             Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
         }
-        Job::Look { notes, recheck } => {
+        Job::Look { notes, sealed: Some(stamps), .. } => {
+            content.set_found();
+            Done::Looked { result: unseal(content, &notes.resume, &stamps) }
+        }
+        Job::Look { notes, recheck, sealed: None } => {
             let files = content.files();
             let found = || {
                 if content.is_found() {
@@ -250,6 +255,22 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
     };
     let _ = done.send(told);
     None
+}
+
+/// All pieces, where no file has changed.
+fn unseal(
+    content: &Content,
+    resume_file: &Path,
+    sealed: &[Option<Stamp>],
+) -> Result<(PieceSet, u64), StorageError> {
+    if content.stamps()? != sealed {
+        return Err(StorageError::Failed {
+            place: content.files().folder().display().to_string(),
+            reason: format!("the files of {} have changed since the torrent was made", content.info().name()),
+        });
+    }
+    let sent_octets = Resume::read(resume_file)?.map_or(0, |resume| resume.sent_octets);
+    Ok((PieceSet::full(content.info().layout().piece_count()), sent_octets))
 }
 
 /// What a look at what was noted finds.

@@ -157,6 +157,7 @@ impl Session {
             },
             priorities: record.priorities(),
             halted: true,
+            sealed: None,
         };
         let handle = self.engine.add(what, options).await?;
         if let Some(tiers) = record.trackers.clone() {

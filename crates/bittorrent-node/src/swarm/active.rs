@@ -173,7 +173,8 @@ impl Swarm {
             worker.send(Job::Keep { file: self.notes().metainfo, octets: metainfo.encode() });
         }
         state.looked = 0;
-        worker.send(Job::Look { notes: self.notes(), recheck });
+        let sealed = self.options.sealed.clone();
+        worker.send(Job::Look { notes: self.notes(), recheck, sealed });
     }
 
     /// Where things about it are noted.
@@ -236,7 +237,9 @@ impl Swarm {
     ) {
         let mut state = self.state.borrow_mut();
         let began = looked.map_err(|error| error.to_string()).and_then(|(have, sent_before)| {
-            content.make_empty_files().map_err(|error| error.to_string())?;
+            if self.options.sealed.is_none() {
+                content.make_empty_files().map_err(|error| error.to_string())?;
+            }
             let lengths = lengths(&content).map_err(|error| error.to_string())?;
             Ok((have, sent_before, lengths))
         });

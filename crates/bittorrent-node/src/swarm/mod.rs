@@ -105,6 +105,11 @@ pub struct Options {
     pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
     /// Begins halted, until it is told to go on.
     pub halted: bool,
+    /// What the files looked like when the torrent was made of them, in its order,
+    /// `None` for padding. Where they still do they are whole, and are seeded
+    /// without being read again; where not the torrent pauses. They are never
+    /// written to. Absent: the files are the torrent's to write.
+    pub sealed: Option<Vec<Option<storage::Stamp>>>,
 }
 
 /// One torrent.

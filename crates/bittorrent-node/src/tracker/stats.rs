@@ -2,11 +2,11 @@
 
 use super::store::Sizes;
 use event::{BittorrentEvent, Detail, Reporter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the tracker has done since it started, and what it holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// What is stored now.
     #[serde(flatten)]

@@ -85,7 +85,7 @@ pub(super) struct Store {
 }
 
 /// How much is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sizes {
     /// Torrents with peers over IPv4.
     pub torrents_ipv4: usize,

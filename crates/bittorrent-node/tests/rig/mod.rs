@@ -89,6 +89,7 @@ impl Side {
             selection: None,
             priorities: Vec::new(),
             halted: false,
+            sealed: None,
         }
     }
 

@@ -44,6 +44,11 @@ impl Configuration {
             fault(&path, error.to_string())
         })?;
         self.tracker.check().map_err(|error| fault(&["tracker", error.key()], error.to_string()))?;
+        self.torrents.check().map_err(|error| {
+            let mut path = vec!["torrents".to_owned()];
+            path.extend(error.path);
+            (path, error.reason)
+        })?;
         self.check_addresses()
     }
 
@@ -104,12 +109,15 @@ impl Configuration {
             ("dns.listen", &self.dns.listen),
             ("resolver.listen", &self.resolver.listen),
             ("tracker.http_listen", &self.tracker.http_listen),
+            ("torrents.listen", &self.torrents.listen),
             ("http.listen", &self.http.listen),
+            ("http.listen_public", &self.http.listen_public),
         ];
         let udp = [
             ("dns.listen", &self.dns.listen),
             ("resolver.listen", &self.resolver.listen),
             ("tracker.udp_listen", &self.tracker.udp_listen),
+            ("torrents.listen", &self.torrents.listen),
         ];
         for services in [&tcp[..], &udp] {
             Self::check_transport(services)?;
@@ -196,6 +204,10 @@ mod tests {
             (
                 "[tracker]\ninfo_hashes = [\"00\"]\n",
                 "utopia.toml:4: tracker.info_hashes: \"00\" is no info-hash",
+            ),
+            (
+                "[[torrents.publish]]\npath = \"a\"\n[[torrents.publish]]\npath = \"b\"\ntrackers = [\"x\"]\n",
+                "utopia.toml:7: x: ",
             ),
             ("[tls]\nkey_file = \"k\"\n", "utopia.toml:4: give certificate_file and key_file"),
         ] {

@@ -58,7 +58,10 @@ pub struct Configuration {
     /// The BitTorrent tracker: it tells peers of one another.
     #[serde(default)]
     pub tracker: bittorrent_node::tracker::Config,
-    /// The status page and the metrics.
+    /// Files that are given away by BitTorrent and over HTTP.
+    #[serde(default)]
+    pub torrents: bittorrent_node::publish::Config,
+    /// The status page, the metrics and the page of torrents.
     #[serde(default)]
     pub http: web::Config,
 }
@@ -90,6 +93,7 @@ impl Configuration {
             accounts: mail_server::accounts::Config::default(),
             mailboxes: mail_server::mailbox::Config::default(),
             tracker: bittorrent_node::tracker::Config::default(),
+            torrents: bittorrent_node::publish::Config::default(),
             http: web::Config::default(),
         }
     }
@@ -132,6 +136,9 @@ impl Configuration {
         }
         for key in &mut self.dns.keys {
             key.secret_file = folder.join(&key.secret_file);
+        }
+        for published in &mut self.torrents.publish {
+            published.path = folder.join(&published.path);
         }
         for key in &mut self.smtp.dkim {
             key.key_file = folder.join(&key.key_file);

@@ -1,10 +1,10 @@
 //! `utopia torrent create`: makes a torrent file.
 
 use super::source;
-use super::view::{Bar, octets};
+use super::view::Bar;
 use crate::out;
 use bittorrent::metainfo::Version;
-use bittorrent_node::Making;
+use bittorrent_node::{Making, octets};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,10 +1,10 @@
 //! `utopia torrent info`: what a torrent file or a magnet link is about.
 
 use super::source;
-use super::view::octets;
 use crate::out;
 use bittorrent::metainfo::{Magnet, Metainfo, Version};
 use bittorrent_node::What;
+use bittorrent_node::octets;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::process::ExitCode;

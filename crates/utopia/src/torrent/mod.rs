@@ -36,7 +36,10 @@ pub(crate) enum Command {
     )]
     Seed(run::SeedArguments),
     /// Read and write small items in the distributed hash table
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  utopia torrent dht put 'Hello'\n  utopia torrent dht get --help"
+    )]
     Dht(dht::Command),
     /// Run a tracker, until Ctrl-C
     #[command(after_help = "Example:\n  utopia torrent track --udp 127.0.0.1:6969 --http 127.0.0.1:6969")]

@@ -5,13 +5,13 @@ use super::finding::PeerArguments;
 use super::mutable::{FollowArguments, Follower, Publication, PublishArguments};
 use super::remote::{Remote, RemoteArguments};
 use super::source;
-use super::view::{Bar, Screen, octets, picture};
+use super::view::{Bar, Screen, picture};
 use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::{
-    Data, Engine, Handle, Limits, Making, Options, Progress, Settings, Stage, What, read_ip_filter,
+    Data, Engine, Handle, Limits, Making, Options, Progress, Settings, Stage, What, octets, read_ip_filter,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -197,6 +197,7 @@ impl Shared {
             selection: None,
             priorities: Vec::new(),
             halted: false,
+            sealed: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a person sees while a torrent is made or runs: a bar, rates, peers.
 
-use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage, WebSeedState};
+use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage, WebSeedState, octets};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
@@ -11,23 +11,6 @@ const FRAME: Duration = Duration::from_millis(100);
 const BAR_LETTERS: usize = 30;
 /// Peers that are shown.
 const PEERS_SHOWN_MAX: usize = 8;
-
-/// Octets as people say them, e.g. `1.5 MiB`.
-pub(super) fn octets(octets: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = octets as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let unit_name = UNITS.get(unit).unwrap_or(&"B");
-    if unit == 0 || value.fract() < 0.05 {
-        format!("{value:.0} {unit_name}")
-    } else {
-        format!("{value:.1} {unit_name}")
-    }
-}
 
 /// A picture on standard error that is drawn again in its place; nothing where
 /// that is no terminal.
@@ -218,24 +201,5 @@ pub(super) fn stage(stage: &Stage) -> String {
         Stage::Done => "has seeded enough".to_owned(),
         Stage::Halted => "paused".to_owned(),
         Stage::Paused(why) => format!("paused: {why}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn octets_are_said_as_people_do() {
-        for (number, said) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1 KiB"),
-            (1536, "1.5 KiB"),
-            (1 << 30, "1 GiB"),
-            (1 << 50, "1024 TiB"),
-        ] {
-            assert_eq!(octets(number), said);
-        }
     }
 }
