@@ -2,7 +2,7 @@
 
 use crate::details::Details;
 use crate::progress::Progress;
-use crate::swarm::{Command, Control};
+use crate::swarm::{Command, Control, Wish};
 use bittorrent::metainfo::InfoHashes;
 use bittorrent::torrent::{Priority, SeedingGoal};
 use std::net::SocketAddr;
@@ -89,6 +89,16 @@ impl Handle {
     pub async fn add_peers(&self, addresses: Vec<SocketAddr>) {
         // Fails only while it ends.
         let _ = self.commands.send(Command::AddPeers(addresses)).await;
+    }
+
+    /// Tells what a reader wants. Fails only while it ends.
+    pub(crate) async fn wish(&self, wish: Wish) -> Result<(), ControlError> {
+        self.commands.send(Command::Read(wish)).await.map_err(|_| ControlError::Gone)
+    }
+
+    /// The same without waiting: whether there was room.
+    pub(crate) fn try_wish(&self, wish: Wish) -> bool {
+        self.commands.try_send(Command::Read(wish)).is_ok()
     }
 
     /// Ends it with the engine.

@@ -25,6 +25,7 @@ mod reach;
 pub mod rpc;
 mod search;
 pub mod session;
+pub mod stream;
 mod swarm;
 pub mod tracker;
 mod transport;

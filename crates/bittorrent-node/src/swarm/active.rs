@@ -277,6 +277,7 @@ impl Swarm {
             }
         }
         Self::gather_hashes(now, &mut state);
+        self.restore_readers(now, &mut state);
         self.act(now, &mut state);
         drop(state);
         self.stir.notify_one();
@@ -394,7 +395,10 @@ impl Swarm {
             Event::PieceReady { piece, digests } => {
                 active.check_piece(now, piece, digests, &self.context().buffers);
             }
-            Event::PieceCompleted { .. } => active.dirty = true,
+            Event::PieceCompleted { piece } => {
+                active.dirty = true;
+                state.readers.handle_piece(piece);
+            }
             Event::Finished => {
                 let sent_before = state.sent_before;
                 active.checkpoint(now, self.context(), &self.hashes, false, sent_before);

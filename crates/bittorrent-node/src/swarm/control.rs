@@ -1,5 +1,6 @@
 //! What a torrent is told while it runs, and what that changes.
 
+use super::readers::Wish;
 use super::task::Task;
 use super::{State, Swarm};
 use crate::content::{Content, Done, Job};
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Control(Control, Reply),
     /// Tells all about itself.
     Details(oneshot::Sender<Details>),
+    /// Somebody reads its files while it downloads.
+    Read(Wish),
     /// Ends for good.
     Remove(Data, Reply),
     /// Ends with the engine.
@@ -81,6 +84,7 @@ impl Task {
                 // Who asked may have left.
                 let _ = reply.send(self.swarm.details(self.announcing.tiers()));
             }
+            Command::Read(wish) => self.swarm.handle_wish(Instant::now(), wish),
             Command::Remove(data, reply) => return Some(Ending::Remove(data, reply)),
             Command::Stop => return Some(Ending::Stop),
         }

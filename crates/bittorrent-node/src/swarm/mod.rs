@@ -12,6 +12,7 @@ mod meet;
 mod outgoing;
 mod peer;
 mod peers;
+mod readers;
 mod reception;
 mod said;
 mod task;
@@ -23,6 +24,7 @@ pub(crate) use control::{Command, Control, Ending};
 pub(crate) use link::Link;
 pub(crate) use peer::Peer;
 pub(crate) use peers::Admission;
+pub(crate) use readers::{Files, Wish};
 pub(crate) use task::Task;
 
 use crate::content::Content;
@@ -41,6 +43,7 @@ use contacts::Contacts;
 use hashes::Hashes;
 use meet::{Calls, Meetings};
 use outgoing::{Outgoing, Part};
+use readers::Readers;
 use said::Early;
 use std::cell::{Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +139,7 @@ struct State {
     peers: BTreeMap<u32, Entry>,
     next_key: u32,
     web_seeds: WebSeeds,
+    readers: Readers,
     contacts: Contacts,
     /// Peers that a third one brings us together with.
     meetings: Meetings,
@@ -219,6 +223,7 @@ impl Swarm {
             peers: BTreeMap::new(),
             next_key: web_seeds.first_free_key(),
             web_seeds,
+            readers: Readers::default(),
             contacts: Contacts::new(context.own.get()),
             meetings: Meetings::default(),
             hashes: Hashes::default(),

@@ -10,6 +10,7 @@ use crate::{logging, out};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
+use bittorrent_node::stream::Streaming;
 use bittorrent_node::{
     Data, Engine, Handle, Limits, Making, Options, Progress, Settings, Stage, What, octets, read_ip_filter,
 };
@@ -96,6 +97,15 @@ pub(crate) struct GetArguments {
     /// Pieces in their order, for a player
     #[arg(long)]
     sequential: bool,
+    /// Serve the files over HTTP while they come, for a player, at http://ADDRESS:PORT/ until told to end; the system chooses a port where none is given
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:0"
+    )]
+    stream: Option<SocketAddr>,
     /// Only these files, by their numbers in `info`, e.g. 0,2-4
     #[arg(long, value_name = "FILES")]
     files: Option<String>,
@@ -239,15 +249,19 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
             return Err("stopped before the hash table told which torrent stands under the key".to_owned());
         }
     };
-    let seeds = arguments.seed_ratio.is_some() || follower.goes_on();
+    let streaming = arguments.streaming()?;
+    let seeds = arguments.seed_ratio.is_some() || follower.goes_on() || streaming.is_some();
     let mut remote = None;
     let ends = |progress: &Progress| match progress.stage {
-        Stage::Done => true,
+        Stage::Done => streaming.is_none(),
         Stage::Seeding => !seeds,
         _ => false,
     };
     let last = loop {
         let handle = engine.add(what, options.clone()).await.map_err(|error| error.to_string())?;
+        if let Some(streaming) = &streaming {
+            streaming.show(handle.clone());
+        }
         if remote.is_none() {
             remote = arguments.shared.remote(&engine, &arguments.out).await?;
         }
@@ -281,6 +295,22 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
             "{}: stopped with {} of {} pieces; the same command goes on from here",
             last.name, last.have_pieces, last.pieces
         )),
+    }
+}
+
+impl GetArguments {
+    /// Begins to serve the files over HTTP, if that is wanted.
+    fn streaming(&self) -> Result<Option<Streaming>, String> {
+        let Some(address) = self.stream else { return Ok(None) };
+        let network = source::network(&[address]);
+        let streaming = Streaming::start(&network, address, net::Shutdown::new());
+        let streaming = streaming.map_err(|error| error.to_string())?;
+        if self.shared.json {
+            out::line(serde_json::json!({ "stream": streaming.url() }));
+        } else {
+            out::line(format_args!("play {}", streaming.url()));
+        }
+        Ok(Some(streaming))
     }
 }
 

@@ -1,0 +1,41 @@
+//! The page that lists the files of a torrent.
+
+use bittorrent::metainfo::{File, Layout};
+use std::fmt::Write as _;
+
+/// Files on the page at most.
+const FILES_MAX: usize = 10_000;
+
+/// The path of a file below the server's root, percent-encoded (RFC 3986).
+pub(super) fn path(file: &File) -> String {
+    let mut path = String::new();
+    for component in &file.path {
+        path.push('/');
+        for octet in component.bytes() {
+            if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+                path.push(char::from(octet));
+            } else {
+                let _ = write!(path, "%{octet:02X}");
+            }
+        }
+    }
+    path
+}
+
+/// A list of the files, as HTML.
+pub(super) fn page(layout: &Layout, wanted: &[usize]) -> String {
+    let title = escape(layout.name());
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n<h1>{title}</h1>\n<ul>\n"
+    );
+    for file in wanted.iter().take(FILES_MAX).filter_map(|index| layout.files().get(*index)) {
+        let name = escape(&file.path.join("/"));
+        let _ = writeln!(page, "<li><a href=\"{}\">{name}</a> ({} octets)", path(file), file.length);
+    }
+    page.push_str("</ul>\n</html>\n");
+    page
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
