@@ -9,7 +9,7 @@ use tests::utopia::told;
 use tests::{peer, skip};
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `transmission-remote` towards one of ours.
 struct Remote(SocketAddr);

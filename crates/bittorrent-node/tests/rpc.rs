@@ -46,7 +46,7 @@ impl Remote {
         let conflict = remote.send("POST", "/transmission/rpc", "", "{}").await;
         if conflict.status == 409 {
             let id = conflict.head.lines().find_map(|line| line.strip_prefix("x-transmission-session-id: "));
-            remote.session_id = id.expect("a session id").to_owned();
+            id.expect("a session id").clone_into(&mut remote.session_id);
         }
         remote
     }

@@ -310,8 +310,8 @@ mod tests {
             lines in prop::collection::vec((0_u8..40, 0_u8..40), 0..20),
             asked in 0_u8..45,
         ) {
-            let text: String =
-                lines.iter().map(|(a, b)| format!("x:10.0.0.{}-10.0.0.{}\n", a.min(b), a.max(b))).collect();
+            let line = |(a, b): &(u8, u8)| format!("x:10.0.0.{}-10.0.0.{}", a.min(b), a.max(b));
+            let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
             let (filter, _) = IpFilter::read(text.as_bytes()).expect("short");
             let expected = lines.iter().any(|(a, b)| (*a.min(b)..=*a.max(b)).contains(&asked));
             prop_assert_eq!(filter.blocks(IpAddr::from([10, 0, 0, asked])), expected);

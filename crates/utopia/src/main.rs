@@ -65,7 +65,7 @@ enum Command {
         subcommand,
         after_help = "Examples:\n  utopia torrent get film.torrent\n  utopia torrent seed film.mkv"
     )]
-    Torrent(torrent::Command),
+    Torrent(Box<torrent::Command>),
     /// Talk over UDP, TCP or TLS: the lecture's client and server, and a better netcat
     #[command(after_help = "Example:\n  utopia socket connect 127.0.0.1:2525 --tcp --lines")]
     Socket(socket::SocketArguments),
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
             Command::User(command) => user::run(command).await,
             Command::Dns(command) => dns::run(command).await,
             Command::Mail(command) => mail::run(command).await,
-            Command::Torrent(command) => torrent::run(command).await,
+            Command::Torrent(command) => torrent::run(*command).await,
             Command::Socket(arguments) => socket::run(arguments).await,
             Command::Config(command) => config::run(&command),
         }

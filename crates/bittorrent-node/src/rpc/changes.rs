@@ -60,7 +60,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) async fn set_location(&mut self, request: &Request) -> Answer {
+    pub(super) fn set_location(&self, request: &Request) -> Answer {
         let place = request.text("location").ok_or_else(|| "no location".to_owned()).and_then(absolute);
         let (ids, to) = match self.ids(request).and_then(|ids| Ok((ids, place?))) {
             Ok(both) => both,

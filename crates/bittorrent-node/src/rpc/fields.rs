@@ -7,7 +7,7 @@ use crate::session::{Entry, SessionSettings, number, plain};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bittorrent::metainfo::{File, Metainfo};
-use bittorrent::torrent::Priority;
+use bittorrent::torrent::{PieceSet, Priority};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -221,7 +221,7 @@ impl Torrent<'_> {
                 json!(share(wanted.saturating_sub(self.here_and_left().1), wanted))
             }
             "pieces" => {
-                let octets = self.details.have.as_ref().map(|have| have.to_bitfield()).unwrap_or_default();
+                let octets = self.details.have.as_ref().map(PieceSet::to_bitfield).unwrap_or_default();
                 json!(BASE64_STANDARD.encode(octets))
             }
             "piececount" => json!(progress.pieces),

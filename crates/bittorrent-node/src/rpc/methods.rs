@@ -41,6 +41,7 @@ pub(super) struct Service {
     pub(super) moved: mpsc::UnboundedSender<(i64, PathBuf)>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what most methods give")]
 pub(super) fn nothing() -> Outcome {
     Ok(Map::new())
 }
@@ -80,7 +81,7 @@ impl Service {
             "torrentadd" => self.add(request).await,
             "torrentset" => return self.set(request).await,
             "torrentremove" => return self.remove(request).await,
-            "torrentsetlocation" => return self.set_location(request).await,
+            "torrentsetlocation" => return self.set_location(request),
             "torrentrenamepath" => return self.rename(request),
             "torrentstart" | "torrentstartnow" | "torrentstop" | "torrentverify" | "torrentreannounce" => {
                 self.act(request).await

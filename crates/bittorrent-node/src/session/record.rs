@@ -99,7 +99,7 @@ impl Record {
             match record.filter(|record| Self::file(data, &record.hash) == file) {
                 Some(record) => records.push(record),
                 None => {
-                    tracing::warn!(file = %file.display(), "this is no torrent of a session; passed over")
+                    tracing::warn!(file = %file.display(), "this is no torrent of a session; passed over");
                 }
             }
         }

@@ -310,9 +310,8 @@ pub(crate) fn merged<T: Serialize + DeserializeOwned>(
     current: &T,
     changes: &Map<String, Value>,
 ) -> Result<T, String> {
-    let mut fields = match serde_json::to_value(current) {
-        Ok(Value::Object(fields)) => fields,
-        _ => return Err("the settings cannot be read".to_owned()),
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(current) else {
+        return Err("the settings cannot be read".to_owned());
     };
     for (name, value) in changes {
         if let Some((_, field)) = fields.iter_mut().find(|(field, _)| plain(field) == plain(name)) {

@@ -428,8 +428,9 @@ impl State {
     }
 }
 
-fn parse_tracker(url: &String) -> Result<TrackerUrl, ControlError> {
-    TrackerUrl::parse(url).map_err(|_| ControlError::Tracker { url: url.clone() })
+fn parse_tracker(url: impl AsRef<str>) -> Result<TrackerUrl, ControlError> {
+    let url = url.as_ref();
+    TrackerUrl::parse(url).map_err(|_| ControlError::Tracker { url: url.to_owned() })
 }
 
 /// How much each piece is wanted: as much as the file of it that is wanted most.
