@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tests::torrent::{Place, Running, address, getting, seed};
-use tests::utopia::told;
+use tests::utopia::{Utopia, told};
 use tests::{peer, skip};
 
 /// How long anything may take.
@@ -237,4 +237,39 @@ fn the_web_interface_of_transmission_shows_our_torrents() {
     browser.arg(format!("--user-data-dir={}", text(&profile))).arg("--dump-dom");
     let shown = told(browser.arg(format!("http://{rpc}/transmission/web/")).output().expect("chromium runs"));
     assert!(shown.contains("film.bin"), "{shown}");
+}
+
+/// `[rpc]` of a running domain: what is added by it is kept over a restart, and a
+/// reload closes it.
+#[test]
+fn a_domain_s_torrents_are_controlled_remotely() {
+    if peer("transmission-remote").is_none() {
+        return;
+    }
+    let place = Place::with_file(1_000_000);
+    let (file, magnet) = place.torrent("v1", &[]);
+    let seed_at = address();
+    let _seeding = seed(&place, &file, seed_at, &[]);
+    let data = place.path("data");
+    Utopia::start(&data).stop();
+    let configuration = data.join("utopia.toml");
+    let before = std::fs::read_to_string(&configuration).expect("a configuration");
+    let (remote, peers) = (Remote(address()), address());
+    let section = format!("\n[rpc]\nlisten = [\"{}\"]\npeers_listen = [\"{peers}\"]\n", remote.0);
+    std::fs::write(&configuration, before.clone() + &section).expect("written");
+    let utopia = Utopia::start(&data);
+    assert_eq!((utopia.at("rpc"), utopia.at("downloads")), (remote.0, peers));
+    remote.done(&["-a", &format!("{magnet}&x.pe={seed_at}")]);
+    remote.until(&["-t", "1", "-i"], "Percent Done: 100%");
+    place.compare(&data.join("downloads"));
+    let refused = remote.run(&["--exit"]);
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("part of a host"), "{refused:?}");
+    utopia.stop();
+    let utopia = Utopia::start(&data);
+    remote.until(&["-t", "1", "-i"], "Percent Done: 100%");
+    // Without the section nobody is answered any more.
+    std::fs::write(&configuration, before).expect("written");
+    told(utopia.ask(&["reload"]));
+    assert!(!remote.run(&["-l"]).status.success());
+    utopia.stop();
 }

@@ -77,6 +77,9 @@ pub enum HostError {
     /// The tracker cannot work so.
     #[error(transparent)]
     Tracker(bittorrent_node::tracker::ConfigError),
+    /// Remote control of torrents cannot work so.
+    #[error(transparent)]
+    Rpc(bittorrent_node::rpc::StandingError),
     /// A service could not listen.
     #[error(transparent)]
     Listen(#[from] net::ListenError),
@@ -100,6 +103,22 @@ impl From<dns_server::resolver::StartError> for HostError {
             dns_server::resolver::StartError::Listen(error) => Self::Listen(error),
             error @ dns_server::resolver::StartError::Config(_) => Self::Resolver(error),
         }
+    }
+}
+
+impl From<bittorrent_node::rpc::StandingError> for HostError {
+    fn from(error: bittorrent_node::rpc::StandingError) -> Self {
+        use bittorrent_node::rpc::{RpcError, StandingError};
+        match error {
+            StandingError::Rpc(RpcError::Listen(error)) => Self::Listen(error),
+            error => Self::Rpc(error),
+        }
+    }
+}
+
+impl From<bittorrent_node::rpc::RpcError> for HostError {
+    fn from(error: bittorrent_node::rpc::RpcError) -> Self {
+        bittorrent_node::rpc::StandingError::Rpc(error).into()
     }
 }
 

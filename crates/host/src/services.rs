@@ -6,6 +6,7 @@ use crate::mail::{self, Mail};
 use crate::{Configuration, HostError, torrents};
 use bittorrent_node::Names;
 use bittorrent_node::publish::{self, Addresses, Publisher};
+use bittorrent_node::rpc::{self, Standing};
 use bittorrent_node::tracker::{self, Tracker};
 use dns_server::authoritative::{self, Server};
 use dns_server::resolver::{self, Resolver};
@@ -23,6 +24,8 @@ use web::StatusSource;
 
 /// Where in the data folder is what torrents remember between runs.
 const TORRENTS_DATA: &str = "bittorrent";
+/// Where in the data folder is what users added from elsewhere.
+const REMOTE_DATA: &str = "downloads-state";
 
 /// What the services stand on.
 pub(crate) struct Ground {
@@ -44,6 +47,8 @@ pub(crate) struct Services {
     mail: OnceLock<Mail>,
     tracker: Tracker,
     publisher: Publisher,
+    /// From the first configuration that wants it.
+    remote: OnceLock<Standing>,
     pages: web::Server,
     ground: Ground,
 }
@@ -57,6 +62,7 @@ pub(crate) struct Prepared {
     tracker: tracker::Prepared,
     torrents: publish::Prepared,
     addresses: Addresses,
+    remote: Option<(Option<Standing>, rpc::Prepared)>,
     pages: web::Prepared,
     accounts: mail_server::accounts::Config,
     mailboxes: mail_server::mailbox::Config,
@@ -111,6 +117,7 @@ impl Services {
             mail: OnceLock::new(),
             tracker,
             publisher,
+            remote: OnceLock::new(),
             pages,
             ground,
         };
@@ -118,6 +125,7 @@ impl Services {
         let pages = services.pages.prepare(&configuration.http)?;
         let torrents = services.publisher.prepare(&configuration.torrents)?;
         let addresses = torrent_addresses(configuration, &tracker, &pages);
+        let remote = services.prepare_remote(configuration).await?;
         if let Some((Some(mail), prepared)) = services.prepare_mail(configuration)? {
             mail.carry_out(prepared);
             let _ = services.mail.set(mail);
@@ -127,6 +135,7 @@ impl Services {
         for note in services.publisher.carry_out(torrents, addresses).await {
             tracing::warn!("{note}");
         }
+        services.carry_out_remote(remote);
         sending.start();
         Ok(services)
     }
@@ -144,12 +153,43 @@ impl Services {
             queue: mail::queue_settings(configuration, &self.accounts),
             mail: self.prepare_mail(configuration)?,
             torrents: self.publisher.prepare(&configuration.torrents)?,
+            remote: self.prepare_remote(configuration).await?,
             addresses: torrent_addresses(configuration, &tracker, &pages),
             tracker,
             pages,
             accounts: configuration.accounts.clone(),
             mailboxes: configuration.mailboxes.clone(),
         })
+    }
+
+    /// Remote control, where it runs or shall run; it is made when it is wanted first.
+    async fn prepare_remote(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Option<(Option<Standing>, rpc::Prepared)>, HostError> {
+        let config = &configuration.rpc;
+        if let Some(remote) = self.remote.get() {
+            return Ok(Some((None, remote.prepare(config)?)));
+        }
+        if config.listen.is_empty() {
+            return Ok(None);
+        }
+        let Ground { network, shutdown, folder, .. } = &self.ground;
+        let names = Names::new(Some(Arc::new(self.resolver.clone())), None);
+        let remote = Standing::start(config, &folder.join(REMOTE_DATA), network, &names, shutdown).await?;
+        let prepared = remote.prepare(config)?;
+        Ok(Some((Some(remote), prepared)))
+    }
+
+    fn carry_out_remote(&self, prepared: Option<(Option<Standing>, rpc::Prepared)>) {
+        let Some((new, prepared)) = prepared else { return };
+        let remote = match new {
+            Some(new) => Some(self.remote.get_or_init(|| new)),
+            None => self.remote.get(),
+        };
+        if let Some(remote) = remote {
+            remote.carry_out(prepared);
+        }
     }
 
     /// Mail, where it runs or shall run; it is made when it is wanted first.
@@ -188,6 +228,7 @@ impl Services {
         }
         self.tracker.carry_out(prepared.tracker);
         self.pages.carry_out(prepared.pages);
+        self.carry_out_remote(prepared.remote);
         notes.extend(self.publisher.carry_out(prepared.torrents, prepared.addresses).await);
         notes
     }
@@ -237,6 +278,10 @@ impl Services {
         add("tracker", &["udp"], self.tracker.udp_addrs());
         add("tracker", &["tcp"], self.tracker.http_addrs());
         add("torrents", &["tcp", "udp"], self.publisher.listing().addresses.clone());
+        if let Some(remote) = self.remote.get() {
+            add("downloads", &["tcp", "udp"], remote.peer_addresses());
+            add("rpc", &["tcp"], remote.addresses());
+        }
         add("files", &["tcp"], self.pages.public_addresses());
         add("http", &["tcp"], self.pages.addresses());
         all

@@ -11,13 +11,19 @@ const HOSTS_MAX: usize = 100;
 
 /// Remote control of torrents by Transmission's RPC, for `transmission-remote` and
 /// web interfaces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where to listen, e.g. `["127.0.0.1:9091"]`: loopback addresses only, because
     /// it speaks HTTP in the clear. For others put a proxy with TLS in front. With
     /// port 0 the system chooses one.
     pub listen: Vec<SocketAddr>,
+    /// Where peers of the torrents that are added connect to, over TCP and uTP. With
+    /// port 0 the system chooses one. A change takes the next start.
+    pub peers_listen: Vec<SocketAddr>,
+    /// Where the files of torrents that are added lie, unless it is said otherwise;
+    /// a relative one is taken from the data folder. A change takes the next start.
+    pub folder: PathBuf,
     /// Names that clients may ask for beside `localhost` and addresses, e.g. that
     /// of the proxy. Others are turned away, so that no web page of a stranger can
     /// reach it through a name of its own (DNS rebinding).
@@ -29,6 +35,20 @@ pub struct Config {
     /// A folder with a web interface for Transmission, served at
     /// `/transmission/web/`.
     pub web_folder: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            peers_listen: Vec::new(),
+            folder: PathBuf::from("downloads"),
+            hosts: Vec::new(),
+            username: String::new(),
+            password_file: None,
+            web_folder: None,
+        }
+    }
 }
 
 /// What is wrong with the configuration.

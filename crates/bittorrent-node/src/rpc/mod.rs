@@ -9,9 +9,11 @@ mod lines;
 mod methods;
 mod request;
 mod session_methods;
+mod standing;
 
 pub use config::{Config, ConfigError};
 pub use request::{BATCH_MAX, Body, IDS_MAX, Id, Ids, Malformed, REQUEST_OCTETS_MAX, Request};
+pub use standing::{Standing, StandingError};
 
 use crate::names::Names;
 use crate::session::Session;

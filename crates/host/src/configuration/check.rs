@@ -44,6 +44,7 @@ impl Configuration {
             fault(&path, error.to_string())
         })?;
         self.tracker.check().map_err(|error| fault(&["tracker", error.key()], error.to_string()))?;
+        self.rpc.check().map_err(|error| fault(&["rpc", error.key()], error.to_string()))?;
         self.torrents.check().map_err(|error| {
             let mut path = vec!["torrents".to_owned()];
             path.extend(error.path);
@@ -110,6 +111,8 @@ impl Configuration {
             ("resolver.listen", &self.resolver.listen),
             ("tracker.http_listen", &self.tracker.http_listen),
             ("torrents.listen", &self.torrents.listen),
+            ("rpc.listen", &self.rpc.listen),
+            ("rpc.peers_listen", &self.rpc.peers_listen),
             ("http.listen", &self.http.listen),
             ("http.listen_public", &self.http.listen_public),
         ];
@@ -118,6 +121,7 @@ impl Configuration {
             ("resolver.listen", &self.resolver.listen),
             ("tracker.udp_listen", &self.tracker.udp_listen),
             ("torrents.listen", &self.torrents.listen),
+            ("rpc.peers_listen", &self.rpc.peers_listen),
         ];
         for services in [&tcp[..], &udp] {
             Self::check_transport(services)?;

@@ -61,6 +61,10 @@ pub struct Configuration {
     /// Files that are given away by BitTorrent and over HTTP.
     #[serde(default)]
     pub torrents: bittorrent_node::publish::Config,
+    /// Remote control of torrents by Transmission's RPC, for `transmission-remote` and
+    /// web interfaces.
+    #[serde(default)]
+    pub rpc: bittorrent_node::rpc::Config,
     /// The status page, the metrics and the page of torrents.
     #[serde(default)]
     pub http: web::Config,
@@ -94,6 +98,7 @@ impl Configuration {
             mailboxes: mail_server::mailbox::Config::default(),
             tracker: bittorrent_node::tracker::Config::default(),
             torrents: bittorrent_node::publish::Config::default(),
+            rpc: bittorrent_node::rpc::Config::default(),
             http: web::Config::default(),
         }
     }
@@ -140,6 +145,9 @@ impl Configuration {
         for published in &mut self.torrents.publish {
             published.path = folder.join(&published.path);
         }
+        self.rpc.folder = folder.join(&self.rpc.folder);
+        place(&mut self.rpc.password_file);
+        place(&mut self.rpc.web_folder);
         for key in &mut self.smtp.dkim {
             key.key_file = folder.join(&key.key_file);
         }
