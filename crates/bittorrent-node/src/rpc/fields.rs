@@ -262,7 +262,9 @@ impl Torrent<'_> {
             "uploadratio" => json!(self.ratio()),
             "wanted" => self.shown().iter().map(|file| u8::from(!self.priority_is_skip(file))).collect(),
             "webseeds" => own(|metainfo| json!(metainfo.web_seeds), json!([])),
-            "webseedssendingtous" => json!(0),
+            "webseedssendingtous" => {
+                json!(progress.web_seeds.iter().filter(|seed| seed.received_per_second > 0.0).count())
+            }
             plain_name => {
                 let set = self.settings.iter().find(|(other, _)| plain(other) == plain_name);
                 set.map(|(_, value)| value.clone())?
