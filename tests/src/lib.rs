@@ -4,6 +4,7 @@
 pub mod hostile;
 pub mod libtorrent;
 pub mod mail;
+pub mod namespace;
 pub mod nginx;
 pub mod pypi;
 pub mod torrent;

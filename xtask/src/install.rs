@@ -27,7 +27,6 @@ const PEERS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("python3:libtorrent", "python3-libtorrent"),
     ("python3:ensurepip", "python3-venv"),
-    ("transmission-daemon", "transmission-daemon"),
     ("transmission-remote", "transmission-cli"),
     ("ip", "iproute2"),
 ];

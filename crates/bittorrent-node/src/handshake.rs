@@ -237,6 +237,11 @@ async fn accept(context: &Context, mut stream: Carrier) -> io::Result<(Rc<Swarm>
                 established.send.apply(&mut encoded);
             }
             stream.write_all(&encoded).await?;
+            if stream.protocol() == Protocol::Utp {
+                // In a packet of its own: Transmission looks at what follows the
+                // handshake only when another one comes, and would wait for it.
+                tokio::task::yield_now().await;
+            }
             let session = session(&swarm, ours);
             greeted = Some((swarm, session));
         }
