@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tests::mail::Smtp;
-use tests::torrent::{address, octets};
-use tests::utopia::{Utopia, own_address, said, told, wait_for};
+use tests::torrent::{Running, address, ended, hash_table, octets};
+use tests::utopia::{Utopia, command, own_address, said, told, wait_for};
 use tests::{libtorrent, peer};
 
 /// A running program with its folder of torrents.
@@ -376,4 +376,34 @@ fn a_reload_adds_and_removes_folders_and_drops_no_connection() {
     assert!(mail.say("NOOP").starts_with("250"), "the connection is open still");
     told(reload(&before));
     place.published(&["first"]);
+}
+
+#[test]
+fn what_is_published_is_found_in_the_hash_table() {
+    if peer("curl").is_none() {
+        return;
+    }
+    let place = Place::new();
+    let nodes = tests::torrent::Place::with_file(1);
+    let (nodes, node) = hash_table(&nodes);
+    let file = place.data().join("utopia.toml");
+    let before = fs::read_to_string(&file).expect("the configuration");
+    let with_node = before.replace("[torrents]\n", &format!("[torrents]\ndht_routers = [\"{node}\"]\n"));
+    assert_ne!(with_node, before);
+    fs::write(&file, with_node).expect("written");
+    told(place.utopia().ask(&["reload"]));
+    fs::write(place.at("film.mkv"), octets(300_000, 9)).expect("written");
+    let list = place.published(&["film.mkv"]);
+    // No tracker, no web seed: nothing but the info-hash.
+    let link = format!("magnet:?xt=urn:btih:{}", text(&list["torrents"][0]["info_hash"]));
+    let out = place.out("out");
+    let mut get = command(&["torrent", "get", &link, "--dht-node", &node.to_string()]);
+    get.args(["--listen", &address().to_string()])
+        .arg("--out")
+        .arg(&out)
+        .arg("--data")
+        .arg(place.out("get-data"));
+    told(ended(get));
+    assert!(is_same(&place.at("film.mkv"), &out.join("film.mkv")));
+    nodes.into_iter().for_each(Running::stop);
 }

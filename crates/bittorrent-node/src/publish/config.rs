@@ -12,6 +12,8 @@ use std::path::PathBuf;
 const PIECE_OCTETS_MIN: u32 = 16 * 1024;
 /// Trackers of one folder beside our own.
 const TRACKERS_MAX: usize = 50;
+/// Nodes by which the hash table is entered.
+const DHT_ROUTERS_MAX: usize = 20;
 
 /// Files that are given away by BitTorrent and over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +49,10 @@ pub struct Config {
     /// What is encrypted between peers: nothing (`disabled`), what peers ask for
     /// (`allowed`), all where peers can (`preferred`), or all (`required`).
     pub encryption: Encryption,
+    /// Nodes by which the distributed hash table is entered, `HOST:PORT`, e.g.
+    /// `["dht.libtorrent.org:25401", "router.bittorrent.com:6881"]`: peers find what
+    /// is not private there, too, without any tracker. Empty: it is not used.
+    pub dht_routers: Vec<String>,
 }
 
 /// A folder of files. Each file or folder in it becomes a torrent. What is hidden,
@@ -142,6 +148,7 @@ impl Default for Config {
             upload_octets_per_second_max: 0,
             connections_per_torrent_max: 200,
             encryption: Encryption::default(),
+            dht_routers: Vec::new(),
         }
     }
 }
@@ -167,6 +174,19 @@ impl Config {
         {
             let reason = format!("{name:?} is no name of a host; write one like files.example.org");
             return Err(ConfigError { path: vec!["public_name".to_owned()], reason });
+        }
+        if self.dht_routers.len() > DHT_ROUTERS_MAX {
+            let reason = format!("name at most {DHT_ROUTERS_MAX}");
+            return Err(ConfigError { path: vec!["dht_routers".to_owned()], reason });
+        }
+        let is_node = |node: &&String| {
+            node.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+            })
+        };
+        if let Some(wrong) = self.dht_routers.iter().find(|node| !is_node(node)) {
+            let reason = format!("{wrong:?} is no node; write HOST:PORT, e.g. router.bittorrent.com:6881");
+            return Err(ConfigError { path: vec!["dht_routers".to_owned()], reason });
         }
         for (number, folder) in self.publish.iter().enumerate() {
             folder.check().map_err(|(key, reason)| ConfigError {
@@ -234,6 +254,12 @@ mod tests {
         assert_eq!(told(Folder::new("")).path[2], "path");
         let config = Config { public_name: Some("a b".to_owned()), ..Config::default() };
         assert_eq!(config.check().expect_err("it is wrong").path, ["public_name"]);
+        let routers = |routers: Vec<String>| Config { dht_routers: routers, ..Config::default() }.check();
+        for wrong in ["", "host", "host:", "host:0", ":1", "host:65536"] {
+            assert_eq!(routers(vec![wrong.to_owned()]).expect_err("it is wrong").path, ["dht_routers"]);
+        }
+        assert!(routers(vec!["a:1".to_owned(); DHT_ROUTERS_MAX + 1]).is_err());
+        assert_eq!(routers(vec!["a:1".to_owned(), "[::1]:2".to_owned()]), Ok(()));
         assert_eq!(Config::default().check(), Ok(()));
     }
 }

@@ -8,7 +8,7 @@ use super::published::{Addresses, Published};
 use super::shelf::{Job, Shelf};
 use super::{Listed, Listing, Parts};
 use crate::control::{Data, Handle, Rates};
-use crate::discovery::Discovery;
+use crate::discovery::{DhtSettings, Discovery};
 use crate::engine::{Engine, Limits, Settings, What};
 use crate::original::{LeftOut, Making, Original, OriginalError};
 use crate::progress::Stage;
@@ -198,13 +198,15 @@ impl Task {
     async fn start_engine(&mut self) -> Result<(), crate::EngineError> {
         let Parts { network, names, data, shutdown, .. } = &self.parts;
         let per_second = self.config.upload_octets_per_second_max;
+        let routers = self.config.dht_routers.clone();
+        let dht = (!routers.is_empty()).then(|| DhtSettings { routers, ..DhtSettings::default() });
         let settings = Settings {
             listen: self.config.listen.clone(),
             data: data.clone(),
             memory_octets_max: self.config.memory_octets_max,
             encryption: self.config.encryption.into(),
             protocols: Protocols::default(),
-            discovery: Discovery::default(),
+            discovery: Discovery { dht, lsd: None },
             limits: Limits {
                 rates: Rates { download: None, upload: (per_second > 0).then_some(per_second) },
                 ..Limits::default()
@@ -451,7 +453,8 @@ fn read(job: &Job) -> Result<Metainfo, OriginalError> {
 /// What the engine is started with.
 fn engine_part(config: &Config) -> impl PartialEq + use<> {
     let Config { listen, memory_octets_max, upload_octets_per_second_max, encryption, .. } = config.clone();
-    (listen, memory_octets_max, upload_octets_per_second_max, encryption, config.connections_per_torrent_max)
+    let bounds = (memory_octets_max, upload_octets_per_second_max, config.connections_per_torrent_max);
+    (listen, bounds, encryption, config.dht_routers.clone())
 }
 
 /// Peers and trackers must see the address that can be reached.
