@@ -25,6 +25,7 @@ const PEERS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("aria2c", "aria2"),
     ("nginx", "nginx-light"),
+    ("microsocks", "microsocks"),
     ("python3:libtorrent", "python3-libtorrent"),
     ("python3:ensurepip", "python3-venv"),
     ("transmission-remote", "transmission-cli"),

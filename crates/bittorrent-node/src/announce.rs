@@ -258,6 +258,9 @@ async fn over_udp(
     path: &str,
 ) -> Result<Answer, String> {
     let context: &Context = swarm.context();
+    if context.network.is_proxied() {
+        return Err("it is asked over UDP, which does not pass the proxy".to_owned());
+    }
     let addresses = context.names.addresses(host, port).await.map_err(|error| error.to_string())?;
     let address = addresses.into_iter().find(|address| Family::of(*address) == due.family);
     let address = address.ok_or_else(|| format!("{host} has no address of this family"))?;

@@ -313,12 +313,17 @@ fn known(data: &Path, magnet: Box<Magnet>) -> What {
 
 /// All that happens on the engine's thread.
 async fn serve(
-    settings: Settings,
+    mut settings: Settings,
     network: Network,
     mut orders: mpsc::Receiver<Order>,
     told: oneshot::Sender<Result<Begun, ListenError>>,
     shutdown: Shutdown,
 ) {
+    if network.is_proxied() {
+        // Whatever does not pass the proxy would tell who we are.
+        settings.protocols = Protocols::Tcp;
+        settings.discovery = Discovery::default();
+    }
     let context = Rc::new(Context::new(&settings, network));
     // The hash table outlives the torrents, which ask it to their end.
     let dht_shutdown = Shutdown::new();

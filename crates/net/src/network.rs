@@ -4,6 +4,7 @@
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::held::{Held, HeldSockets};
 use crate::layer::{Layer, Layers};
+use crate::socks::{Destination, Proxy};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, Trains, within};
 use event::{Reporter, SocketEvent};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Connections the system keeps ready for [`Listener::accept`].
 pub(crate) const BACKLOG_MAX: i32 = 1024;
@@ -27,6 +28,7 @@ pub struct Network {
     layers: Layers,
     held: HeldSockets,
     takes_over: bool,
+    proxy: Option<Proxy>,
 }
 
 impl Default for Network {
@@ -37,6 +39,7 @@ impl Default for Network {
             layers: Layers::default(),
             held: HeldSockets::default(),
             takes_over: false,
+            proxy: None,
         }
     }
 }
@@ -66,6 +69,19 @@ impl Network {
     /// Who is told what happens on this host's sockets, and by whoever uses them.
     pub fn reporter(&self) -> &Reporter {
         &self.reporter
+    }
+
+    /// Opens all connections through a SOCKS5 proxy from here on. Datagrams do not
+    /// pass it: sockets to ask others with are refused. What is listened on is not
+    /// changed.
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
+    }
+
+    /// Whether connections go through a proxy, which then also looks up the names
+    /// of hosts ([`Self::connect_by_name`]).
+    pub fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
     }
 
     /// Stacks a layer around every socket opened from here on; each later layer
@@ -137,17 +153,58 @@ impl Network {
 
     /// Connects to `to` within `patience`.
     pub async fn connect(&self, to: SocketAddr, patience: Duration) -> io::Result<Stream> {
+        if let Some(proxy) = &self.proxy {
+            return within(patience, Phase::Connect, self.by_proxy(proxy, Destination::Address(to))).await;
+        }
         within(patience, Phase::Connect, async {
             self.layers.opening(to).await;
-            let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-            if let Some(source) = self.source_towards(to) {
-                socket.bind(SocketAddr::new(source, 0))?;
-            }
-            let tcp = socket.connect(to).await?;
+            let tcp = self.open(to).await?;
             let ends = Ends { local: tcp.local_addr()?, peer: to, role: Role::Client };
             Ok(Stream::new(tcp, ends, &self.layers, None))
         })
         .await
+    }
+
+    /// Connects to a host by its name, which the proxy looks up, within `patience`.
+    /// The other end is then shown as the proxy's own address.
+    ///
+    /// # Errors
+    /// When there is no proxy, or it does not get there.
+    pub async fn connect_by_name(&self, host: &str, port: u16, patience: Duration) -> io::Result<Stream> {
+        let proxy = self.proxy.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let to = match host.parse() {
+            Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
+            Err(_) => Destination::Name(host, port),
+        };
+        within(patience, Phase::Connect, self.by_proxy(proxy, to)).await
+    }
+
+    async fn by_proxy(&self, proxy: &Proxy, to: Destination<'_>) -> io::Result<Stream> {
+        let (host, port) = proxy.place();
+        let mut failure = None;
+        for at in tokio::net::lookup_host((host, port)).await? {
+            match self.open(at).await {
+                Ok(mut tcp) => {
+                    let peer = if let Destination::Address(address) = to { address } else { at };
+                    self.layers.opening(peer).await;
+                    proxy.negotiate(&mut tcp, to).await?;
+                    let ends = Ends { local: tcp.local_addr()?, peer, role: Role::Client };
+                    return Ok(Stream::new(tcp, ends, &self.layers, None));
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        let why = failure.unwrap_or_else(|| io::ErrorKind::HostUnreachable.into());
+        Err(io::Error::new(why.kind(), format!("the proxy {host}:{port}: {why}")))
+    }
+
+    /// Opens a connection as the system does.
+    async fn open(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(source) = self.source_towards(to) {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        socket.connect(to).await
     }
 
     /// A datagram socket bound to `address`; port 0 lets the system choose one
@@ -171,6 +228,9 @@ impl Network {
 
     /// A datagram socket on a random port of this host, to ask `to`.
     pub fn datagrams_towards(&self, to: SocketAddr) -> io::Result<Datagrams> {
+        if self.proxy.is_some() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "UDP does not pass the proxy"));
+        }
         let source = self.source_towards(to).unwrap_or(match to {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{ACCEPT_ENCODING, HOST, HeaderValue, RANGE, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use net::Network;
+use net::{Network, Stream};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -117,6 +117,11 @@ impl Connection {
         target: &Target,
         reach: Reach,
     ) -> Result<Self, HttpError> {
+        if network.is_proxied() {
+            let stream = network.connect_by_name(&target.host, target.port, CONNECT_PATIENCE).await;
+            let stream = stream.map_err(|error| target.failed(&error))?;
+            return Self::begin(stream, names, target).await;
+        }
         let addresses =
             names.addresses(&target.host, target.port).await.map_err(|error| target.failed(&error))?;
         let fits = |address: &SocketAddr| {
@@ -127,8 +132,14 @@ impl Connection {
             .into_iter()
             .find(fits)
             .ok_or_else(|| HttpError::NoAddress { host: target.host.clone() })?;
-        let mut stream =
+        let stream =
             network.connect(address, CONNECT_PATIENCE).await.map_err(|error| target.failed(&error))?;
+        Self::begin(stream, names, target).await
+    }
+
+    /// Begins to speak over a connection.
+    async fn begin(mut stream: Stream, names: &Names, target: &Target) -> Result<Self, HttpError> {
+        let address = stream.peer_addr();
         if target.https {
             let config = names
                 .tls()

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> ExitCode {
-    let (said, told) = match source::find(&arguments.source).await {
+    let (said, told) = match source::find(&arguments.source, &net::Network::new()).await {
         Ok(What::Metainfo(metainfo)) => (describe(&metainfo), as_json(&metainfo)),
         Ok(What::Magnet(magnet)) => (describe_magnet(&magnet), magnet_as_json(&magnet)),
         Err(reason) => return out::failed(&reason),

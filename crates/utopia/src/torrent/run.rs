@@ -53,6 +53,9 @@ struct Shared {
     encryption: Encryption,
     #[command(flatten)]
     peers: PeerArguments,
+    /// Open all connections through this SOCKS5 proxy, socks5://NAME:PASSWORD@HOST:PORT; what is UDP (uTP, the hash table, neighbours, trackers over UDP) is not used then
+    #[arg(long, value_name = "URL", env = "UTOPIA_PROXY", hide_env_values = true)]
+    proxy: Option<net::Proxy>,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -182,7 +185,7 @@ impl Shared {
             }
             None => None,
         };
-        let started = Engine::start(settings, source::network(&self.listen), net::Shutdown::new()).await;
+        let started = Engine::start(settings, self.network(), net::Shutdown::new()).await;
         let engine = started.map_err(|error| error.to_string())?;
         if let Some(filter) = filter {
             engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
@@ -190,8 +193,17 @@ impl Shared {
         Ok(engine)
     }
 
+    /// The network as the engine shall see it.
+    fn network(&self) -> net::Network {
+        let network = source::network(&self.listen);
+        match &self.proxy {
+            Some(proxy) => network.through(proxy.clone()),
+            None => network,
+        }
+    }
+
     async fn remote(&self, engine: &Engine, folder: &Path) -> Result<Option<Remote>, String> {
-        self.remote.start(engine, source::network(&self.listen), &self.data, folder).await
+        self.remote.start(engine, self.network(), &self.data, folder).await
     }
 
     fn options(&self, folder: &Path) -> Options {
@@ -221,7 +233,7 @@ pub(crate) async fn get(arguments: GetArguments) -> ExitCode {
 }
 
 async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
-    let what = source::find(&arguments.source).await?;
+    let what = source::find(&arguments.source, &arguments.shared.network()).await?;
     let mut options = arguments.shared.options(&arguments.out);
     options.rules.sequential = arguments.sequential;
     if arguments.no_upload {

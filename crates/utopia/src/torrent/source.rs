@@ -24,15 +24,14 @@ pub(super) fn read_file(file: &Path) -> Result<Metainfo, String> {
 }
 
 /// A torrent by what a person typed.
-pub(super) async fn find(source: &str) -> Result<What, String> {
+pub(super) async fn find(source: &str, network: &net::Network) -> Result<What, String> {
     if source.starts_with("magnet:") {
         let magnet: Magnet = source.parse().map_err(|error| format!("the magnet link: {error}"))?;
         return Ok(What::Magnet(Box::new(magnet)));
     }
     if source.starts_with("http://") || source.starts_with("https://") {
-        let octets = bittorrent_node::fetch(&net::Network::new(), &names(), source)
-            .await
-            .map_err(|error| error.to_string())?;
+        let octets =
+            bittorrent_node::fetch(network, &names(), source).await.map_err(|error| error.to_string())?;
         let metainfo =
             Metainfo::parse(&octets, &Limits::DEFAULT).map_err(|error| format!("{source}: {error}"))?;
         return Ok(What::Metainfo(Arc::new(metainfo)));
