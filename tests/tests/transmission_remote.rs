@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use tests::torrent::{Place, Running, address, getting, seed};
-use tests::utopia::{Utopia, told};
+use tests::utopia::{Utopia, command, said, told};
 use tests::{peer, skip};
 
 /// How long anything may take.
@@ -257,16 +257,26 @@ fn a_domain_s_torrents_are_controlled_remotely() {
     let (remote, peers) = (Remote(address()), address());
     let section = format!("\n[rpc]\nlisten = [\"{}\"]\npeers_listen = [\"{peers}\"]\n", remote.0);
     std::fs::write(&configuration, before.clone() + &section).expect("written");
+    let open = command(&["config", "check"]).arg(&configuration).output().expect("utopia runs");
+    assert!(said(&open).contains("rpc.password_file: without a password"), "{}", said(&open));
+    let password = data.join("secrets/rpc");
+    std::fs::create_dir_all(data.join("secrets")).expect("a folder");
+    std::fs::write(&password, "secret\n").expect("written");
+    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("its owner's");
+    let section = section + "username = \"alice\"\npassword_file = \"secrets/rpc\"\n";
+    std::fs::write(&configuration, before.clone() + &section).expect("written");
     let utopia = Utopia::start(&data);
     assert_eq!((utopia.at("rpc"), utopia.at("downloads")), (remote.0, peers));
-    remote.done(&["-a", &format!("{magnet}&x.pe={seed_at}")]);
-    remote.until(&["-t", "1", "-i"], "Percent Done: 100%");
+    assert!(!remote.run(&["-l"]).status.success(), "without a password");
+    remote.done(&["-n", "alice:secret", "-a", &format!("{magnet}&x.pe={seed_at}")]);
+    remote.until(&["-n", "alice:secret", "-t", "1", "-i"], "Percent Done: 100%");
     place.compare(&data.join("downloads"));
-    let refused = remote.run(&["--exit"]);
+    let refused = remote.run(&["-n", "alice:secret", "--exit"]);
     assert!(String::from_utf8_lossy(&refused.stdout).contains("part of a host"), "{refused:?}");
     utopia.stop();
     let utopia = Utopia::start(&data);
-    remote.until(&["-t", "1", "-i"], "Percent Done: 100%");
+    remote.until(&["-n", "alice:secret", "-t", "1", "-i"], "Percent Done: 100%");
     // Without the section nobody is answered any more.
     std::fs::write(&configuration, before).expect("written");
     told(utopia.ask(&["reload"]));

@@ -28,9 +28,10 @@ pub struct Config {
     /// of the proxy. Others are turned away, so that no web page of a stranger can
     /// reach it through a name of its own (DNS rebinding).
     pub hosts: Vec<String>,
-    /// Who may ask; anybody on this machine where there is no `password_file`.
+    /// The name that goes with the password.
     pub username: String,
-    /// A file with the password, for its owner only.
+    /// A file with the password, for its owner only. A domain needs one: who may ask
+    /// may have files written wherever the program may.
     pub password_file: Option<PathBuf>,
     /// A folder with a web interface for Transmission, served at
     /// `/transmission/web/`.
@@ -63,6 +64,12 @@ pub enum ConfigError {
         /// The address.
         address: SocketAddr,
     },
+    /// Anybody on the machine could ask.
+    #[error(
+        "rpc.password_file: without a password anybody on this machine could have files written as this \
+         program; write one into a file for its owner only, and name it here"
+    )]
+    Open,
     /// Too many names.
     #[error("rpc.hosts: {count} names are more than {HOSTS_MAX}")]
     Hosts {
@@ -83,7 +90,7 @@ impl ConfigError {
         match self {
             Self::NotLoopback { .. } => "listen",
             Self::Hosts { .. } => "hosts",
-            Self::Password(_) | Self::NoPassword(_) => "password_file",
+            Self::Open | Self::Password(_) | Self::NoPassword(_) => "password_file",
         }
     }
 }
@@ -110,6 +117,15 @@ impl Config {
             return Err(ConfigError::Hosts { count: self.hosts.len() });
         }
         Ok(())
+    }
+
+    /// Whether a host can use it, whose users are not those of the machine.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and where it listens without a password.
+    pub fn check_for_host(&self) -> Result<(), ConfigError> {
+        self.check()?;
+        if self.listen.is_empty() || self.password_file.is_some() { Ok(()) } else { Err(ConfigError::Open) }
     }
 
     /// Reads what it names. Blocks for a small file.
@@ -145,6 +161,11 @@ mod tests {
         for taken in ["127.0.0.1:9091", "127.9.9.9:0", "[::1]:9091"] {
             config(taken).check().expect("loopback");
         }
+        let open = config("127.0.0.1:9091");
+        assert_eq!(open.check_for_host().expect_err("anybody could ask").key(), "password_file");
+        let guarded = Config { password_file: Some("password".into()), ..open };
+        guarded.check_for_host().expect("there is a password");
+        Config::default().check_for_host().expect("it does not listen");
         let many = Config { hosts: vec![String::new(); HOSTS_MAX + 1], ..Config::default() };
         assert_eq!(many.check().expect_err("too many").key(), "hosts");
         let folder = tempfile::tempdir().expect("a folder");

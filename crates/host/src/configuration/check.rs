@@ -44,7 +44,7 @@ impl Configuration {
             fault(&path, error.to_string())
         })?;
         self.tracker.check().map_err(|error| fault(&["tracker", error.key()], error.to_string()))?;
-        self.rpc.check().map_err(|error| fault(&["rpc", error.key()], error.to_string()))?;
+        self.rpc.check_for_host().map_err(|error| fault(&["rpc", error.key()], error.to_string()))?;
         self.torrents.check().map_err(|error| {
             let mut path = vec!["torrents".to_owned()];
             path.extend(error.path);

@@ -60,6 +60,11 @@ impl RemoteArguments {
         let rpc = Rpc::new(session, network, names, shutdown.clone(), Some(closing.clone()));
         let prepared = rpc.prepare(&config).map_err(|error| error.to_string())?;
         rpc.carry_out(prepared);
+        if self.rpc_password_file.is_none() {
+            out::complain(format_args!(
+                "anybody on this machine can control it; --rpc-password-file keeps others away"
+            ));
+        }
         for address in rpc.addresses() {
             out::complain(format_args!("controlled at http://{address}/transmission/rpc"));
         }
