@@ -26,7 +26,10 @@ session = lt.session({
     "enable_natpmp": False, "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
     "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
     "allow_multiple_connections_per_ip": True, "out_enc_policy": int(policy), "in_enc_policy": int(policy),
-    "allowed_enc_level": int(lt.enc_level.rc4), "alert_mask": 0})
+    "allowed_enc_level": int(lt.enc_level.rc4), "alert_mask": 0,
+    # Where replies for both info-hashes of a hybrid come at once, it may take our handshake for one of the
+    # other swarm, and comes again.
+    "min_reconnect_time": 1})
 if what.startswith("magnet:"):
     parameters = lt.parse_magnet_uri(what)
 else:

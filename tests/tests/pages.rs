@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tests::peer;
+use tests::utopia::{Utopia, wait_for};
 use web::{Config, Service, Status, TryLine};
 
 /// Runs Chromium on a page and returns what it printed.
@@ -71,4 +72,34 @@ async fn the_status_page_shows_what_runs_where_within_its_own_content_policy() {
     assert!(!complaints.contains("Content Security Policy"), "{complaints}");
     assert!(size > 5_000, "a picture of {size} octets");
     assert!(shutdown.finish(std::time::Duration::from_secs(10)).await);
+}
+
+#[test]
+fn the_page_of_torrents_shows_what_is_published_within_its_content_policy() {
+    let Some(program) = peer("chromium") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let utopia = Utopia::start(&data);
+    std::fs::create_dir(data.join("torrents/<b>album")).expect("a folder");
+    std::fs::write(data.join("torrents/<b>album/song & dance.mp3"), "la la").expect("written");
+    std::fs::write(data.join("torrents/<b>album/empty"), "").expect("written");
+    std::fs::write(data.join("torrents/film.mkv"), "a picture").expect("written");
+    let url = format!("http://{}/torrents", utopia.at("http"));
+    let (page, complaints) = wait_for("both are published", || {
+        let (page, complaints) = chromium(&program, &["--dump-dom"], &url);
+        let shown = page.matches("class=\"torrent\"").count() == 2 && !page.contains("<progress");
+        shown.then_some((page, complaints))
+    });
+    assert!(page.contains("<h3>&lt;b&gt;album</h3>"), "{page}");
+    assert!(page.contains("song &amp; dance.mp3</a>"), "{page}");
+    assert!(page.contains("href=\"magnet:?xt=urn:btih:"), "{page}");
+    assert!(page.contains("data-ready=\"true\""), "the page's own script ran: {page}");
+    assert!(!complaints.contains("Content Security Policy"), "{complaints}");
+    let (status, _) = chromium(&program, &["--dump-dom"], &format!("http://{}/", utopia.at("http")));
+    assert!(status.contains("2 published, 14 B"), "{status}");
+    let picture = folder.path().join("page.png");
+    chromium(&program, &[&format!("--screenshot={}", picture.display()), "--window-size=900,700"], &url);
+    let size = std::fs::metadata(&picture).map_or(0, |metadata| metadata.len());
+    assert!(size > 5_000, "a picture of {size} octets");
+    utopia.stop();
 }
