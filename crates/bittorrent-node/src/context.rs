@@ -19,7 +19,7 @@ use bittorrent::wire::PeerId;
 use net::Network;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -142,6 +142,16 @@ impl Context {
         let mut own = self.own.get();
         own.set_port(port);
         self.own.set(own);
+    }
+
+    /// Peers reach us at this port, and this address where it is known.
+    pub(crate) fn set_external(&self, ip: Option<IpAddr>, port: u16) {
+        self.set_port(port);
+        if let Some(ip) = ip {
+            let mut own = self.own.get();
+            own.set(ip);
+            self.own.set(own);
+        }
     }
 
     /// The port that peers connect to.

@@ -17,7 +17,7 @@ use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
 use bittorrent::tracker::announcer::TrackerUrl;
 use bittorrent::web_seed::WebSeed;
 use net::{ListenError, Network, Shutdown};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -159,6 +159,7 @@ enum Order {
     List(oneshot::Sender<Vec<Handle>>),
     Limits(Limits, oneshot::Sender<()>),
     Filter(Arc<IpFilter>, oneshot::Sender<()>),
+    External(Option<IpAddr>, u16),
 }
 
 /// Limits of all torrents together.
@@ -270,6 +271,15 @@ impl Engine {
         answer.await.map_err(|_| EngineError::Stopping)
     }
 
+    /// Others reach us at this port, and the address where it is known: a router
+    /// hands on what comes there. Trackers, peers and the hash table are told so.
+    ///
+    /// # Errors
+    /// When the engine is stopping.
+    pub async fn set_external(&self, ip: Option<IpAddr>, port: u16) -> Result<(), EngineError> {
+        self.orders.send(Order::External(ip, port)).await.map_err(|_| EngineError::Stopping)
+    }
+
     /// Speaks with nobody on a list any more: neither connects to them nor takes
     /// their connections, wherever it heard of them; open ones are closed.
     ///
@@ -369,6 +379,7 @@ async fn serve(
                 context.set_filter(filter);
                 let _ = reply.send(());
             }
+            Order::External(ip, port) => context.set_external(ip, port),
             Order::Limits(limits, reply) => {
                 context.set_limits(Instant::now(), limits);
                 let _ = reply.send(());

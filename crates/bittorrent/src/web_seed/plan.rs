@@ -88,7 +88,8 @@ fn of_script(address: &str, layout: &Layout, hash: &InfoHashV1, blocks: &[Octets
         url.push_str("info_hash=");
         percent::encode(&hash.0, &mut url);
         let _ = write!(url, "&piece={piece}");
-        if ranges != [0..layout.piece_octets(piece)] {
+        let whole = 0..layout.piece_octets(piece);
+        if ranges.len() != 1 || ranges.first() != Some(&whole) {
             let texts = ranges.iter().map(|range| format!("{}-{}", range.start, range.end.saturating_sub(1)));
             let _ = write!(url, "&ranges={}", texts.collect::<Vec<_>>().join(","));
         }

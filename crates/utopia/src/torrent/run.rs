@@ -12,7 +12,8 @@ use bittorrent::metainfo::FileSelection;
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::stream::Streaming;
 use bittorrent_node::{
-    Data, Engine, Handle, Limits, Making, Options, Progress, Settings, Stage, What, octets, read_ip_filter,
+    Data, Engine, Handle, Limits, Making, Options, PortMapping, Progress, Settings, Stage, What, octets,
+    read_ip_filter,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,12 @@ struct Shared {
     /// Open all connections through this SOCKS5 proxy, socks5://NAME:PASSWORD@HOST:PORT; what is UDP (uTP, the hash table, neighbours, trackers over UDP) is not used then
     #[arg(long, value_name = "URL", env = "UTOPIA_PROXY", hide_env_values = true)]
     proxy: Option<net::Proxy>,
+    /// Do not ask the router to hand on what comes to our ports (UPnP)
+    #[arg(long)]
+    no_port_mapping: bool,
+    /// Where the router is asked, in place of all that are near
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_port_mapping")]
+    gateway: Option<SocketAddr>,
     /// Check all pieces, whatever an earlier run left
     #[arg(long)]
     recheck: bool,
@@ -202,6 +209,14 @@ impl Shared {
         }
     }
 
+    /// Asks the router for our ports. Behind a proxy that would tell who we are.
+    fn map_ports(&self, engine: &Engine) -> Option<PortMapping> {
+        if self.no_port_mapping || self.proxy.is_some() {
+            return None;
+        }
+        PortMapping::start(engine, self.gateway.unwrap_or(net::GATEWAY_SEARCH))
+    }
+
     async fn remote(&self, engine: &Engine, folder: &Path) -> Result<Option<Remote>, String> {
         self.remote.start(engine, self.network(), &self.data, folder).await
     }
@@ -253,11 +268,12 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
     }
     options.rules.seeding_goal = SeedingGoal { share_ratio: arguments.seed_ratio, ..SeedingGoal::default() };
     let engine = arguments.shared.start().await?;
+    let mapping = arguments.shared.map_ports(&engine);
     let mut follower = Follower::new(&arguments.follow, &what, &engine)?;
     let mut what = tokio::select! {
         first = follower.first(what) => first?,
         () = until_told() => {
-            engine.stop().await;
+            end(mapping, engine).await;
             return Err("stopped before the hash table told which torrent stands under the key".to_owned());
         }
     };
@@ -285,7 +301,7 @@ async fn run_get(arguments: &GetArguments) -> Result<ExitCode, String> {
         handle.remove(Data::Keep).await.map_err(|error| error.to_string())?;
     };
     let closed = Remote::end(remote).await;
-    engine.stop().await;
+    end(mapping, engine).await;
     if closed {
         // As it was told, however far it is.
         return Ok(ExitCode::SUCCESS);
@@ -324,6 +340,14 @@ impl GetArguments {
         }
         Ok(Some(streaming))
     }
+}
+
+/// Ends an engine; the router forgets us.
+async fn end(mapping: Option<PortMapping>, engine: Engine) {
+    if let Some(mapping) = mapping {
+        mapping.end().await;
+    }
+    engine.stop().await;
 }
 
 /// Files by their numbers, e.g. `0,2-4`.
@@ -382,6 +406,7 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
     let magnet = metainfo.magnet();
     let publication = Publication::new(&arguments.publish, &metainfo)?;
     let engine = arguments.shared.start().await?;
+    let mapping = arguments.shared.map_ports(&engine);
     let addresses = engine.addresses().to_vec();
     let handle =
         engine.add(What::Metainfo(Arc::new(metainfo)), options).await.map_err(|error| error.to_string())?;
@@ -399,7 +424,7 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
     let remote = arguments.shared.remote(&engine, &folder).await?;
     let last = watch(&handle, arguments.shared.json, remote.as_ref(), |_| false).await;
     let closed = Remote::end(remote).await;
-    engine.stop().await;
+    end(mapping, engine).await;
     if closed {
         return Ok(());
     }
