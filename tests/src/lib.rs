@@ -66,6 +66,12 @@ impl Peer {
     }
 }
 
+impl From<Child> for Peer {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.0.kill();
