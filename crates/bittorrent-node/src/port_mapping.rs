@@ -74,7 +74,12 @@ async fn keep(
     mut ended: watch::Receiver<bool>,
 ) {
     loop {
-        let (mapped, gateway, rest) = match ask(address, search).await {
+        let asked = tokio::select! {
+            asked = ask(address, search) => asked,
+            // What it may have been asked for already ends by itself.
+            _ = ended.wait_for(|over| *over) => return,
+        };
+        let (mapped, gateway, rest) = match asked {
             Ok((gateway, mapped)) => (mapped, Some(gateway), LEASE / 2),
             Err(error) => {
                 tracing::debug!(%error, "no router hands on what comes to our ports");
