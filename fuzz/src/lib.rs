@@ -36,6 +36,7 @@ mod message;
 mod metadata;
 mod metainfo;
 mod resolver;
+mod resume;
 mod sasl;
 mod smtp;
 mod stored;
@@ -60,6 +61,7 @@ pub use message::message_header;
 pub use metadata::metadata;
 pub use metainfo::metainfo;
 pub use resolver::dns_upstream;
+pub use resume::resume;
 pub use sasl::sasl;
 pub use smtp::{smtp_data, smtp_line, smtp_reply};
 pub use stored::stored;
@@ -105,4 +107,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tracker_udp", run: tracker_udp },
     Target { name: "transmission_rpc", run: transmission_rpc },
     Target { name: "utp", run: utp },
+    Target { name: "resume", run: resume },
 ];

@@ -34,6 +34,7 @@ pub mod utp;
 mod web_seed;
 mod words;
 
+pub use content::exercise_resume;
 pub use control::{ControlError, Data, Handle, Rates};
 pub use details::{Details, TrackerAnswer, TrackerLine};
 pub use discovery::{DhtSettings, Discovery};

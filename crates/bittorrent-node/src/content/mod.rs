@@ -11,6 +11,7 @@ mod worker;
 pub(crate) use moved::{Moved, moved_file};
 pub(crate) use pool::Pool;
 pub(crate) use renamed::{Renames, names_file};
+pub use resume::exercise_resume;
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 

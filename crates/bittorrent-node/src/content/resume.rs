@@ -37,6 +37,10 @@ impl Resume {
     /// # Errors
     /// When the disk is full or fails; the one before stays.
     pub(crate) fn write(&self, file: &Path) -> Result<(), StorageError> {
+        files::write_atomically(file, &self.encode(), files::SECRET)
+    }
+
+    fn encode(&self) -> Vec<u8> {
         let stamp = |stamp: &Option<Stamp>| match stamp {
             Some(Stamp { octets, modified_ns }) => Item::List(vec![
                 Item::Integer(octets.cast_signed()),
@@ -50,7 +54,7 @@ impl Resume {
             ("have", Item::Bytes(self.have.clone())),
             ("sent", Item::Integer(self.sent_octets.cast_signed())),
         ]);
-        files::write_atomically(file, &item.encode(), files::SECRET)
+        item.encode()
     }
 
     /// Reads it; `None` where there is none, or it is none of ours: then all is
@@ -87,6 +91,17 @@ impl Resume {
             return None;
         }
         PieceSet::from_bitfield(info.layout().piece_count(), &self.have).ok()
+    }
+}
+
+/// Reads any octets as a resume file, for fuzzing: they are none, or what was read
+/// and is written reads the same.
+///
+/// # Panics
+/// When that does not hold.
+pub fn exercise_resume(octets: &[u8]) {
+    if let Some(resume) = Resume::decode(octets) {
+        assert_eq!(Resume::decode(&resume.encode()), Some(resume), "what is written reads the same");
     }
 }
 
