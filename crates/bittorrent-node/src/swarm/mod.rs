@@ -418,7 +418,8 @@ impl Swarm {
     fn take_metadata(&self, state: &mut State, octets: &[u8]) -> Result<(), String> {
         let info = Info::parse(octets, &Limits::DEFAULT).map_err(|error| error.to_string())?;
         info.name().clone_into(&mut state.name);
-        state.metainfo = Some(Arc::new(Metainfo::new(info)));
+        let web_seeds = state.web_seeds.of_files();
+        state.metainfo = Some(Arc::new(Metainfo { web_seeds, ..Metainfo::new(info) }));
         if state.is_private() {
             state.forget_strangers();
         }

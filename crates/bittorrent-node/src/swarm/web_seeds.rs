@@ -55,6 +55,16 @@ impl WebSeeds {
         Self(known)
     }
 
+    /// Those that have the files, as metainfo names them (BEP 19): where the link
+    /// that told of them is not kept, the metainfo is.
+    pub(super) fn of_files(&self) -> Vec<String> {
+        let address = |place: &Place| match &place.seed {
+            WebSeed::Files(address) => Some(address.clone()),
+            WebSeed::Script(_) => None,
+        };
+        self.0.iter().filter_map(address).collect()
+    }
+
     /// The first key that is none of theirs.
     pub(super) fn first_free_key(&self) -> u32 {
         self.0.len() as u32
