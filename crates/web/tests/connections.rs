@@ -1,6 +1,9 @@
 //! Connections that would last for ever: half a request, nothing more to ask, a
 //! client that does not read.
 
+use bittorrent_node::Names;
+use bittorrent_node::publish::{self, Publisher};
+use bittorrent_node::tracker::{self, Tracker};
 use event::metrics::Metrics;
 use net::{Network, Shutdown};
 use std::net::SocketAddr;
@@ -81,4 +84,93 @@ async fn half_sent_requests_do_not_hold_up_the_end() {
     until_closed(&mut TcpStream::connect(at).await.expect("a connection")).await;
     tokio::time::pause();
     assert!(shutdown.finish(Duration::from_secs(9)).await, "all have ended");
+}
+
+/// Octets of a file that fills every buffer on its way many times.
+const FILE_OCTETS: usize = 64 << 20;
+
+/// The pages with one published file; its address.
+async fn serve_file(shutdown: &Shutdown, folder: &std::path::Path) -> (SocketAddr, String) {
+    let files = folder.join("files");
+    std::fs::create_dir(&files).expect("a folder");
+    std::fs::write(files.join("film"), vec![7; FILE_OCTETS]).expect("written");
+    let (network, reporter) = (Network::new(), event::Reporter::silent());
+    let tracker =
+        Tracker::start(&tracker::Config::default(), network.clone(), reporter.clone(), shutdown.clone());
+    let publisher = Publisher::new(publish::Parts {
+        network: network.clone(),
+        tracker: tracker.expect("a tracker"),
+        names: Names::default(),
+        data: folder.join("data"),
+        reporter,
+        shutdown: shutdown.clone(),
+    });
+    let config = publish::Config {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        publish: vec![publish::Folder::new(files)],
+        settle_seconds: 0,
+        ..publish::Config::default()
+    };
+    let prepared = publisher.prepare(&config).expect("an address to listen on");
+    assert!(publisher.carry_out(prepared, publish::Addresses::default()).await.is_empty());
+    let id = loop {
+        if let Some(listed) = publisher.listing().torrents.first() {
+            break listed.published.id.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let pages = web::Server::new(web::Parts {
+        network,
+        status: Arc::new(Status::default),
+        metrics: Arc::new(Metrics::new()),
+        torrents: Some(publisher),
+        shutdown: shutdown.clone(),
+    });
+    let config =
+        Config { listen_public: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() };
+    pages.carry_out(pages.prepare(&config).expect("an address to listen on"));
+    (pages.public_addresses()[0], format!("/torrents/{id}/film"))
+}
+
+#[tokio::test]
+async fn who_takes_a_file_slowly_gets_all_of_it_and_who_does_not_take_it_is_let_go() {
+    let (shutdown, folder) = (Shutdown::new(), tempfile::tempdir().expect("a folder"));
+    let (at, path) = serve_file(&shutdown, folder.path()).await;
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut slow = TcpStream::connect(at).await.expect("a connection");
+    slow.write_all(ask.as_bytes()).await.expect("sent");
+    let mut deaf = TcpStream::connect(at).await.expect("a connection");
+    deaf.write_all(ask.as_bytes()).await.expect("sent");
+    tokio::time::pause();
+    // Eight minutes for all of it, far beyond the life of a connection.
+    let mut got = 0;
+    let mut buffer = vec![0; 1 << 20];
+    for _ in 0..16 {
+        for _ in 0..FILE_OCTETS / 16 / buffer.len() {
+            got += slow.read_exact(&mut buffer).await.expect("a piece");
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    got += until_closed(&mut slow).await.len();
+    assert!(got > FILE_OCTETS, "the header and the file: {got}");
+    let rest = until_closed(&mut deaf).await.len();
+    assert!(rest < FILE_OCTETS, "it was cut short: {rest}");
+
+    // For everybody is what is published, and nothing else.
+    for (path, status) in [
+        ("/torrents", "200"),
+        ("/torrents.json", "200"),
+        ("/", "307"),
+        ("/metrics", "404"),
+        ("/status.json", "404"),
+    ] {
+        let mut stream = TcpStream::connect(at).await.expect("a connection");
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.expect("sent");
+        let answer = String::from_utf8(until_closed(&mut stream).await).expect("text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+        assert!(!answer.contains(&folder.path().display().to_string()), "{answer}");
+    }
+    tokio::time::resume();
+    assert!(shutdown.finish(Duration::from_secs(20)).await);
 }

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use storage::Allocation;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant as Ticks;
 
 /// How often the folders are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,8 +100,8 @@ impl Task {
         let shutdown = self.parts.shutdown.clone();
         let mut looking: Option<JoinHandle<Look>> = None;
         let mut reading: Option<JoinHandle<Read>> = None;
-        let mut next_look = Instant::now();
-        let mut next_start = Instant::now();
+        let mut next_look = Ticks::now();
+        let mut next_start = Ticks::now();
         let mut told = tokio::time::interval(TOLD_INTERVAL);
         loop {
             let is_on = !self.config.listen.is_empty();
@@ -110,9 +111,9 @@ impl Task {
                     let Some(Order { config, addresses, reply }) = order else { break };
                     let notes = self.change(config, addresses).await;
                     let _ = reply.send(notes);
-                    next_look = Instant::now();
+                    next_look = Ticks::now();
                 }
-                () = tokio::time::sleep_until(next_look.into()), if is_on && looking.is_none() => {
+                () = tokio::time::sleep_until(next_look), if is_on && looking.is_none() => {
                     let (folders, known, kept) = (self.folders.clone(), self.shelf.known(), self.kept.clone());
                     let torrents_max = self.config.torrents_max;
                     let sweeps = !std::mem::replace(&mut self.swept, true);
@@ -124,15 +125,15 @@ impl Task {
                     }));
                 }
                 Some(look) = ended(&mut looking) => {
-                    next_look = Instant::now() + LOOK_INTERVAL.max(look.took * LOOK_SHARE);
+                    next_look = Ticks::now() + LOOK_INTERVAL.max(look.took * LOOK_SHARE);
                     if is_on {
                         self.take(look).await;
                     }
                 }
                 Some((job, read)) = ended(&mut reading) => self.handle_read(job, read).await,
                 _ = told.tick() => self.tell_transfers(),
-                () = tokio::time::sleep_until(next_start.into()), if is_on && self.engine.is_none() => {
-                    next_start = Instant::now() + ENGINE_RETRY;
+                () = tokio::time::sleep_until(next_start), if is_on && self.engine.is_none() => {
+                    next_start = Ticks::now() + ENGINE_RETRY;
                     if let Err(error) = self.start_engine().await {
                         tracing::error!("{error}; it is tried again");
                     }
