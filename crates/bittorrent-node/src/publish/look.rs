@@ -171,9 +171,10 @@ mod tests {
         ] {
             assert!(said.contains(part), "{said}");
         }
+        // The files, and the folder that would be looked into.
         let some = look(2);
         assert_eq!(names(&some), ["a", "album"]);
-        assert_eq!(some.left_out.iter().filter(|one| one.reason.contains("more than 2 torrents")).count(), 2);
+        assert_eq!(some.left_out.iter().filter(|one| one.reason.contains("more than 2 torrents")).count(), 3);
         let whole = [Arc::new(Folder { whole: true, ..Folder::new(path.join("album")) })];
         assert_eq!(names(&Look::at(&whole, &Known::new(), &kept, 10)), ["album"]);
     }
