@@ -232,7 +232,9 @@ fn what_must_not_be_published_is_not() {
     }
     // The tracker serves what is published, and nothing else.
     let announce = |hash: &str| {
-        let hash: String = (0..20).map(|octet| format!("%{}", &hash[2 * octet..2 * octet + 2])).collect();
+        let hash = (0..20)
+            .map(|octet| &hash[2 * octet..2 * octet + 2])
+            .fold(String::new(), |all, octet| all + "%" + octet);
         let query = format!(
             "info_hash={hash}&peer_id=-XX0000-abcdefghijkl&port=7&uploaded=0&downloaded=0&left=1&compact=1"
         );

@@ -104,7 +104,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             let width =
                 std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
             let telling = Telling { json: arguments.json, width, line: |line| out::line(line) };
-            match tell(scenario, telling, plan, &out::UNREAD).await {
+            match Box::pin(tell(scenario, telling, plan, &out::UNREAD)).await {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::FAILURE,
                 Err(error) => out::failed(&error.to_string()),

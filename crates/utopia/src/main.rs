@@ -90,11 +90,11 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         match arguments.command {
-            Command::Up(arguments) => up::run(arguments).await,
+            Command::Up(arguments) => Box::pin(up::run(arguments)).await,
             Command::Status(arguments) => status::run(arguments).await,
             Command::Reload(arguments) => status::reload(arguments).await,
             Command::Init(arguments) => init::run(&arguments).await,
-            Command::Lab(arguments) => lab::run(arguments).await,
+            Command::Lab(arguments) => Box::pin(lab::run(arguments)).await,
             Command::User(command) => user::run(command).await,
             Command::Dns(command) => dns::run(command).await,
             Command::Mail(command) => mail::run(command).await,

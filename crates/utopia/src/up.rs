@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             "{address} is no loopback address; `utopia init DOMAIN --address {address}` sets a public domain up"
         ));
     }
-    match up(&arguments).await {
+    match Box::pin(up(&arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => out::failed(&error.to_string()),
     }
@@ -90,12 +90,12 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
 
     loop {
         tokio::select! {
-            _ = hangup.recv() => { let _ = reload(&host, &file).await; }
+            _ = hangup.recv() => { let _ = Box::pin(reload(&host, &file)).await; }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             outcome = host.reload_requested() => {
                 // Who asked may have gone.
-                let _ = outcome.send(reload(&host, &file).await);
+                let _ = outcome.send(Box::pin(reload(&host, &file)).await);
             }
         }
     }
@@ -121,7 +121,7 @@ async fn up(arguments: &Arguments) -> Result<(), HostError> {
 async fn reload(host: &Host, file: &Path) -> Result<Vec<String>, String> {
     host::notify_reloading();
     let reloaded = match Configuration::read(file) {
-        Ok(configuration) => host.reload(configuration).await.map_err(|error| error.to_string()),
+        Ok(configuration) => Box::pin(host.reload(configuration)).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let reloaded = reloaded.map_err(|error| format!("the configuration stays as it was: {error}"));

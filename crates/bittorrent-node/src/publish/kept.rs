@@ -6,6 +6,7 @@ use crate::original::{Original, OriginalFile};
 use bittorrent::bencode::{Item, KeyOrder, Limits, Value, decode};
 use bittorrent::metainfo::{self, Metainfo};
 use sha1::{Digest, Sha1};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use storage::{Stamp, StorageError, files};
 
@@ -29,8 +30,12 @@ impl Kept {
 
     fn file(&self, place: &Path) -> PathBuf {
         let digest = Sha1::digest(place.as_os_str().as_encoded_bytes());
-        let name: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-        self.0.join(format!("{name}{SUFFIX}"))
+        let name = digest.iter().fold(String::new(), |mut name, octet| {
+            // Writing to a string does not fail.
+            let _ = write!(name, "{octet:02x}");
+            name
+        });
+        self.0.join(name + SUFFIX)
     }
 
     /// Keeps the torrent of what lies at `place`.

@@ -162,7 +162,7 @@ mod tests {
         };
         let all = look(10);
         assert_eq!(names(&all), ["a", "album", "b", "c"]);
-        let said: String = all.left_out.iter().map(|left_out| format!("{left_out}\n")).collect();
+        let said = all.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         for part in [
             ".hidden: it is hidden",
             "link: it is a link",

@@ -242,7 +242,7 @@ impl Task {
             // It may only not be published any more, and be there again one day.
             let forget = move || {
                 if !place.exists() {
-                    kept.remove(&place)
+                    kept.remove(&place);
                 }
             };
             let _ = tokio::task::spawn_blocking(forget).await;
@@ -351,10 +351,10 @@ impl Task {
 
     async fn end(&mut self, place: &Path) {
         self.tell_transfers();
-        if let Some(running) = self.running.remove(place) {
-            if let Err(error) = running.handle.remove(Data::Keep).await {
-                tracing::debug!(%error, "a torrent that is published no more");
-            }
+        if let Some(running) = self.running.remove(place)
+            && let Err(error) = running.handle.remove(Data::Keep).await
+        {
+            tracing::debug!(%error, "a torrent that is published no more");
         }
     }
 

@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn when_to_come_again_is_read_in_either_form() {
-        assert_eq!(read_retry_after(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(read_retry_after(" 120 "), Some(Duration::from_mins(2)));
         assert_eq!(read_retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         assert!(read_retry_after(&soon).is_some_and(|after| after > Duration::from_secs(90)));

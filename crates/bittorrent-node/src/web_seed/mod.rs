@@ -154,7 +154,9 @@ mod tests {
     fn blocks_that_follow_one_another_are_a_run_and_it_is_bounded() {
         let desk = Desk::new(WebSeed::Files("http://w.test/".into()), PeerKey(1));
         let asked = [block(3, 1), block(4, 0), block(4, 1), block(6, 0), block(6, 1), block(7, 1)];
-        asked.iter().for_each(|octets| desk.ask(*octets));
+        for octets in asked {
+            desk.ask(octets);
+        }
         assert_eq!(desk.take_run(ends), asked[..3]);
         desk.cancel(asked[4]);
         assert_eq!(desk.take_run(ends), asked[3..4]);

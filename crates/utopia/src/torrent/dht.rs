@@ -126,13 +126,9 @@ impl Node {
             ..Options::default()
         };
         let dht = Dht::start(options, wires, source::names().look_up(), shutdown);
-        match tokio::time::timeout(READY_PATIENCE, dht.ready()).await {
-            Ok(ready) => ready.map_err(|error| error.to_string())?,
-            Err(_) => {
-                let hint = "no node of the hash table answers; name one with --dht-node";
-                return Err(hint.to_owned());
-            }
-        }
+        let ready = tokio::time::timeout(READY_PATIENCE, dht.ready()).await;
+        let ready = ready.map_err(|_| "no node of the hash table answers; name one with --dht-node")?;
+        ready.map_err(|error| error.to_string())?;
         Ok(dht)
     }
 }
@@ -171,12 +167,11 @@ async fn put(arguments: &PutArguments) -> Result<(), String> {
     let key = key.map_err(|error| error.to_string())?;
     let shutdown = Shutdown::new();
     let dht = arguments.node.start(&shutdown).await?;
-    let stored = match &key {
-        Some(secret) => dht.update(secret, arguments.salt.as_bytes(), value).await,
-        None => {
-            let item = Item::Immutable(value);
-            dht.put(item.clone(), None).await.map(|_| item)
-        }
+    let stored = if let Some(secret) = &key {
+        dht.update(secret, arguments.salt.as_bytes(), value).await
+    } else {
+        let item = Item::Immutable(value);
+        dht.put(item.clone(), None).await.map(|_| item)
     };
     let item = stored.map_err(|error| error.to_string())?;
     let link = key.map(|secret| link(secret.public(), &arguments.salt));

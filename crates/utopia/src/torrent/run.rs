@@ -415,7 +415,9 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
             out::line(format_args!("peers connect to {address}"));
         }
         out::line(&magnet);
-        publication.iter().for_each(|publication| out::line(publication.link()));
+        if let Some(publication) = &publication {
+            out::line(publication.link());
+        }
     }
     if let Some(publication) = publication {
         let dht = engine.dht().ok_or("--key: the hash table is needed: drop --dht off")?.clone();

@@ -19,6 +19,7 @@ pub(crate) struct List {
 
 /// A torrent.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the JSON says where the torrent file is under `torrent`")]
 pub(crate) struct Torrent {
     /// Its name.
     pub(crate) name: String,
