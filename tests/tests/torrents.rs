@@ -176,6 +176,7 @@ fn what_is_put_into_the_folder_is_had_by_torrent_magnet_link_and_http() {
     }
     let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag").trim();
     assert_eq!(answer(&["-H", &format!("If-None-Match: {tag}"), &url]).0, "304");
+    assert!(told(curl(&["-I", "-r", "0-9", &url])).starts_with("HTTP/1.1 200"), "a range is of GET only");
     assert_eq!(answer(&["-r", "3000000-", &url]).0, "416");
     assert_eq!(answer(&["-r", "0-9", "-H", "If-Range: \"other\"", &url]), ("200".to_owned(), whole));
 

@@ -15,6 +15,7 @@ mod engine;
 mod filter;
 mod handshake;
 mod http;
+pub mod http_file;
 mod lsd;
 mod names;
 mod original;

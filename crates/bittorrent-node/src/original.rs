@@ -84,6 +84,20 @@ pub struct Making {
     pub private: bool,
 }
 
+impl Making {
+    /// Nothing beside its files.
+    pub fn new(version: Version) -> Self {
+        Self {
+            version,
+            piece_octets: None,
+            trackers: Vec::new(),
+            web_seeds: Vec::new(),
+            comment: None,
+            private: false,
+        }
+    }
+}
+
 /// Why no torrent could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginalError {
@@ -268,14 +282,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn making() -> Making {
-        Making {
-            version: Version::Hybrid,
-            piece_octets: None,
-            trackers: Vec::new(),
-            web_seeds: Vec::new(),
-            comment: None,
-            private: false,
-        }
+        Making::new(Version::Hybrid)
     }
 
     #[test]

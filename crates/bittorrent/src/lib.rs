@@ -7,6 +7,7 @@ pub mod encryption;
 pub mod ip_filter;
 pub mod lsd;
 pub mod metainfo;
+pub mod percent;
 pub mod torrent;
 pub mod tracker;
 pub mod utp;

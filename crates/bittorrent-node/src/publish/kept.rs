@@ -147,14 +147,7 @@ mod tests {
         fs::create_dir_all(album.join("deep")).expect("folders");
         fs::write(album.join("deep/song"), "la la").expect("written");
         let original = Original::look(&album, Hidden::LeftOut).expect("an original");
-        let making = Making {
-            version: Version::Hybrid,
-            piece_octets: None,
-            trackers: Vec::new(),
-            web_seeds: Vec::new(),
-            comment: None,
-            private: false,
-        };
+        let making = Making::new(Version::Hybrid);
         let made = original.make(making, |_, _| ControlFlow::Continue(())).expect("a torrent");
         let options = Folder::new(folder.path().join("files"));
         assert_eq!(kept.read(&album, &options, &original), None);

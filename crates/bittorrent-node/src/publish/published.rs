@@ -225,14 +225,7 @@ mod tests {
 
     fn published(path: &std::path::Path) -> Published {
         let original = Original::look(path, Hidden::LeftOut).expect("an original");
-        let making = Making {
-            version: Version::Hybrid,
-            piece_octets: None,
-            trackers: Vec::new(),
-            web_seeds: Vec::new(),
-            comment: None,
-            private: false,
-        };
+        let making = Making::new(Version::Hybrid);
         let made = original.make(making, |_, _| ControlFlow::Continue(())).expect("a torrent");
         let addresses = Addresses {
             trackers: vec!["udp://127.0.0.1:1/announce".to_owned()],

@@ -439,12 +439,9 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
 /// Reads the files of a torrent. Blocks.
 fn read(job: &Job) -> Result<Metainfo, OriginalError> {
     let making = Making {
-        version: job.folder.format.into(),
         piece_octets: job.folder.piece_octets,
-        trackers: Vec::new(),
-        web_seeds: Vec::new(),
-        comment: None,
         private: job.folder.private,
+        ..Making::new(job.folder.format.into())
     };
     job.original.make(making, |done, total| {
         if job.reading.tell(done, total) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -1,9 +1,7 @@
 //! The files of a torrent over HTTP while they come: a player reads, jumps, and
 //! what it needs next is asked of peers first.
 
-mod kind;
 mod page;
-mod range;
 mod reader;
 mod reply;
 

@@ -1,5 +1,6 @@
 //! The page that lists the files of a torrent.
 
+use crate::http_file::encode_path;
 use bittorrent::metainfo::{File, Layout};
 use std::fmt::Write as _;
 
@@ -9,16 +10,7 @@ const FILES_MAX: usize = 10_000;
 /// The path of a file below the server's root, percent-encoded (RFC 3986).
 pub(super) fn path(file: &File) -> String {
     let mut path = String::new();
-    for component in &file.path {
-        path.push('/');
-        for octet in component.bytes() {
-            if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-                path.push(char::from(octet));
-            } else {
-                let _ = write!(path, "%{octet:02X}");
-            }
-        }
-    }
+    encode_path(file.path.iter().map(String::as_str), &mut path);
     path
 }
 

@@ -1,10 +1,11 @@
 //! One request, and what is answered.
 
-use super::range::{Wanted, wanted};
+use super::page;
 use super::reader::Reader;
-use super::{kind, page};
 use crate::Handle;
+use crate::http_file::{Wanted, media_type, wanted};
 use crate::swarm::{Files, Wish};
+use bittorrent::percent;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::try_unfold;
@@ -66,7 +67,7 @@ pub(super) async fn reply(torrent: Option<Arc<Handle>>, request: &Request<Incomi
     let hash = torrent.hashes().wire().next().map(|hash| hash.to_string()).unwrap_or_default();
     let tag = format!("\"{hash}-{index}\"");
     let head = Response::builder()
-        .header(CONTENT_TYPE, kind::of(file.path.last().map_or("", String::as_str)))
+        .header(CONTENT_TYPE, media_type(file.path.last().map_or("", String::as_str)))
         .header(ACCEPT_RANGES, "bytes")
         .header(ETAG, &tag)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -119,20 +120,7 @@ fn is_address(host: &str) -> bool {
 
 /// Whether two paths are the same once they are decoded.
 fn same_path(ours: &str, asked: &str) -> bool {
-    decode(asked).is_some_and(|asked| decode(ours) == Some(asked))
-}
-
-fn decode(path: &str) -> Option<Vec<u8>> {
-    let mut octets = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    let digit = |octet: Option<u8>| char::from(octet?).to_digit(16);
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'%' => u8::try_from(digit(rest.next())? << 4 | digit(rest.next())?).ok()?,
-            other => other,
-        });
-    }
-    Some(octets)
+    percent::decode(asked).is_some_and(|asked| percent::decode(ours) == Some(asked))
 }
 
 fn empty() -> UnsyncBoxBody<Bytes, io::Error> {

@@ -2,8 +2,8 @@
 
 use super::document::{Metainfo, is_tracker, is_web_seed};
 use super::hash::{InfoHashError, InfoHashes, read_hex, write_hex};
-use super::percent;
 use super::selection::FileSelection;
+use crate::percent;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -109,7 +109,7 @@ impl FromStr for Magnet {
                 Some((key, number)) if number.bytes().all(|octet| octet.is_ascii_digit()) => key,
                 _ => key.as_str(),
             };
-            let Some(octets) = percent::decode(value) else { continue };
+            let Some(octets) = percent::decode_form(value) else { continue };
             match (key, String::from_utf8(octets)) {
                 ("xt", Ok(topic)) => magnet.topic(&topic)?,
                 ("xs", Ok(source)) => magnet.source(&source)?,

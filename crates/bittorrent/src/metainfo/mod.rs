@@ -26,7 +26,6 @@ mod magnet;
 pub mod merkle;
 mod names;
 mod path;
-pub(crate) mod percent;
 mod selection;
 mod symlink;
 #[cfg(test)]

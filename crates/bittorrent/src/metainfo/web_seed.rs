@@ -1,7 +1,7 @@
 //! Where a web seed has a file (BEP 19).
 
 use super::layout::Layout;
-use super::percent;
+use crate::percent;
 
 /// The address of a file at a web seed. An address that ends with a slash is a
 /// folder: the torrent's name and the path in it follow. Another is the file of a

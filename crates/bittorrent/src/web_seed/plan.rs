@@ -1,7 +1,8 @@
 //! From blocks to requests over HTTP, and back.
 
 use super::WebSeed;
-use crate::metainfo::{InfoHashV1, Layout, percent, web_seed_url};
+use crate::metainfo::{InfoHashV1, Layout, web_seed_url};
+use crate::percent;
 use crate::torrent::Octets;
 use std::fmt::Write as _;
 use std::ops::Range;

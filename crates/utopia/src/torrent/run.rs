@@ -374,12 +374,9 @@ async fn run_seed(arguments: &SeedArguments) -> Result<(), String> {
         source::read_file(file)?
     } else {
         let making = Making {
-            version: arguments.format.into(),
-            piece_octets: None,
             trackers: tiers(&arguments.tracker)?,
             web_seeds: arguments.web_seed.clone(),
-            comment: None,
-            private: false,
+            ..Making::new(arguments.format.into())
         };
         let path = arguments.path.clone();
         let mut bar = Bar::new("hashing");

@@ -1,6 +1,6 @@
 //! What is published, as the page and scripts read it.
 
-use super::encode_path;
+use bittorrent_node::http_file::encode_path;
 use bittorrent_node::publish::{Listed, Publisher};
 use bittorrent_node::tracker::Counts;
 use serde::Serialize;
@@ -112,7 +112,11 @@ impl Torrent {
         let file = |file: &bittorrent_node::publish::PublishedFile| File {
             path: file.path.clone(),
             octets: file.octets,
-            address: format!("/torrents/{id}/{}", encode_path(&file.path)),
+            address: {
+                let mut address = format!("/torrents/{id}");
+                encode_path(file.path.split('/'), &mut address);
+                address
+            },
         };
         Self {
             name: published.name().to_owned(),

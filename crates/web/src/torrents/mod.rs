@@ -5,7 +5,6 @@
 mod body;
 mod list;
 mod page;
-mod range;
 
 pub(crate) use body::Pulse;
 pub(crate) use list::List;
@@ -16,8 +15,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing;
+use bittorrent::percent;
+use bittorrent_node::http_file::{Wanted, media_type, wanted};
 use bittorrent_node::publish::{Listed, Publisher, ServeError};
-use range::{Wanted, wanted};
 
 /// How the names of torrent files end.
 const TORRENT_SUFFIX: &str = ".torrent";
@@ -81,7 +81,6 @@ async fn file(
     request: Request,
 ) -> Response {
     let Some(Listed { published, .. }) = shown.find(&id) else { return nothing() };
-    let tag = published.file_number(&path).map(|number| format!("\"{id}-{number}\""));
     let of = published.clone();
     let at = path.clone();
     let opened = match tokio::task::spawn_blocking(move || of.open(&at)).await {
@@ -103,20 +102,26 @@ async fn file(
         }
     };
     let octets = served.octets();
-    let mut headers = describe(&path, tag.as_deref());
-    if is_known(request.headers(), tag.as_deref()) {
+    let tag = match published.file_number(&path) {
+        Some(number) => format!("\"{id}-{number}\""),
+        // Padding, which clients of a web seed may ask for: all of a length is the same.
+        None => format!("\"padding-{octets}\""),
+    };
+    let mut headers = describe(&path, &tag);
+    let told = |name| request.headers().get(name).and_then(|told| told.to_str().ok());
+    if told(header::IF_NONE_MATCH).is_some_and(|told| is_known(told, &tag)) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    let range =
-        request.headers().get(header::RANGE).filter(|_| is_current(request.headers(), tag.as_deref()));
-    let (status, part) = match wanted(range.and_then(|range| range.to_str().ok()), octets) {
+    // A Range is defined for GET only (section 14.2).
+    let range = told(header::RANGE).filter(|_| request.method() == Method::GET);
+    let (status, part) = match wanted(range, told(header::IF_RANGE), &tag, octets) {
         Wanted::All => (StatusCode::OK, 0..octets),
         Wanted::Part(part) => {
             let told = format!("bytes {}-{}/{octets}", part.start, part.end - 1);
             insert(&mut headers, header::CONTENT_RANGE, &told);
             (StatusCode::PARTIAL_CONTENT, part)
         }
-        Wanted::Nothing => {
+        Wanted::Beyond => {
             insert(&mut headers, header::CONTENT_RANGE, &format!("bytes */{octets}"));
             return (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response();
         }
@@ -130,7 +135,7 @@ async fn file(
 }
 
 /// What is said of a file whichever part of it is sent.
-fn describe(path: &str, tag: Option<&str>) -> HeaderMap {
+fn describe(path: &str, tag: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let name = path.rsplit('/').next().unwrap_or(path);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
@@ -138,9 +143,7 @@ fn describe(path: &str, tag: Option<&str>) -> HeaderMap {
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // It may be kept, but whoever has it asks whether it is there still.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Some(tag) = tag {
-        insert(&mut headers, header::ETAG, tag);
-    }
+    insert(&mut headers, header::ETAG, tag);
     headers
 }
 
@@ -151,16 +154,8 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
 }
 
 /// Whether the client has the file already (`If-None-Match`).
-fn is_known(headers: &HeaderMap, tag: Option<&str>) -> bool {
-    let told = headers.get(header::IF_NONE_MATCH).and_then(|told| told.to_str().ok());
-    let (Some(told), Some(tag)) = (told, tag) else { return false };
+fn is_known(told: &str, tag: &str) -> bool {
     told.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
-}
-
-/// Whether a part may be sent: the client has parts of what is there now, or does
-/// not say what it has (`If-Range`).
-fn is_current(headers: &HeaderMap, tag: Option<&str>) -> bool {
-    headers.get(header::IF_RANGE).is_none_or(|told| told.to_str().ok() == tag && tag.is_some())
 }
 
 /// A name for the file where it is saved (RFC 6266): in ASCII for old programs, and
@@ -170,53 +165,9 @@ fn disposition(name: &str) -> HeaderValue {
         .chars()
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
         .collect();
-    let text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", encode(name));
+    let mut text = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''");
+    percent::encode(name.as_bytes(), &mut text);
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
-}
-
-/// A path in an address: each part percent-encoded (RFC 3986 section 2.1).
-pub(super) fn encode_path(path: &str) -> String {
-    path.split('/').map(encode).collect::<Vec<_>>().join("/")
-}
-
-fn encode(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(octet));
-        } else {
-            let _ = write!(out, "%{octet:02X}");
-        }
-    }
-    out
-}
-
-/// The media type of a file, so that players know what comes. What a browser would
-/// run is never named.
-fn media_type(name: &str) -> &'static str {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    match extension.as_deref().unwrap_or_default() {
-        "mp4" | "m4v" => "video/mp4",
-        "mkv" => "video/x-matroska",
-        "webm" => "video/webm",
-        "ogv" => "video/ogg",
-        "mp3" => "audio/mpeg",
-        "m4a" => "audio/mp4",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "flac" => "audio/flac",
-        "wav" => "audio/wav",
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "pdf" => "application/pdf",
-        "epub" => "application/epub+zip",
-        "zip" => "application/zip",
-        "gz" | "tgz" => "application/gzip",
-        "txt" | "md" | "srt" => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
 }
 
 #[cfg(test)]
@@ -234,30 +185,13 @@ mod tests {
         ] {
             assert_eq!(disposition(name), told);
         }
-        assert_eq!(encode_path("a b/c?/é"), "a%20b/c%3F/%C3%A9");
-    }
-
-    #[test]
-    fn what_a_browser_would_run_has_no_type() {
-        for name in ["x.html", "x.svg", "x.js", "x.xhtml", "x", "html"] {
-            assert_eq!(media_type(name), "application/octet-stream", "{name}");
-        }
-        assert_eq!(media_type("A.MKV"), "video/x-matroska");
     }
 
     #[test]
     fn tags_say_whether_a_file_is_known() {
-        let headers = |name: header::HeaderName, value: &'static str| {
-            HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-        };
-        let tag = Some("\"a-1\"");
         for (value, known) in [("\"a-1\"", true), ("\"b\", W/\"a-1\"", true), ("*", true), ("\"a-2\"", false)]
         {
-            assert_eq!(is_known(&headers(header::IF_NONE_MATCH, value), tag), known, "{value}");
+            assert_eq!(is_known(value, "\"a-1\""), known, "{value}");
         }
-        assert!(is_current(&HeaderMap::new(), tag));
-        assert!(is_current(&headers(header::IF_RANGE, "\"a-1\""), tag));
-        assert!(!is_current(&headers(header::IF_RANGE, "\"a-2\""), tag));
-        assert!(!is_current(&headers(header::IF_RANGE, "\"a-1\""), None));
     }
 }

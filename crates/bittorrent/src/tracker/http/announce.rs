@@ -1,6 +1,7 @@
 //! The query of an announce.
 
-use super::query::{Pairs, at_most, escape, exactly};
+use super::query::{Pairs, at_most, exactly};
+use crate::percent;
 use crate::tracker::Event;
 use std::fmt::Write as _;
 use thiserror::Error;
@@ -111,9 +112,9 @@ impl Announce {
         let mut url = tracker.to_owned();
         url.push(if tracker.contains('?') { '&' } else { '?' });
         url.push_str("info_hash=");
-        escape(&self.info_hash, &mut url);
+        percent::encode(&self.info_hash, &mut url);
         url.push_str("&peer_id=");
-        escape(&self.peer_id, &mut url);
+        percent::encode(&self.peer_id, &mut url);
         let Self { port, uploaded, downloaded, .. } = self;
         // Writing to a string cannot fail.
         let _ = write!(url, "&port={port}&uploaded={uploaded}&downloaded={downloaded}");
@@ -135,7 +136,7 @@ impl Announce {
         for (name, token) in [("key", &self.key), ("trackerid", &self.tracker_id)] {
             if let Some(token) = token {
                 let _ = write!(url, "&{name}=");
-                escape(token, &mut url);
+                percent::encode(token, &mut url);
             }
         }
         url

@@ -12,7 +12,7 @@ mod write;
 
 pub use announce::{Announce, QueryError};
 pub use head::{HEAD_OCTETS_MAX, Head, HeadError};
-pub use query::{Pairs, escape};
+pub use query::Pairs;
 pub use read::{AnnounceReply, PEERS_READ_MAX, Peer, REPLY_OCTETS_MAX, ReplyError, ScrapeReply};
 pub use scrape::{Scrape, scrape_url};
 pub use write::{Announced, write_announced, write_failure, write_scraped};

@@ -1,8 +1,6 @@
 //! The query of a URL: names, values, and octets in percent form (RFC 3986
 //! section 2.1).
 
-use std::fmt::Write as _;
-
 /// The pairs of a query, in their order; values are still escaped.
 #[derive(Debug, Clone)]
 pub struct Pairs<'a>(Option<&'a [u8]>);
@@ -69,22 +67,10 @@ fn unescape_one(octets: &mut std::slice::Iter<'_, u8>) -> Option<u8> {
     Some((digit()? << 4 | digit()?) as u8)
 }
 
-/// Appends octets in percent form; letters, digits and `-._~` stand for
-/// themselves.
-pub fn escape(octets: &[u8], out: &mut String) {
-    for octet in octets {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(octet) {
-            out.push(char::from(*octet));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "%{octet:02X}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::percent;
     use proptest::prelude::*;
 
     #[test]
@@ -112,7 +98,7 @@ mod tests {
         #[test]
         fn what_is_escaped_reads_the_same(octets in any::<[u8; 20]>()) {
             let mut text = String::new();
-            escape(&octets, &mut text);
+            percent::encode(&octets, &mut text);
             prop_assert_eq!(exactly(text.as_bytes()), Some(octets));
             prop_assert_eq!(at_most(text.as_bytes(), 20), Some(octets.to_vec()));
         }

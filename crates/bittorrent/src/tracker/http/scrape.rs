@@ -1,7 +1,8 @@
 //! The query of a scrape (BEP 48).
 
 use super::QueryError;
-use super::query::{Pairs, escape, exactly};
+use super::query::{Pairs, exactly};
+use crate::percent;
 
 /// A scrape of some torrents; one of all is not offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn scrape_url(tracker: &str, info_hashes: &[[u8; 20]]) -> Option<String> {
     for info_hash in info_hashes {
         url.push(if url.contains('?') { '&' } else { '?' });
         url.push_str("info_hash=");
-        escape(info_hash, &mut url);
+        percent::encode(info_hash, &mut url);
     }
     Some(url)
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What to answer to a request for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub enum Wanted {
     /// All of it (200).
     All,
     /// A part of it (206).
@@ -16,7 +16,7 @@ pub(super) enum Wanted {
 /// Reads the fields Range and If-Range for a file of so many octets with this
 /// entity tag. Several ranges and what is no range of octets are passed over, as
 /// may be done (section 14.2).
-pub(super) fn wanted(range: Option<&str>, if_range: Option<&str>, tag: &str, octets: u64) -> Wanted {
+pub fn wanted(range: Option<&str>, if_range: Option<&str>, tag: &str, octets: u64) -> Wanted {
     // A date is never ours: the file may have changed.
     if if_range.is_some_and(|known| known.trim() != tag) {
         return Wanted::All;
@@ -67,7 +67,13 @@ mod tests {
             ("bytes=0-499", Wanted::Part(0..500)),
             ("bytes=500-", Wanted::Part(500..1_000)),
             ("bytes=-500", Wanted::Part(500..1_000)),
+            ("bytes=500-999", Wanted::Part(500..1_000)),
+            ("bytes=0-0", Wanted::Part(0..1)),
+            ("bytes=999-20000", Wanted::Part(999..1_000)),
+            ("bytes=0-99999999999999999999999", Wanted::Part(0..1_000)),
             ("bytes=-5000", Wanted::Part(0..1_000)),
+            ("bytes=-99999999999999999999999", Wanted::Part(0..1_000)),
+            (" bytes=1-2 ", Wanted::Part(1..3)),
             ("BYTES= 999-99999999999999999999999 ", Wanted::Part(999..1_000)),
             ("bytes=1000-", Wanted::Beyond),
             ("bytes=99999999999999999999999-", Wanted::Beyond),
@@ -78,6 +84,10 @@ mod tests {
             ("bytes=+1-2", Wanted::All),
             ("lines=1-2", Wanted::All),
             ("bytes", Wanted::All),
+            ("", Wanted::All),
+            ("bytes=", Wanted::All),
+            ("bytes=a-b", Wanted::All),
+            ("bytes=1", Wanted::All),
         ] {
             assert_eq!(wanted(Some(range), None, "\"t\"", 1_000), expected, "{range}");
         }

@@ -1,7 +1,8 @@
 //! What a file is, by its name.
 
-/// The media type of a file; octets where its name does not tell.
-pub(super) fn of(name: &str) -> &'static str {
+/// The media type of a file, so that players know what comes; octets where its
+/// name does not tell. What a browser would run is never named.
+pub fn media_type(name: &str) -> &'static str {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     match ending.as_deref().unwrap_or_default() {
         "mp4" | "m4v" => "video/mp4",
@@ -26,6 +27,7 @@ pub(super) fn of(name: &str) -> &'static str {
         "webp" => "image/webp",
         "pdf" => "application/pdf",
         "zip" => "application/zip",
+        "gz" | "tgz" => "application/gzip",
         "epub" => "application/epub+zip",
         _ => "application/octet-stream",
     }
@@ -35,8 +37,10 @@ pub(super) fn of(name: &str) -> &'static str {
 mod tests {
     #[test]
     fn the_ending_tells() {
-        assert_eq!(super::of("film.one.MKV"), "video/matroska");
-        assert_eq!(super::of("page.html"), "application/octet-stream", "a stranger's page is not run");
-        assert_eq!(super::of("mp4"), "application/octet-stream");
+        assert_eq!(super::media_type("film.one.MKV"), "video/matroska");
+        // A stranger's page is not run.
+        for name in ["x.html", "x.svg", "x.js", "x.xhtml", "x", "html", "mp4"] {
+            assert_eq!(super::media_type(name), "application/octet-stream", "{name}");
+        }
     }
 }
