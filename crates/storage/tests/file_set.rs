@@ -220,6 +220,24 @@ fn a_file_may_be_executed_and_a_symlink_leads_to_its_target() {
 }
 
 #[test]
+fn sealed_files_are_neither_written_nor_read_through_links() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    files.write(0, 0, b"ours").expect("written");
+    let place = files.path(0);
+    let files = set(folder.path(), Allocation::Sparse).sealed();
+    let mut octets = [0; 4];
+    assert_eq!((files.read(0, 0, &mut octets).expect("read"), &octets), (4, b"ours"));
+    assert!(files.write(0, 0, b"mine").is_err());
+    files.close();
+    std::fs::write(folder.path().join("theirs"), "secret").expect("written");
+    std::fs::remove_file(&place).expect("removed");
+    std::os::unix::fs::symlink(folder.path().join("theirs"), &place).expect("a link");
+    assert!(files.read(0, 0, &mut octets).is_err() && files.handle_to_read(0).is_err());
+    assert_eq!(&octets, b"ours");
+}
+
+#[test]
 fn files_and_folders_get_other_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = set(folder.path(), Allocation::Sparse);

@@ -48,7 +48,8 @@ pub(crate) enum Held {
 }
 
 impl Content {
-    /// The content of a torrent below `folder`; nothing is touched yet.
+    /// The content of a torrent below `folder`; nothing is touched yet. Where it is
+    /// `sealed`, files are only read, and no link is followed to them.
     ///
     /// # Errors
     /// When a path of it is not safe.
@@ -56,6 +57,7 @@ impl Content {
         metainfo: &Metainfo,
         folder: &Path,
         allocation: Allocation,
+        sealed: bool,
     ) -> Result<Self, StorageError> {
         let layout = metainfo.info.layout();
         let member = |file: &bittorrent::metainfo::File| Member {
@@ -69,6 +71,7 @@ impl Content {
             executable: file.executable,
         };
         let files = FileSet::new(folder, layout.files().iter().map(member).collect(), allocation)?;
+        let files = if sealed { files.sealed() } else { files };
         let layers = Mutex::new(metainfo.piece_layers.clone());
         Ok(Self { info: Arc::new(metainfo.info.clone()), layers, files, found: AtomicBool::new(false) })
     }

@@ -111,7 +111,7 @@ pub struct Options {
     /// What the files looked like when the torrent was made of them, in its order,
     /// `None` for padding. Where they still do they are whole, and are seeded
     /// without being read again; where not the torrent pauses. They are never
-    /// written to. Absent: the files are the torrent's to write.
+    /// written to, nor read through links. Absent: the files are the torrent's to write.
     pub sealed: Option<Vec<Option<storage::Stamp>>>,
 }
 

@@ -174,7 +174,9 @@ impl Swarm {
     /// The files of the torrent, once its info dictionary is here.
     fn open_content(&self) -> Option<Result<Arc<Content>, storage::StorageError>> {
         let metainfo = self.metainfo()?;
-        Some(Content::new(&metainfo, &self.state.borrow().folder, self.options.allocation).map(Arc::new))
+        let (options, folder) = (&self.options, &self.state.borrow().folder);
+        let sealed = options.sealed.is_some();
+        Some(Content::new(&metainfo, folder, options.allocation, sealed).map(Arc::new))
     }
 
     /// The torrent cannot run.

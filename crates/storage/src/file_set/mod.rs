@@ -65,6 +65,7 @@ pub struct FileSet {
     folder: RwLock<PathBuf>,
     members: RwLock<Arc<[Member]>>,
     allocation: Allocation,
+    sealed: bool,
     open: Mutex<Open>,
 }
 
@@ -96,8 +97,17 @@ impl FileSet {
             folder: RwLock::new(folder.to_owned()),
             members: RwLock::new(members.into()),
             allocation,
+            sealed: false,
             open: Mutex::default(),
         })
+    }
+
+    /// The same, never to be written to, and read without following a link below
+    /// the folder: whoever may write there cannot have us give away what lies
+    /// elsewhere.
+    #[must_use]
+    pub fn sealed(self) -> Self {
+        Self { sealed: true, ..self }
     }
 
     /// The folder all are in.
@@ -298,7 +308,12 @@ impl FileSet {
             return Ok(Some(handle));
         }
         let path = self.path(file);
-        let opened = if to_write { self.open_to_write(file, &path, &mut open) } else { File::open(&path) };
+        let opened = match (to_write, self.sealed) {
+            (true, true) => Err(ErrorKind::ReadOnlyFilesystem.into()),
+            (true, false) => self.open_to_write(file, &path, &mut open),
+            (false, true) => self.open_sealed(file),
+            (false, false) => File::open(&path),
+        };
         let handle = match opened {
             Ok(opened) => Arc::new(opened),
             Err(error) if error.kind() == ErrorKind::NotFound && !to_write => return Ok(None),
@@ -310,6 +325,12 @@ impl FileSet {
         }
         open.handles.push_back((file, to_write, handle.clone()));
         Ok(Some(handle))
+    }
+
+    fn open_sealed(&self, file: usize) -> io::Result<File> {
+        let members = self.members();
+        let member = members.get(file).ok_or(ErrorKind::NotFound)?;
+        crate::open_below(&self.folder(), &member.path)
     }
 
     /// Opens a file to write to; one that is made now gets its folders, its
