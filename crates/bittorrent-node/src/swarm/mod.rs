@@ -3,6 +3,7 @@
 //! is borrowed is given back before anything is waited for.
 
 mod active;
+mod bans;
 mod buffers;
 mod contacts;
 mod control;
@@ -33,6 +34,7 @@ use crate::details::TrackerAnswer;
 use crate::progress::{Connection, PeerLine, Progress, Source, Stage};
 use crate::transport::Protocol;
 use active::Active;
+use bans::Bans;
 use bittorrent::metainfo::{Info, InfoHashes, Limits, MetadataAssembly, Metainfo};
 use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::torrent::{Octets, PeerKey};
@@ -46,9 +48,9 @@ use outgoing::{Outgoing, Part};
 use readers::Readers;
 use said::Early;
 use std::cell::{Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -144,7 +146,7 @@ struct State {
     /// Peers that a third one brings us together with.
     meetings: Meetings,
     hashes: Hashes,
-    banned: BTreeSet<IpAddr>,
+    banned: Bans,
     /// Below which folder its files lie.
     folder: PathBuf,
     /// Its info dictionary came from peers: it is kept for the next start.
@@ -227,7 +229,7 @@ impl Swarm {
             contacts: Contacts::new(context.own.get()),
             meetings: Meetings::default(),
             hashes: Hashes::default(),
-            banned: BTreeSet::new(),
+            banned: Bans::default(),
             // Where it is must not depend on where a later run is started.
             folder: std::path::absolute(&options.folder).unwrap_or_else(|_| options.folder.clone()),
             came_from_peers: false,
