@@ -207,10 +207,19 @@ fn a_web_seed_that_lacks_files_is_asked_for_the_others_only() {
     fs::write(place.path("some/album/deep/two"), "another").expect("written");
     let server = Nginx::start(&nginx, &place.path("nginx"), &place.path("some"), server_at, "");
     let (file, _) = place.torrent_with("v2", &["--web-seed", &at(server_at)]);
-    let ours = seed(&place, &file, peer_at, &["--upload-limit", "50000"]);
-    get(&place, &file, "out", &["--peer", &peer_at.to_string()]);
+    let out = place.path("out");
+    let more = ["--dht", "off", "--peer", &peer_at.to_string()];
+    let mut get = getting(&place, file.to_str().expect("a name"), &out, &more).spawn().expect("utopia runs");
+    // The peer comes when the web seed has given what it has.
+    let end = Instant::now() + Duration::from_mins(1);
+    while !server.requests().iter().any(|it| it.path.ends_with("/one") && it.status == 206) {
+        assert!(Instant::now() < end, "{:?}", server.requests());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ours = seed(&place, &file, peer_at, &[]);
+    assert!(get.wait().expect("it ends").success());
+    place.compare(&out);
     let requests = server.requests();
-    assert!(requests.iter().any(|it| it.path.ends_with("/one") && it.status == 206), "{requests:?}");
     let lacking = |name: &str| requests.iter().filter(|it| it.path.ends_with(name)).count();
     assert!(lacking("/three") <= 2 && lacking("/two") <= 2, "{requests:?}");
     ours.stop();
