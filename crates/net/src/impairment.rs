@@ -15,18 +15,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long a datagram may wait for a slow link before it is lost, as in a
-/// router with a full queue.
-const QUEUE_MS_MAX: u64 = 1_000;
+/// How long what is sent may wait for a slow link, unless it is set otherwise.
+const QUEUE: Duration = Duration::from_secs(1);
 /// What a packet carries beside the datagram on a link that counts bits: IPv4
 /// and UDP.
-const HEADER_OCTETS: usize = 28;
+const DATAGRAM_HEADER_OCTETS: usize = 28;
+/// The same beside the bytes of a connection: IPv4 and TCP with timestamps.
+const SEGMENT_HEADER_OCTETS: usize = 52;
+/// What a packet of a connection takes of the other direction: every second one
+/// is acknowledged (RFC 9293 section 3.8.6.3).
+const ACKNOWLEDGEMENT_OCTETS: usize = SEGMENT_HEADER_OCTETS / 2;
 
 /// What is wrong with a link. The default is nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditions {
-    /// Bits per second in each direction; unlimited when absent.
+    /// Bits per second in each direction; unlimited when absent. All that the host
+    /// sends shares one direction, all that it receives the other, headers and
+    /// acknowledgements included.
     pub rate_bits: Option<u64>,
+    /// Bits per second from the host where that is another rate, as it is on the
+    /// last mile.
+    pub uplink_bits: Option<u64>,
+    /// For how long what is sent may wait for the link, as in the queue of the
+    /// router in front of it, which all connections share: datagrams beyond are
+    /// lost, connections wait in turn. Default 1 s.
+    pub queue: Duration,
     /// How long everything takes in one direction.
     pub delay: Duration,
     /// Up to how much longer, evenly spread. Datagrams may overtake each other
@@ -38,6 +51,31 @@ pub struct Conditions {
     pub reordering: f64,
     /// Whether the link is cut: datagrams are lost, connections stall.
     pub partitioned: bool,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self {
+            rate_bits: None,
+            uplink_bits: None,
+            queue: QUEUE,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            reordering: 0.0,
+            partitioned: false,
+        }
+    }
+}
+
+impl Conditions {
+    /// Bits per second in one direction.
+    fn rate(&self, direction: Direction) -> Option<u64> {
+        match direction {
+            Direction::Outgoing => self.uplink_bits.or(self.rate_bits),
+            Direction::Incoming => self.rate_bits,
+        }
+    }
 }
 
 /// The layer that impairs a link, and the handle to change it while it is in
@@ -52,6 +90,9 @@ struct Link {
     conditions: watch::Sender<Conditions>,
     outgoing: Mutex<Lane>,
     incoming: Mutex<Lane>,
+    /// Connections that wait for room in the queue of each direction, one after
+    /// the other.
+    turns: [tokio::sync::Mutex<()>; 2],
 }
 
 /// One direction of a link.
@@ -71,7 +112,12 @@ impl Impairment {
             random.set_stream(stream);
             Mutex::new(Lane { random, free_at: None })
         };
-        let link = Link { conditions: watch::Sender::new(conditions), outgoing: lane(0), incoming: lane(1) };
+        let link = Link {
+            conditions: watch::Sender::new(conditions),
+            outgoing: lane(0),
+            incoming: lane(1),
+            turns: Default::default(),
+        };
         Self { link: Arc::new(link) }
     }
 
@@ -97,6 +143,36 @@ impl Impairment {
         watcher.wait_for(|conditions| !conditions.partitioned).await.ok();
     }
 
+    /// Waits for room in the queue for a packet of a connection with so many octets.
+    /// Gives when it will have arrived at the other end of the link.
+    async fn segment(&self, direction: Direction, octets: usize) -> Instant {
+        let conditions = self.conditions();
+        let rate = conditions.rate(direction);
+        let _turn = match rate {
+            Some(_) => {
+                let turn = self.link.turns[direction as usize].lock().await;
+                let free_at = self.lane(direction).free_at;
+                if let Some(room_at) = free_at.and_then(|free_at| free_at.checked_sub(conditions.queue)) {
+                    tokio::time::sleep_until(room_at.into()).await;
+                }
+                Some(turn)
+            }
+            None => None,
+        };
+        let now = Instant::now();
+        let arrives = {
+            let mut lane = self.lane(direction);
+            let sent_at = lane.sent_at(rate, now, octets + SEGMENT_HEADER_OCTETS);
+            sent_at + conditions.delay + lane.jitter(&conditions)
+        };
+        let back = match direction {
+            Direction::Outgoing => Direction::Incoming,
+            Direction::Incoming => Direction::Outgoing,
+        };
+        self.lane(back).sent_at(conditions.rate(back), now, ACKNOWLEDGEMENT_OCTETS);
+        arrives
+    }
+
     fn lane(&self, direction: Direction) -> std::sync::MutexGuard<'_, Lane> {
         let lane = match direction {
             Direction::Outgoing => &self.link.outgoing,
@@ -107,9 +183,9 @@ impl Impairment {
 }
 
 impl Lane {
-    /// When `octets` that come at `at` have been sent at the link's rate.
-    fn sent_at(&mut self, conditions: &Conditions, at: Instant, octets: usize) -> Instant {
-        let Some(rate_bits) = conditions.rate_bits else { return at };
+    /// When `octets` that come at `at` have been sent at this rate.
+    fn sent_at(&mut self, rate_bits: Option<u64>, at: Instant, octets: usize) -> Instant {
+        let Some(rate_bits) = rate_bits else { return at };
         let begin = self.free_at.map_or(at, |free_at| free_at.max(at));
         let seconds = octets as f64 * 8.0 / rate_bits.max(1) as f64;
         // A rate of nearly nothing must not overflow the clock.
@@ -136,10 +212,11 @@ impl Layer for Impairment {
         }
         let queued =
             lane.free_at.map_or(Duration::ZERO, |free_at| free_at.saturating_duration_since(passing.at));
-        if conditions.rate_bits.is_some() && queued > Duration::from_millis(QUEUE_MS_MAX) {
+        let rate = conditions.rate(passing.direction);
+        if rate.is_some() && queued > conditions.queue {
             return None;
         }
-        let sent_at = lane.sent_at(&conditions, passing.at, passing.octets.len() + HEADER_OCTETS);
+        let sent_at = lane.sent_at(rate, passing.at, passing.octets.len() + DATAGRAM_HEADER_OCTETS);
         if ahead < conditions.reordering {
             return Some(sent_at);
         }

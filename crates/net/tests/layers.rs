@@ -333,3 +333,41 @@ async fn layers_stack() {
     assert_eq!(packets.len(), 1, "the service sent it, the wire never saw it");
     assert_eq!(packets[0].1[..4], 0_u32.to_le_bytes());
 }
+
+/// What a last mile does: one slow uplink for all connections, shared evenly, a
+/// short queue, headers and acknowledgements that take room too.
+#[tokio::test]
+async fn connections_share_an_uplink_and_its_queue() {
+    const OCTETS: usize = 60_000;
+    let conditions = Conditions {
+        rate_bits: Some(8_000_000),
+        uplink_bits: Some(400_000),
+        queue: Duration::from_millis(100),
+        ..Conditions::default()
+    };
+    let link = Impairment::new(1, conditions);
+    let client = Network::new().with(link.clone());
+    let (mut first, mut one) = pair(&Network::new(), &client).await;
+    let (mut second, mut other) = pair(&Network::new(), &client).await;
+    let begin = Instant::now();
+    let sending = tokio::spawn(async move {
+        let sent = vec![7; OCTETS];
+        let (one_sent, other_sent) = tokio::join!(one.write_all(&sent), other.write_all(&sent));
+        one_sent.and(other_sent).unwrap();
+        (one, other)
+    });
+    let mut got = [0, 0];
+    let (mut buffer, mut further) = ([0; 4_096], [0; 4_096]);
+    while got.iter().all(|octets| *octets < OCTETS) {
+        tokio::select! {
+            octets = first.read(&mut buffer) => got[0] += octets.unwrap(),
+            octets = second.read(&mut further) => got[1] += octets.unwrap(),
+        }
+    }
+    assert!(got.iter().all(|octets| *octets > OCTETS * 3 / 4), "not even: {got:?}");
+    first.read_exact(&mut vec![0; OCTETS - got[0]]).await.unwrap();
+    second.read_exact(&mut vec![0; OCTETS - got[1]]).await.unwrap();
+    // 120,000 octets at 50,000 a second, and a header of 52 for each 1,460.
+    assert!(begin.elapsed() >= Duration::from_millis(2_480), "{:?}", begin.elapsed());
+    drop(sending.await.unwrap());
+}

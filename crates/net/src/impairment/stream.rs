@@ -1,7 +1,10 @@
 //! A connection over an impaired link: a pair of pumps between the service and
 //! the socket, one for each direction.
+//!
+//! Not modelled: that a connection begins slowly, loss and what it does to the
+//! rate. What a slow downlink has not taken waits in the system's buffers.
 
-use super::{Impairment, Lane};
+use super::Impairment;
 use crate::{BoxedDuplex, Direction};
 use std::io;
 use std::pin::Pin;
@@ -11,8 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Between the service and a pump.
+/// Between the service and a pump, where the link has no rate, and where it has
+/// one: as much as the system's buffer holds at first (tcp_wmem).
 const PIPE_OCTETS_MAX: usize = 64 * 1024;
+const SLOW_PIPE_OCTETS_MAX: usize = 16 * 1024;
 /// Pieces under way in one direction; then the sender waits.
 const PIECES_MAX: usize = 64;
 /// A piece where the link has no rate, and a packet's worth where it has one.
@@ -21,7 +26,8 @@ const PACKET_OCTETS_MAX: usize = 1_460;
 
 /// Stands in front of `below`.
 pub(super) fn impaired(link: Impairment, below: BoxedDuplex) -> BoxedDuplex {
-    let (service, pump) = tokio::io::duplex(PIPE_OCTETS_MAX);
+    let slow = link.conditions().rate(Direction::Outgoing).is_some();
+    let (service, pump) = tokio::io::duplex(if slow { SLOW_PIPE_OCTETS_MAX } else { PIPE_OCTETS_MAX });
     let dropped = CancellationToken::new();
     let guard = dropped.clone().drop_guard();
     tokio::spawn(async move {
@@ -53,16 +59,11 @@ async fn carry(
         let mut buffer = vec![0; PIECE_OCTETS_MAX];
         let mut last = Instant::now();
         loop {
-            let conditions = link.conditions();
-            let piece = if conditions.rate_bits.is_some() { PACKET_OCTETS_MAX } else { PIECE_OCTETS_MAX };
+            let slow = link.conditions().rate(direction).is_some();
+            let piece = if slow { PACKET_OCTETS_MAX } else { PIECE_OCTETS_MAX };
             let Ok(octets @ 1..) = from.read(&mut buffer[..piece]).await else { break };
-            let due = {
-                let mut lane: std::sync::MutexGuard<'_, Lane> = link.lane(direction);
-                let sent_at = lane.sent_at(&conditions, Instant::now(), octets);
-                sent_at + conditions.delay + lane.jitter(&conditions)
-            };
             // A connection keeps its order.
-            last = last.max(due);
+            last = last.max(link.segment(direction, octets).await);
             if sender.send((last, buffer[..octets].to_vec())).await.is_err() {
                 break;
             }
