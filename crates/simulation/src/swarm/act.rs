@@ -13,7 +13,9 @@ impl Swarm<'_> {
                 place.torrent.handle_piece_checked(now, piece, good, &digests);
             }
             Event::PieceCompleted { piece } => {
-                if self.uncopied.remove(piece) && self.uncopied.is_empty() {
+                // What only a free rider has is lost to the others.
+                let copied = place.plan.sends() && self.uncopied.remove(piece);
+                if copied && self.uncopied.is_empty() {
                     self.outcome.one_copy = Some(self.now.saturating_duration_since(self.epoch));
                     if self.plan.seeds_leave {
                         let hosts = self.plan.hosts.iter().enumerate();

@@ -15,7 +15,7 @@ pub struct Outcome {
     pub wasted_octets: Vec<u64>,
     /// How many hosts banned each host.
     pub banned_by: Vec<u32>,
-    /// When every piece had a copy beside the seeds.
+    /// When every piece had a copy beside the seeds, at hosts that send.
     pub one_copy: Option<Duration>,
     /// Simulated time at the end.
     pub ended: Duration,

@@ -85,7 +85,7 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// Everybody's settings.
     pub settings: Settings,
-    /// Seeds leave once every piece has a copy among the others.
+    /// Seeds leave once every piece has a copy among the others that send.
     pub seeds_leave: bool,
     /// Simulated time after which the run ends, complete or not.
     pub span_max: Duration,

@@ -56,7 +56,7 @@ pub(super) struct Swarm<'plan> {
     busy: Vec<u32>,
     /// Leechers that are not complete.
     pub(super) incomplete: usize,
-    /// Pieces of which no leecher has a copy.
+    /// Pieces of which no leecher that sends has a copy.
     pub(super) uncopied: PieceSet,
     pub(super) outcome: Outcome,
 }
