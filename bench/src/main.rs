@@ -21,7 +21,7 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
-    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm, torrent).
+    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm, torrent), or `http` (tracker).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -34,7 +34,7 @@ enum What {
     Smtp,
     /// Completion of swarms over the lecture's bound, against libtorrent, aria2, Transmission and rqbit.
     Swarm,
-    /// Announces to the tracker over UDP, against opentracker, aquatic and a bare echo.
+    /// Announces to the tracker over UDP and HTTP, against opentracker, aquatic and a bare echo.
     Tracker,
     /// A torrent of 1 GiB from one seed to one leecher, against libtorrent, rqbit and aria2.
     Torrent,
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         What::Dns => dns::run(arguments.json),
         What::Smtp => smtp::run(arguments.json),
         What::Swarm => swarm::run(arguments.json, &arguments.only),
-        What::Tracker => tracker::run(arguments.json),
+        What::Tracker => tracker::run(arguments.json, &arguments.only),
         What::Torrent => torrent::run(arguments.json, &arguments.only),
     };
     match outcome {

@@ -1,4 +1,5 @@
-//! Announces over HTTP, a connection for each.
+//! Announces over HTTP: a connection for each, as clients do, and one after the
+//! other on connections that stay open, as a proxy in front of the tracker does.
 
 use super::load::Load;
 use super::servers::{Foreign, start_ours};
@@ -46,14 +47,35 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
             announce(server.address, requests)?;
         }
     }
+    let closing =
+        |_: &mut Vec<Conversation>, server: SocketAddr, requests: &[String]| announce(server, requests);
+    let what = "Tracker, HTTP, a connection each, by processor time";
+    measure(what, &servers, &requests, closing)?.print(json);
+    let requests: Vec<String> =
+        requests.into_iter().map(|request| request.replace("Connection: close\r\n", "")).collect();
+    servers.retain(|(_, server)| stays_open(server.address, &requests).unwrap_or_default());
+    let what = "Tracker, HTTP, connections stay open, by processor time";
+    measure(what, &servers, &requests, announce_on)?.print(json);
+    runtime.block_on(shutdown.finish(Duration::from_secs(5)));
+    Ok(())
+}
+
+/// Announces to each server in turn, in rounds.
+fn measure(
+    what: &str,
+    servers: &[(&'static str, Measured)],
+    requests: &[String],
+    announce: impl Fn(&mut Vec<Conversation>, SocketAddr, &[String]) -> io::Result<()>,
+) -> io::Result<Row> {
     let mut next = requests.chunks_exact(CONNECTIONS).cycle();
     let mut efficiencies: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
     for _ in 0..ROUNDS {
-        for (name, server) in &servers {
+        for (name, server) in servers {
+            let mut conversations = Vec::new();
             let (start, cpu_start, mut answered) = (Instant::now(), server.cpu_seconds(), 0.0);
             while start.elapsed() < ROUND {
                 if let Some(requests) = next.next() {
-                    announce(server.address, requests)?;
+                    announce(&mut conversations, server.address, requests)?;
                     answered += requests.len() as f64;
                 }
             }
@@ -63,10 +85,7 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
     let mut peers: BTreeMap<_, _> =
         efficiencies.into_iter().map(|(name, rounds)| (name, Figure::median(rounds))).collect();
     let ours = peers.remove("ours").unwrap_or_default();
-    let what = "Tracker, HTTP, a connection each, by processor time";
-    Row::more_is_better(what, "announces/CPU s", ours, peers, &[]).print(json);
-    runtime.block_on(shutdown.finish(Duration::from_secs(5)));
-    Ok(())
+    Ok(Row::more_is_better(what, "announces/CPU s", ours, peers, &[]))
 }
 
 fn request(info_hash: [u8; 20], port: u16) -> String {
@@ -106,4 +125,60 @@ fn announce(tracker: SocketAddr, requests: &[String]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A connection that stays open.
+struct Conversation {
+    stream: TcpStream,
+    response: Vec<u8>,
+}
+
+impl Conversation {
+    fn new(tracker: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(tracker)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        Ok(Self { stream, response: vec![0; RESPONSE_OCTETS_MAX] })
+    }
+
+    /// Reads one response, which says how long it is.
+    fn read(&mut self) -> io::Result<()> {
+        let mut filled = 0;
+        loop {
+            let place = self.response.get_mut(filled..).unwrap_or_default();
+            let octets = self.stream.read(place)?;
+            if octets == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            filled += octets;
+            let text = String::from_utf8_lossy(&self.response[..filled]);
+            let Some(head) = text.find("\r\n\r\n") else { continue };
+            let length = text[..head].split("Content-Length: ").nth(1).and_then(|rest| rest.lines().next());
+            let length: Option<usize> = length.and_then(|length| length.trim().parse().ok());
+            if filled >= head + 4 + length.ok_or(io::ErrorKind::InvalidData)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The next request on each connection, all at once, and their replies.
+fn announce_on(open: &mut Vec<Conversation>, tracker: SocketAddr, requests: &[String]) -> io::Result<()> {
+    while open.len() < requests.len() {
+        open.push(Conversation::new(tracker)?);
+    }
+    for (conversation, request) in open.iter_mut().zip(requests) {
+        conversation.stream.write_all(request.as_bytes())?;
+    }
+    open.iter_mut().take(requests.len()).try_for_each(Conversation::read)
+}
+
+/// Whether a server answers a second request on a connection.
+fn stays_open(tracker: SocketAddr, requests: &[String]) -> io::Result<bool> {
+    let mut conversation = Conversation::new(tracker)?;
+    for request in requests.iter().take(2) {
+        conversation.stream.write_all(request.as_bytes())?;
+        conversation.read()?;
+    }
+    Ok(true)
 }

@@ -7,6 +7,7 @@
 //!
 //! * [`Listener`] and [`Stream`]: TCP, with bounds on how many connections are
 //!   open at once, and TLS on top ([`tls`] makes the settings).
+//! * [`Accepted`]: a connection that can be answered before anybody waits on it.
 //! * [`Datagrams`]: UDP for clients and ordinary services, which replies from
 //!   the address it was asked at.
 //! * [`batch::DatagramBatch`]: UDP for the hot path, one thread a socket, one
@@ -53,7 +54,7 @@ pub use gateway::{GATEWAY_SEARCH, Gateway, MappedProtocol};
 pub use impairment::{Conditions, Impairment};
 pub use inherited::Inherited;
 pub use layer::{BoxedDuplex, Direction, Duplex, Ends, Layer, Passing, Role};
-pub use listener::{ListenBounds, ListenError, ListenOptions, Listener};
+pub use listener::{Accepted, ListenBounds, ListenError, ListenOptions, Listener};
 pub use multicast::{Multicast, multicast_addresses};
 pub use network::{Network, system_addresses};
 pub use prefetch::prefetch;

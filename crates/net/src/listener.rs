@@ -1,5 +1,9 @@
 //! Accepts TCP connections within its bounds.
 
+mod accepted;
+
+pub use accepted::Accepted;
+
 use crate::held::{self, Held, HeldHere};
 use crate::layer::Layers;
 use crate::network::BACKLOG_MAX;
@@ -115,6 +119,8 @@ struct Gate {
     crowd: Arc<Crowd>,
     reporter: Reporter,
     layers: Layers,
+    /// Where it listens, unless at all addresses.
+    local: Option<SocketAddr>,
 }
 
 impl Listener {
@@ -125,7 +131,8 @@ impl Listener {
         reporter: Reporter,
         layers: Layers,
     ) -> Self {
-        let gate = Gate { bounds: options.bounds.clone(), crowd: Arc::default(), reporter, layers };
+        let local = tcp.local_addr().ok().filter(|local| !local.ip().is_unspecified());
+        let gate = Gate { bounds: options.bounds.clone(), crowd: Arc::default(), reporter, layers, local };
         Self { tcp, held, gate }
     }
 
@@ -229,16 +236,19 @@ impl Gate {
 
     /// Lets a connection in; gives the place back when it may not come in.
     fn admit(&self, tcp: TcpStream, peer: SocketAddr, place: Place) -> Result<Stream, Place> {
+        // The peer may be gone again already; that is no error of ours.
+        let Ok(local) = tcp.local_addr() else { return Err(place) };
+        let guest = self.guest(peer, place)?;
+        Ok(Stream::new(tcp, Ends { local, peer, role: Role::Server }, &self.layers, Some(guest)))
+    }
+
+    fn guest(&self, peer: SocketAddr, place: Place) -> Result<Guest, Place> {
         let per_address_max = self.bounds.0.connections_per_address_max.load(Ordering::Relaxed);
         let Some(neighbour) = self.crowd.enter(peer.ip(), per_address_max) else {
             self.reporter.tell(SocketEvent::LimitReached { peer, limit: "connections_per_address_max" });
             return Err(place);
         };
-        // The peer may be gone again already; that is no error of ours.
-        let Ok(local) = tcp.local_addr() else { return Err(place) };
-        let ends = Ends { local, peer, role: Role::Server };
-        let guest = Guest { _neighbour: neighbour, _place: place };
-        Ok(Stream::new(tcp, ends, &self.layers, Some(guest)))
+        Ok(Guest { _neighbour: neighbour, _place: place })
     }
 }
 
