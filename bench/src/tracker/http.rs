@@ -1,7 +1,7 @@
 //! Announces over HTTP: a connection for each, as clients do, and one after the
 //! other on connections that stay open, as a proxy in front of the tracker does.
 
-use super::load::Load;
+use super::load::{Client, Load};
 use super::servers::{Foreign, start_ours};
 use super::{PEERS_TOLD, ROUND, ROUNDS};
 use crate::row::{Figure, Row};
@@ -12,6 +12,7 @@ use net::Shutdown;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The world over HTTP: small, because a round is short.
@@ -19,6 +20,9 @@ const TORRENTS: u32 = 1_000;
 const PEERS: u32 = 20_000;
 /// Connections open at once.
 const CONNECTIONS: usize = 32;
+/// How often a server that starts is asked, and how far apart.
+const PATIENCE: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Octets of a response with all its peers, and more.
 const RESPONSE_OCTETS_MAX: usize = 4_096;
 
@@ -36,11 +40,9 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
     let mut opentracker = Foreign::opentracker(folder.path(), &load)?;
     let mut servers = vec![("ours", Measured { address: ours, threads: threads_named("tracker-http")? })];
     if let Some(server) = &mut opentracker {
-        servers.push(("opentracker", server.measured()?));
+        servers.push(("opentracker", server.measured(|server| Client::new(server).map(drop))?));
     }
-    for thread in servers.iter().flat_map(|(_, server)| &server.threads) {
-        pin(thread, "0");
-    }
+    keep_apart(&servers);
     let requests: Vec<String> = load.announces().map(|(info_hash, port)| request(info_hash, port)).collect();
     for (_, server) in &servers {
         for requests in requests.chunks(CONNECTIONS) {
@@ -53,11 +55,32 @@ pub(super) fn compare(json: bool) -> io::Result<()> {
     measure(what, &servers, &requests, closing)?.print(json);
     let requests: Vec<String> =
         requests.into_iter().map(|request| request.replace("Connection: close\r\n", "")).collect();
-    servers.retain(|(_, server)| stays_open(server.address, &requests).unwrap_or_default());
+    servers.retain(|(_, server)| stays_open(server.address, &requests).is_ok());
+    // Its connections stay open.
+    let mut aquatic = Foreign::aquatic_http(folder.path())?;
+    if let Some(server) = &mut aquatic {
+        let server = server.measured(|server| {
+            (0..PATIENCE).map(|_| sleep(PAUSE)).find_map(|()| stays_open(server.address, &requests).ok());
+            stays_open(server.address, &requests)
+        })?;
+        let mut conversations = Vec::new();
+        for requests in requests.chunks(CONNECTIONS) {
+            announce_on(&mut conversations, server.address, requests)?;
+        }
+        servers.push(("aquatic", server));
+        keep_apart(&servers);
+    }
     let what = "Tracker, HTTP, connections stay open, by processor time";
     measure(what, &servers, &requests, announce_on)?.print(json);
     runtime.block_on(shutdown.finish(Duration::from_secs(5)));
     Ok(())
+}
+
+/// Keeps the servers on a processor that the load does not use.
+fn keep_apart(servers: &[(&'static str, Measured)]) {
+    for thread in servers.iter().flat_map(|(_, server)| &server.threads) {
+        pin(thread, "0");
+    }
 }
 
 /// Announces to each server in turn, in rounds.
@@ -173,12 +196,12 @@ fn announce_on(open: &mut Vec<Conversation>, tracker: SocketAddr, requests: &[St
     open.iter_mut().take(requests.len()).try_for_each(Conversation::read)
 }
 
-/// Whether a server answers a second request on a connection.
-fn stays_open(tracker: SocketAddr, requests: &[String]) -> io::Result<bool> {
+/// Fails unless a server answers a second request on a connection.
+fn stays_open(tracker: SocketAddr, requests: &[String]) -> io::Result<()> {
     let mut conversation = Conversation::new(tracker)?;
     for request in requests.iter().take(2) {
         conversation.stream.write_all(request.as_bytes())?;
         conversation.read()?;
     }
-    Ok(true)
+    Ok(())
 }

@@ -70,7 +70,7 @@ fn compare(world: &World, json: bool) -> io::Result<()> {
     ];
     for (name, server) in &mut foreign {
         if let Some(server) = server {
-            servers.push((*name, server.measured()?));
+            servers.push((*name, server.measured(|server| load::Client::new(server).map(drop))?));
         }
     }
     for thread in servers.iter().flat_map(|(_, server)| &server.threads) {

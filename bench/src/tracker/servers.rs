@@ -26,6 +26,8 @@ pub(super) async fn start_ours(shutdown: &Shutdown) -> io::Result<[SocketAddr; 2
         threads: 1,
         access: AccessKind::Open,
         peers_max: PEERS_TOLD,
+        // All of the load comes from one.
+        connections_per_address_max: 1_000,
         ..Config::default()
     };
     let tracker = Tracker::start(&config, Network::new(), event::Reporter::silent(), shutdown.clone())
@@ -112,16 +114,32 @@ impl Foreign {
         Self::start(command, port).map(Some)
     }
 
+    /// Aquatic over HTTP with one socket worker and one that keeps the peers;
+    /// `None` where it is not installed.
+    pub(super) fn aquatic_http(folder: &Path) -> io::Result<Option<Self>> {
+        let Some(program) = installed("aquatic_http") else { return Ok(None) };
+        let port = free_port()?;
+        let file = folder.join("aquatic_http.toml");
+        let configuration =
+            format!("[network]\naddress = \"127.0.0.1:{port}\"\n[protocol]\nmax_peers = {PEERS_TOLD}\n");
+        std::fs::write(&file, configuration)?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(&file);
+        Self::start(command, port).map(Some)
+    }
+
     fn start(mut command: Command, port: u16) -> io::Result<Self> {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self { child, address: ([127, 0, 0, 1], port).into() })
     }
 
-    /// All threads of the processes it consists of.
-    pub(super) fn measured(&mut self) -> io::Result<Measured> {
-        // Once it answers, its threads are there.
-        let measured = Measured::of_process(self.address, self.child.id())?;
-        super::load::Client::new(&measured)?;
+    /// All threads of the processes it consists of, once `asks` is answered: then
+    /// they are there.
+    pub(super) fn measured(
+        &mut self,
+        asks: impl FnOnce(&Measured) -> io::Result<()>,
+    ) -> io::Result<Measured> {
+        asks(&Measured::of_process(self.address, self.child.id())?)?;
         if let Some(status) = self.child.try_wait()? {
             return Err(io::Error::other(format!("the tracker at {} ended: {status}", self.address)));
         }
