@@ -2,6 +2,7 @@
 //! same kind of configuration as a real domain, and scenarios that tell how the
 //! protocols work, every message an arrow between hosts.
 
+mod distribute;
 mod internet;
 mod ladder;
 mod reader;
@@ -9,6 +10,7 @@ mod scenario;
 mod story;
 mod topology;
 
+pub use distribute::{Counts, CountsError, DistributePlan, distribute};
 pub use internet::{Internet, PASSWORD, Plan};
 pub use ladder::{Arrow, Ladder, Names};
 pub use reader::Reader;
@@ -60,6 +62,9 @@ pub enum LabError {
     /// A dynamic update failed.
     #[error("update: {0}")]
     Update(#[from] dns_server::update_client::SendError),
+    /// A plan cannot be carried out; says which option, and what it may be.
+    #[error("{0}")]
+    Plan(String),
     /// A look-up failed.
     #[error("look-up: {0}")]
     Lookup(#[from] dns_server::resolver::AskError),

@@ -17,6 +17,7 @@ enum Line<'a> {
     Step { number: usize, text: &'a str },
     Arrow(&'a Arrow),
     Check { text: &'a str, holds: bool },
+    Figure { name: &'a str, value: serde_json::Value },
     End { passed: bool, checks: usize, failed: usize, seconds: f64 },
 }
 
@@ -112,6 +113,13 @@ impl Story {
         if !self.telling.json {
             (self.telling.line)(&format!("   {text}"));
         }
+    }
+
+    /// Adds a figure, or a row of figures, to the current step: words for people, the
+    /// value for programs.
+    pub fn figure(&self, name: &str, value: impl Serialize, text: &str) {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.print(&Line::Figure { name, value }, || format!("   {text}"));
     }
 
     /// The messages of the current step so far.

@@ -1,6 +1,8 @@
 //! `utopia lab`: one scenario told step by step, or the whole small Internet
 //! kept running for foreign clients.
 
+mod distribute;
+
 use crate::{capture, logging, out, status};
 use clap::ValueEnum;
 use lab::{Internet, PASSWORD, Plan, Scenario, Telling, Topology, run as tell};
@@ -14,12 +16,18 @@ const WIDTH: usize = 150;
 
 #[derive(clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    subcommand_value_name = "distribute",
+    subcommand_help_heading = "Scenarios with options of their own",
     after_help = "Examples:\n  utopia lab alice-to-bob\n  utopia lab resolve --json\n  utopia lab up --data lab-data"
 )]
 pub(crate) struct Arguments {
     /// The scenario, or `up` to keep everything running
-    #[arg(value_name = "SCENARIO|up")]
-    what: What,
+    #[arg(value_name = "SCENARIO|up", required = true)]
+    what: Option<What>,
+    #[command(subcommand)]
+    more: Option<More>,
     /// The seed of what varies on the links between the hosts
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -36,6 +44,12 @@ pub(crate) struct Arguments {
     /// resolvers follow referrals
     #[arg(long, value_name = "PORT")]
     dns_port: Option<u16>,
+}
+
+#[derive(clap::Subcommand)]
+enum More {
+    /// How long it takes to get a file to many, from one server and among peers: the lecture's plot
+    Distribute(distribute::DistributeArguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -67,8 +81,19 @@ impl What {
     }
 }
 
+/// How a story is told here.
+fn telling(json: bool) -> Telling {
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
+    Telling { json, width, line: |line| out::line(line) }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    logging::start(if arguments.what == What::Up { "info" } else { "error" });
+    let what = match (arguments.more, arguments.what) {
+        (Some(More::Distribute(arguments)), _) => return distribute::run(arguments).await,
+        (None, Some(what)) => what,
+        (None, None) => return out::misused("which scenario? See `utopia lab --help`"),
+    };
+    logging::start(if what == What::Up { "info" } else { "error" });
     let temporary;
     let folder = match &arguments.data {
         Some(folder) => folder.as_path(),
@@ -96,20 +121,15 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(plan) => plan,
         Err(error) => return out::failed(&error.to_string()),
     };
-    let code = match arguments.what.scenario() {
+    let code = match what.scenario() {
         Some(_) if arguments.dns_port.is_some() => out::misused(
             "--dns-port goes with `utopia lab up` only; scenarios use the ports of their topology",
         ),
-        Some(scenario) => {
-            let width =
-                std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
-            let telling = Telling { json: arguments.json, width, line: |line| out::line(line) };
-            match Box::pin(tell(scenario, telling, plan, &out::UNREAD)).await {
-                Ok(true) => ExitCode::SUCCESS,
-                Ok(false) => ExitCode::FAILURE,
-                Err(error) => out::failed(&error.to_string()),
-            }
-        }
+        Some(scenario) => match Box::pin(tell(scenario, telling(arguments.json), plan, &out::UNREAD)).await {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => out::failed(&error.to_string()),
+        },
         None => match up(plan, arguments.dns_port).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => out::failed(&reason),
