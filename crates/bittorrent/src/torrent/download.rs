@@ -76,7 +76,8 @@ impl Torrent {
 
     /// Asks a peer for as much as its pipeline lacks.
     pub(super) fn fill(&mut self, now: Instant, slot: u32) {
-        let Some(peer) = self.peers.get(slot) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        peer.forget_refusals(now);
         if !peer.am_interested || self.paused || peer.is_dismissed {
             return;
         }

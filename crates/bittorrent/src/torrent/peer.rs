@@ -13,6 +13,9 @@ pub const PEERS_MAX: usize = 16_384;
 pub const HINTS_MAX: usize = 64;
 /// For how long a piece that a peer rejected is not asked of it again.
 pub const REFUSED_SPAN: Duration = Duration::from_secs(5);
+/// The same for a peer that is asked for nothing else: a fast seed that had pieces
+/// to send which nobody had has sent them by then, and would be idle.
+const REFUSED_SPAN_IDLE: Duration = Duration::from_millis(250);
 
 /// Names a peer: what the service chose, never given out twice at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +82,7 @@ pub(crate) struct Peer {
     pub(crate) allowed: Vec<u32>,
     pub(crate) suggested: Vec<u32>,
     pub(crate) refused: Vec<u32>,
-    pub(crate) refused_until: Instant,
+    pub(crate) refused_at: Instant,
     /// The piece it was last asked for.
     pub(crate) current: Option<u32>,
     /// The picker's epoch at which nothing was found for it.
@@ -122,7 +125,7 @@ impl Peer {
             allowed: Vec::new(),
             suggested: Vec::new(),
             refused: Vec::new(),
-            refused_until: now,
+            refused_at: now,
             current: None,
             nothing_at: None,
             next_look: now,
@@ -134,6 +137,18 @@ impl Peer {
             is_dismissed: false,
             facts,
         }
+    }
+
+    /// It is asked again for pieces that it rejected, once it is time. Whether it is.
+    pub(crate) fn forget_refusals(&mut self, now: Instant) -> bool {
+        let idle = self.am_interested && !self.peer_choking && self.pipeline.len() == 0;
+        let span = if idle { REFUSED_SPAN_IDLE } else { REFUSED_SPAN };
+        let forgets = !self.refused.is_empty() && now.saturating_duration_since(self.refused_at) >= span;
+        if forgets {
+            self.refused.clear();
+            self.nothing_at = None;
+        }
+        forgets
     }
 }
 

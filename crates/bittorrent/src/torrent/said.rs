@@ -1,6 +1,6 @@
 //! What peers say about themselves: what they have, want and allow.
 
-use super::peer::{HINTS_MAX, PeerKey, REFUSED_SPAN};
+use super::peer::{HINTS_MAX, PeerKey};
 use super::piece_set::{BitfieldError, Holdings, PieceSet};
 use super::{Event, Octets, Reason, Send, Torrent};
 use std::time::Instant;
@@ -220,7 +220,7 @@ impl Torrent {
             if !peer.refused.contains(&id.piece) && peer.refused.len() < HINTS_MAX {
                 peer.refused.push(id.piece);
             }
-            peer.refused_until = now + REFUSED_SPAN;
+            peer.refused_at = now;
         }
         peer.nothing_at = None;
         self.picker.release(slot, id);

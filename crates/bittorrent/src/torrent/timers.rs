@@ -40,9 +40,7 @@ impl Torrent {
             if snubs {
                 self.events.push_back(Event::Snubbed { peer: peer.key });
             }
-            if !peer.refused.is_empty() && now >= peer.refused_until {
-                peer.refused.clear();
-                peer.nothing_at = None;
+            if peer.forget_refusals(now) {
                 self.to_fill.push(slot);
             }
             let idle = peer.am_interested && !peer.peer_choking && peer.pipeline.len() == 0;
