@@ -2,6 +2,7 @@
 
 use super::figures::{Architecture, Figures, Way};
 use super::plan::DistributePlan;
+use std::fmt::Write as _;
 
 /// Columns of a bound, and of a measurement with its ratio.
 const BOUND_WIDTH: usize = 9;
@@ -19,10 +20,10 @@ pub(super) fn lines(plan: &DistributePlan, figures: &Figures) -> Vec<String> {
             Architecture::ClientServer => "client-server (s)",
             Architecture::PeerToPeer => "P2P (s)",
         };
-        heads.push_str(&format!(" │ {formula:^width$}"));
-        kinds.push_str(&format!(" │ {:>BOUND_WIDTH$}", "bound"));
+        let _ = write!(heads, " │ {formula:^width$}");
+        let _ = write!(kinds, " │ {:>BOUND_WIDTH$}", "bound");
         for way in &ways {
-            kinds.push_str(&format!("{:>MEASURED_WIDTH$}", way.name()));
+            let _ = write!(kinds, "{:>MEASURED_WIDTH$}", way.name());
         }
     }
     let rule = format!("────{0}{0}", format_args!("─┼─{}", "─".repeat(width)));
@@ -31,12 +32,12 @@ pub(super) fn lines(plan: &DistributePlan, figures: &Figures) -> Vec<String> {
         let mut line = format!("{count:>4}");
         for architecture in Architecture::ALL {
             let bound = plan.bound(architecture, count);
-            line.push_str(&format!(" │ {bound:>BOUND_WIDTH$.2}"));
+            let _ = write!(line, " │ {bound:>BOUND_WIDTH$.2}");
             for way in &ways {
                 let cell = figures
                     .seconds(*way, architecture, count)
                     .map_or_else(String::new, |seconds| format!("{seconds:.2} ({:.3}×)", seconds / bound));
-                line.push_str(&format!("{cell:>MEASURED_WIDTH$}"));
+                let _ = write!(line, "{cell:>MEASURED_WIDTH$}");
             }
         }
         lines.push(line);
