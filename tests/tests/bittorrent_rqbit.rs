@@ -36,15 +36,14 @@ fn rqbit_and_we_get_what_the_other_seeds() {
     let http = address().to_string();
     let tracker = Running::start(command(&["torrent", "track", "--http", &http]), 1);
     let trackers = [format!("http://{http}/announce")];
-    for (format, by_link) in [("v1", true), ("hybrid", false)] {
+    for (format, by_link) in [("v1", true), ("hybrid", false), ("hybrid", true)] {
         let place = Place::with_file(3_000_000);
         let (file, magnet) = place.torrent(format, &trackers);
         let name = file.to_str().expect("a name");
 
-        // A link is of no use to it where the only peer is one that a tracker tells of.
         let ours = seed(&place, &file, address(), &[]);
         let out = place.path("theirs");
-        told(ended(client(&python, "get", name, &out)));
+        told(ended(client(&python, "get", if by_link { &magnet } else { name }, &out)));
         place.compare(&out);
         ours.stop();
 

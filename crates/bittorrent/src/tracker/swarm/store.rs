@@ -49,9 +49,17 @@ pub struct Announce<S: Slot> {
 }
 
 impl<S: Slot> Announce<S> {
+    /// Whether it wants no more pieces: a seed, or a partial seed (BEP 21).
+    #[inline]
+    fn is_upload_only(&self) -> bool {
+        self.seed || self.event == Event::Paused
+    }
+
     #[inline]
     fn wish(&self, now_tick: u64) -> Wish<S> {
-        let upload_only = self.seed || self.event == Event::Paused;
+        // Who begins with a magnet link does not know what is left, and some say
+        // that nothing is: they get the files only if they are told of seeds.
+        let upload_only = self.is_upload_only() && self.event != Event::Started;
         Wish { asker: S::at(self.peer), upload_only, now_tick, peers: self.wanted, random: self.random }
     }
 }
@@ -229,7 +237,7 @@ impl<S: Slot> Swarms<S> {
         if !asker.is_empty() {
             let lifetime = announce.lifetime.as_secs().min(LIFETIME_SECONDS_MAX);
             let deadline = now.saturating_duration_since(*epoch).as_secs().saturating_add(lifetime);
-            let state = State::new(deadline / TICK_SECONDS, announce.seed, wish.upload_only);
+            let state = State::new(deadline / TICK_SECONDS, announce.seed, announce.is_upload_only());
             let room = limits.peers_max.saturating_sub(*peers_stored);
             let peers_max = if room == 0 { 0 } else { limits.peers_per_torrent_max as u32 };
             let put = torrent.peers.put(asker.with_state(state), keyed, peers_max);

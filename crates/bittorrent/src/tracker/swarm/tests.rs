@@ -129,7 +129,7 @@ fn compare<S: Slot>(steps: Vec<Step>, address: fn(u16) -> S::Address) -> Result<
                 let swarm = model.get(&torrent).cloned().unwrap_or_default();
                 let seeds = swarm.values().filter(|known| known.seed).count();
                 prop_assert_eq!((told.seeds, told.leechers), (seeds as u32, (swarm.len() - seeds) as u32));
-                let uploads = seed || event == Event::Paused;
+                let uploads = (seed && event != Event::Started) || event == Event::Paused;
                 let useful: BTreeSet<SocketAddr> = swarm
                     .iter()
                     .filter(|(n, known)| {
@@ -232,6 +232,17 @@ fn a_download_is_counted_once() {
     assert_eq!(tracker.scrape(1), Counts { seeds: 1, leechers: 1, completed: 1, downloaders: 1 });
 }
 
+/// As rqbit does, which says that nothing is left while it knows only a link.
+#[test]
+fn who_begins_as_a_seed_is_told_of_seeds_once() {
+    let mut tracker = Tracker::<Slot4>::new(LIMITS);
+    tracker.announce(1, &seed(four(1))).expect("room");
+    let begins = seed(four(2));
+    assert_eq!(tracker.announce(1, &begins).expect("room").1, [four(1).into()]);
+    let goes_on = Announce { event: Event::None, ..begins };
+    assert_eq!(tracker.announce(1, &goes_on).expect("room").1, []);
+}
+
 /// Every peer of a large swarm is told about as often as every other.
 #[test]
 fn peers_are_chosen_evenly() {
@@ -264,7 +275,8 @@ fn a_seed_among_thousands_of_seeds_looks_at_some_of_them_only() {
     for n in 0..100 {
         tracker.announce(1, &leecher(four(n))).expect("room");
     }
-    let (told, peers) = tracker.announce(1, &seed(four(5_000))).expect("room");
+    let again = Announce { event: Event::None, ..seed(four(5_000)) };
+    let (told, peers) = tracker.announce(1, &again).expect("room");
     assert_eq!((told.seeds, told.leechers), (9_900, 100));
     assert!(!peers.is_empty() && peers.len() < 50, "{}", peers.len());
     // Who downloads is told of seeds at once.
