@@ -11,7 +11,6 @@ mod worker;
 pub(crate) use moved::{Moved, moved_file};
 pub(crate) use pool::Pool;
 pub(crate) use renamed::{Renames, names_file};
-pub use resume::exercise_resume;
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 

@@ -67,22 +67,28 @@ impl Moved {
     }
 
     fn write(&self, note: &Path) -> Result<(), StorageError> {
-        let path = |path: &Path| Item::Bytes(path.as_os_str().as_bytes().to_vec());
-        let item = Item::dictionary([
-            ("done", Item::Integer(self.done.into())),
-            ("from", path(&self.from)),
-            ("to", path(&self.to)),
-        ]);
-        files::write_atomically(note, &item.encode(), files::SECRET)
+        files::write_atomically(note, &self.encode(), files::SECRET)
     }
 
     fn read(note: &Path) -> Result<Option<Self>, StorageError> {
-        Ok(files::read(note, NOTE_OCTETS_MAX)?.and_then(|octets| {
-            let value = decode(&octets, &LIMITS).ok()?;
-            let root = value.dictionary()?;
-            let path = |key: &str| Some(PathBuf::from(OsStr::from_bytes(root.bytes(key.as_bytes())?)));
-            Some(Self { from: path("from")?, to: path("to")?, done: root.integer(b"done")? == 1 })
-        }))
+        Ok(files::read(note, NOTE_OCTETS_MAX)?.and_then(|octets| Self::decode(&octets)))
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let path = |path: &Path| Item::Bytes(path.as_os_str().as_bytes().to_vec());
+        Item::dictionary([
+            ("done", Item::Integer(self.done.into())),
+            ("from", path(&self.from)),
+            ("to", path(&self.to)),
+        ])
+        .encode()
+    }
+
+    pub(crate) fn decode(octets: &[u8]) -> Option<Self> {
+        let value = decode(octets, &LIMITS).ok()?;
+        let root = value.dictionary()?;
+        let path = |key: &str| Some(PathBuf::from(OsStr::from_bytes(root.bytes(key.as_bytes())?)));
+        Some(Self { from: path("from")?, to: path("to")?, done: root.integer(b"done")? == 1 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names that files of a torrent were given in place of the torrent's own: noted
 //! before they are given, so that a crash loses nothing.
 
-use bittorrent::bencode::{Item, KeyOrder, Limits, decode};
+use bittorrent::bencode::{Item, KeyOrder, Limits, Value, decode};
 use bittorrent::metainfo::InfoHashV1;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -78,25 +78,27 @@ impl Renames {
         if self.0.is_empty() {
             return files::remove(note);
         }
-        let item = |(path, name): &(PathBuf, String)| {
-            Item::List(vec![Item::Bytes(path.as_os_str().as_bytes().to_vec()), name.as_str().into()])
-        };
-        let item = Item::List(self.0.iter().map(item).collect());
-        files::write_atomically(note, &item.encode(), files::SECRET)
+        files::write_atomically(note, &self.encode(), files::SECRET)
     }
 
     fn read(note: &Path) -> Result<Self, StorageError> {
-        let Some(octets) = files::read(note, NOTE_OCTETS_MAX)? else { return Ok(Self::default()) };
-        let decoded = decode(&octets, &LIMITS).ok().and_then(|value| {
-            let pair = |value: &bittorrent::bencode::Value<'_>| match value.list()? {
-                [path, name] => {
-                    Some((PathBuf::from(OsStr::from_bytes(path.bytes()?)), name.text()?.to_owned()))
-                }
-                _ => None,
-            };
-            value.list()?.iter().map(pair).collect::<Option<Vec<_>>>()
-        });
-        Ok(Self(decoded.unwrap_or_default()))
+        let octets = files::read(note, NOTE_OCTETS_MAX)?;
+        Ok(octets.and_then(|octets| Self::decode(&octets)).unwrap_or_default())
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let item = |(path, name): &(PathBuf, String)| {
+            Item::List(vec![Item::Bytes(path.as_os_str().as_bytes().to_vec()), name.as_str().into()])
+        };
+        Item::List(self.0.iter().map(item).collect()).encode()
+    }
+
+    pub(crate) fn decode(octets: &[u8]) -> Option<Self> {
+        let pair = |value: &Value<'_>| match value.list()? {
+            [path, name] => Some((PathBuf::from(OsStr::from_bytes(path.bytes()?)), name.text()?.to_owned())),
+            _ => None,
+        };
+        decode(octets, &LIMITS).ok()?.list()?.iter().map(pair).collect::<Option<Vec<_>>>().map(Self)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::progress::{Progress, Stage};
 use crate::{Engine, EngineError, Handle, Limits, Names, read_ip_filter};
 use bittorrent::ip_filter::IpFilter;
 use net::Network;
-use record::Record;
+pub(crate) use record::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -80,8 +80,7 @@ impl Record {
 
     /// Writes it durably.
     pub(crate) fn write(&self, data: &Path) -> Result<(), StorageError> {
-        let octets = serde_json::to_vec(self).unwrap_or_default();
-        files::write_atomically(&Self::file(data, &self.hash), &octets, files::SECRET)
+        files::write_atomically(&Self::file(data, &self.hash), &self.encode(), files::SECRET)
     }
 
     /// Deletes it durably.
@@ -107,7 +106,12 @@ impl Record {
         Ok(records)
     }
 
-    fn decode(octets: &[u8]) -> Option<Self> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // All of it can be written as JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn decode(octets: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(octets).ok().filter(|record| record.settings.check().is_ok())
     }
 
