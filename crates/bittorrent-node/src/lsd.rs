@@ -32,6 +32,14 @@ impl Default for LsdSettings {
     }
 }
 
+impl LsdSettings {
+    /// In these groups; in that of BEP 14 for a family of which there is none.
+    pub fn at(groups: &[SocketAddr]) -> Self {
+        let of = |ipv4: bool| groups.iter().copied().find(|group| group.is_ipv4() == ipv4);
+        Self { group_v4: of(true).unwrap_or(GROUP_V4), group_v6: of(false).unwrap_or(GROUP_V6) }
+    }
+}
+
 /// Tells and hears the neighbours on the interfaces of what is listened on. An
 /// interface that does not do multicast is passed over.
 pub(crate) fn start(

@@ -53,6 +53,12 @@ pub struct Config {
     /// `["dht.libtorrent.org:25401", "router.bittorrent.com:6881"]`: peers find what
     /// is not private there, too, without any tracker. Empty: it is not used.
     pub dht_routers: Vec<String>,
+    /// Groups in which peers in the local network find each other (BEP 14), usually
+    /// `["239.192.152.143:6771", "[ff15::efc0:988f]:6771"]`. Empty: they are not told.
+    pub lsd_groups: Vec<SocketAddr>,
+    /// Where the router is looked for that is asked to hand connections on to us
+    /// (UPnP), usually `"239.255.255.250:1900"`. Unset: none is asked.
+    pub gateway: Option<SocketAddr>,
 }
 
 /// A folder of files. Each file or folder in it becomes a torrent. What is hidden,
@@ -149,6 +155,8 @@ impl Default for Config {
             connections_per_torrent_max: 200,
             encryption: Encryption::default(),
             dht_routers: Vec::new(),
+            lsd_groups: Vec::new(),
+            gateway: None,
         }
     }
 }
@@ -187,6 +195,10 @@ impl Config {
         if let Some(wrong) = self.dht_routers.iter().find(|node| !is_node(node)) {
             let reason = format!("{wrong:?} is no node; write HOST:PORT, e.g. router.bittorrent.com:6881");
             return Err(ConfigError { path: vec!["dht_routers".to_owned()], reason });
+        }
+        if let Some(wrong) = self.lsd_groups.iter().find(|group| !group.ip().is_multicast()) {
+            let reason = format!("{wrong} is no group; write 239.192.152.143:6771");
+            return Err(ConfigError { path: vec!["lsd_groups".to_owned()], reason });
         }
         for (number, folder) in self.publish.iter().enumerate() {
             folder.check().map_err(|(key, reason)| ConfigError {
@@ -254,6 +266,8 @@ mod tests {
         assert_eq!(told(Folder::new("")).path[2], "path");
         let config = Config { public_name: Some("a b".to_owned()), ..Config::default() };
         assert_eq!(config.check().expect_err("it is wrong").path, ["public_name"]);
+        let config = Config { lsd_groups: vec![([127, 0, 0, 1], 6_771).into()], ..Config::default() };
+        assert_eq!(config.check().expect_err("it is wrong").path, ["lsd_groups"]);
         let routers = |routers: Vec<String>| Config { dht_routers: routers, ..Config::default() }.check();
         for wrong in ["", "host", "host:", "host:0", ":1", "host:65536"] {
             assert_eq!(routers(vec![wrong.to_owned()]).expect_err("it is wrong").path, ["dht_routers"]);

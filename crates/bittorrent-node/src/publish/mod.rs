@@ -9,6 +9,7 @@ mod config;
 mod kept;
 mod look;
 mod published;
+mod seeding;
 mod shelf;
 mod task;
 

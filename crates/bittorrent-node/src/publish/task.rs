@@ -5,21 +5,18 @@ use super::config::{Config, Folder};
 use super::kept::Kept;
 use super::look::{Look, real};
 use super::published::{Addresses, Published};
+use super::seeding::{Seeding, engine_part};
 use super::shelf::{Job, Shelf};
 use super::{Listed, Listing, Parts};
-use crate::control::{Data, Handle, Rates};
-use crate::discovery::{DhtSettings, Discovery};
-use crate::engine::{Engine, Limits, Settings, What};
+use crate::control::{Data, Handle};
+use crate::engine::What;
 use crate::original::{LeftOut, Making, Original, OriginalError};
 use crate::progress::Stage;
 use crate::swarm::Options;
-use crate::transport::Protocols;
 use arc_swap::ArcSwap;
 use bittorrent::metainfo::Metainfo;
 use event::BittorrentEvent;
-use net::Network;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +65,7 @@ pub(super) struct Task {
     config: Config,
     folders: Vec<Arc<Folder>>,
     addresses: Addresses,
-    engine: Option<Engine>,
+    seeding: Option<Seeding>,
     shelf: Shelf,
     /// By where the torrent lies.
     running: HashMap<PathBuf, Running>,
@@ -86,7 +83,7 @@ impl Task {
             config: Config::default(),
             folders: Vec::new(),
             addresses: Addresses::default(),
-            engine: None,
+            seeding: None,
             shelf: Shelf::default(),
             running: HashMap::new(),
             left_out: Vec::new(),
@@ -132,7 +129,7 @@ impl Task {
                 }
                 Some((job, read)) = ended(&mut reading) => self.handle_read(job, read).await,
                 _ = told.tick() => self.tell_transfers(),
-                () = tokio::time::sleep_until(next_start), if is_on && self.engine.is_none() => {
+                () = tokio::time::sleep_until(next_start), if is_on && self.seeding.is_none() => {
                     next_start = Ticks::now() + ENGINE_RETRY;
                     if let Err(error) = self.start_engine().await {
                         tracing::error!("{error}; it is tried again");
@@ -150,8 +147,8 @@ impl Task {
             }
         }
         self.shelf.stop();
-        if let Some(engine) = self.engine.take() {
-            engine.stop().await;
+        if let Some(seeding) = self.seeding.take() {
+            seeding.stop().await;
         }
         self.tell_transfers();
     }
@@ -165,17 +162,17 @@ impl Task {
         (self.config, self.addresses) = (config, addresses);
         if restart {
             self.running.clear();
-            if let Some(engine) = self.engine.take() {
-                engine.stop().await;
+            if let Some(seeding) = self.seeding.take() {
+                seeding.stop().await;
             }
         }
         if self.config.listen.is_empty() {
             let change = self.shelf.update(Instant::now(), Duration::ZERO, Look::default());
             self.withdraw(&change.withdrawn).await;
             self.left_out.clear();
-        } else if self.engine.is_none()
-            && let Err(error) = self.start_engine().await
-        {
+        } else if let Some(seeding) = &self.seeding {
+            seeding.limit(&self.config).await;
+        } else if let Err(error) = self.start_engine().await {
             notes.push(format!("{error}; it is tried again"));
         }
         if addressed {
@@ -197,25 +194,7 @@ impl Task {
 
     /// Starts the engine, and in it all that is published.
     async fn start_engine(&mut self) -> Result<(), crate::EngineError> {
-        let Parts { network, names, data, shutdown, .. } = &self.parts;
-        let per_second = self.config.upload_octets_per_second_max;
-        let routers = self.config.dht_routers.clone();
-        let dht = (!routers.is_empty()).then(|| DhtSettings { routers, ..DhtSettings::default() });
-        let settings = Settings {
-            listen: self.config.listen.clone(),
-            data: data.clone(),
-            memory_octets_max: self.config.memory_octets_max,
-            encryption: self.config.encryption.into(),
-            protocols: Protocols::default(),
-            discovery: Discovery { dht, lsd: None },
-            limits: Limits {
-                rates: Rates { download: None, upload: (per_second > 0).then_some(per_second) },
-                ..Limits::default()
-            },
-            names: names.clone(),
-        };
-        let network = from_listened(network, &self.config.listen);
-        self.engine = Some(Engine::start(settings, network, shutdown.child()).await?);
+        self.seeding = Some(Seeding::start(&self.parts, &self.config).await?);
         let all: Vec<_> =
             self.shelf.published().map(|(place, published)| (place.to_owned(), published.clone())).collect();
         for (place, published) in all {
@@ -307,7 +286,7 @@ impl Task {
 
     /// Seeds a torrent.
     async fn run_torrent(&mut self, place: &Path, published: &Arc<Published>) {
-        let Some(engine) = &self.engine else { return };
+        let Some(seeding) = &self.seeding else { return };
         // The tracker must know it before the engine announces it.
         self.tell_tracker();
         let options = Options {
@@ -324,7 +303,7 @@ impl Task {
             halted: false,
             sealed: Some(published.stamps()),
         };
-        match engine.add(What::Metainfo(published.metainfo.clone()), options).await {
+        match seeding.engine().add(What::Metainfo(published.metainfo.clone()), options).await {
             Ok(handle) => {
                 let running = Running { handle, published: published.clone(), told_sent: None };
                 self.running.insert(place.to_owned(), running);
@@ -382,7 +361,11 @@ impl Task {
     /// Shows to others what there is.
     fn show(&self) {
         let mut listing = Listing {
-            addresses: self.engine.as_ref().map(|engine| engine.addresses().to_vec()).unwrap_or_default(),
+            addresses: self
+                .seeding
+                .as_ref()
+                .map(|seeding| seeding.engine().addresses().to_vec())
+                .unwrap_or_default(),
             reading: self.shelf.reading().collect(),
             left_out: self.left_out.clone(),
             ..Listing::default()
@@ -446,19 +429,4 @@ fn read(job: &Job) -> Result<Metainfo, OriginalError> {
     job.original.make(making, |done, total| {
         if job.reading.tell(done, total) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
-}
-
-/// What the engine is started with.
-fn engine_part(config: &Config) -> impl PartialEq + use<> {
-    let Config { listen, memory_octets_max, upload_octets_per_second_max, encryption, .. } = config.clone();
-    let bounds = (memory_octets_max, upload_octets_per_second_max, config.connections_per_torrent_max);
-    (listen, bounds, encryption, config.dht_routers.clone())
-}
-
-/// Peers and trackers must see the address that can be reached.
-fn from_listened(network: &Network, listen: &[SocketAddr]) -> Network {
-    match listen.first().map(SocketAddr::ip) {
-        Some(ip) if network.source().is_none() && !ip.is_unspecified() => network.clone().leaving_from(ip),
-        _ => network.clone(),
-    }
 }

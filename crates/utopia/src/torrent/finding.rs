@@ -72,15 +72,10 @@ impl PeerArguments {
             nodes: self.entrance.nodes(),
             read_only: self.dht == Dht::ReadOnly,
         };
-        let mut lsd = LsdSettings::default();
-        for group in &self.lsd_group {
-            let place = if group.is_ipv4() { &mut lsd.group_v4 } else { &mut lsd.group_v6 };
-            *place = *group;
-        }
         let has_neighbours = !inside || !self.lsd_group.is_empty();
         Discovery {
             dht: (self.dht != Dht::Off).then_some(dht),
-            lsd: (!self.no_lsd && has_neighbours).then_some(lsd),
+            lsd: (!self.no_lsd && has_neighbours).then(|| LsdSettings::at(&self.lsd_group)),
         }
     }
 }
