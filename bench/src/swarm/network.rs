@@ -15,6 +15,8 @@ const PREFIX: &str = "utopia-swarm";
 const BURST: &str = "64kb";
 /// How long an octet waits in the uplink's queue at most, as in a modem.
 const QUEUE: &str = "200ms";
+/// Linux's default, for all clients alike.
+const CONGESTION_CONTROL: &str = "cubic";
 
 /// The bridge and its hosts; all are gone when it is dropped.
 pub(super) struct Network {
@@ -49,6 +51,9 @@ impl Network {
             ip(&["-n", &namespace, "addr", "add", &format!("{}/24", address(host)), "dev", "eth0"])?;
             ip(&["-n", &namespace, "link", "set", "lo", "up"])?;
             ip(&["-n", &namespace, "link", "set", "eth0", "up"])?;
+            // What the machine at hand has set is no concern of the swarm's.
+            let route = ["-n", &namespace, "route", "change", "10.99.0.0/24", "dev", "eth0"];
+            ip(&[&route[..], &["congctl", CONGESTION_CONTROL]].concat())?;
             let rate = format!("{}bit", up * 8);
             let shape = ["qdisc", "add", "dev", "eth0", "root", "tbf", "rate", &rate, "burst", BURST];
             run(Command::new("tc").args(["-n", &namespace]).args(shape).args(["latency", QUEUE]))?;

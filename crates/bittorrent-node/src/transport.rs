@@ -164,6 +164,14 @@ impl Transport {
         }
     }
 
+    /// Bounds what waits in the system to be sent; over uTP that is little anyway.
+    pub(crate) fn set_unsent_max(&self, octets: u32) -> io::Result<()> {
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.set_unsent_max(octets),
+            Carrier::Utp(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(place);
         ready!(Pin::new(&mut self.carrier).poll_read(cx, &mut buffer))?;

@@ -153,6 +153,15 @@ impl Stream {
         self.plain().is_some()
     }
 
+    /// Bounds the octets that are written and wait in this machine to be sent for
+    /// the first time: from so many on the connection takes no more, and again
+    /// when half of them are left (Linux, TCP_NOTSENT_LOWAT). What is on its way
+    /// does not count, so that the bound costs no speed where the writer comes
+    /// back in time. Does nothing where a layer stands before the socket.
+    pub fn set_unsent_max(&self, octets: u32) -> io::Result<()> {
+        self.plain().map_or(Ok(()), |tcp| SockRef::from(tcp).set_tcp_notsent_lowat(octets))
+    }
+
     /// Sends up to `octets` of `file` from `offset` without copying them through
     /// this process. Returns how many were sent; 0 means that the file ended.
     ///

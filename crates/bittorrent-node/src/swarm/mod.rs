@@ -11,6 +11,7 @@ mod hashes;
 mod link;
 mod meet;
 mod outgoing;
+mod pace;
 mod peer;
 mod peers;
 mod readers;

@@ -2,9 +2,10 @@
 
 use super::link::{Item, Link};
 use super::outgoing::Outgoing;
+use super::pace::{Rest, SendAhead, UNSENT_OCTETS_MIN};
 use super::reception::{Found, Reception};
 use super::{Ended, Swarm};
-use crate::transport::Transport;
+use crate::transport::{Protocol, Transport};
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub(crate) struct Peer {
     reception: Reception,
     session: Session,
     outgoing: Option<Outgoing>,
+    ahead: SendAhead,
+    rest: Rest,
     ticks: Interval,
 }
 
@@ -49,12 +52,15 @@ impl Peer {
             reception: Reception::new(framer),
             session,
             outgoing: None,
+            ahead: SendAhead::new(Instant::now()),
+            rest: Rest::new(),
             ticks,
         }
     }
 
     /// Serves the connection until it ends.
     pub(crate) async fn run(mut self) -> Ended {
+        self.transport.set_unsent_max(UNSENT_OCTETS_MIN).ok();
         let ended = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.reception.end(&self.swarm.context().buffers);
         ended
@@ -103,6 +109,9 @@ impl Peer {
     /// Reads until there is nothing more or no room for more, which is pending, or
     /// so much that what is asked for by it should be sent.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Poll<()>, Ended> {
+        if self.rest.poll(cx).is_pending() {
+            return Ok(Poll::Pending);
+        }
         let mut read = 0;
         while read < READ_OCTETS_MAX {
             self.hand_over(cx, now)?;
@@ -118,7 +127,14 @@ impl Peer {
             let blocks_max = (allowed / u64::from(BLOCK_OCTETS)) as usize;
             let received = self.reception.poll_receive(cx, &mut self.transport, &context.buffers, blocks_max);
             let octets = match received {
-                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Pending => {
+                    let is_tcp = self.transport.protocol() == Protocol::Tcp;
+                    if is_tcp && self.reception.is_in_block() && self.rest.begin(read) {
+                        // The task must be woken when it is over.
+                        let _ = self.rest.poll(cx);
+                    }
+                    return Ok(Poll::Pending);
+                }
                 Poll::Ready(Ok(0)) => return Err(Ended::Theirs),
                 Poll::Ready(Ok(octets)) => octets,
                 Poll::Ready(Err(error)) => return Err(Ended::Failed(error)),
@@ -182,6 +198,10 @@ impl Peer {
             let served = self.outgoing.take().and_then(|outgoing| outgoing.served());
             self.session.message_sent(now, &Message::KeepAlive);
             if let Some(octets) = served {
+                if let Some(unsent_max) = self.ahead.note(now, octets.octets) {
+                    // Where it cannot be bounded it is as long as the system likes.
+                    self.transport.set_unsent_max(unsent_max).ok();
+                }
                 self.swarm.handle_block_sent(now, self.key, octets, true);
             }
         }

@@ -69,6 +69,11 @@ impl Reception {
         self.announced.is_some()
     }
 
+    /// Whether the rest of a block is still to come.
+    pub(super) fn is_in_block(&self) -> bool {
+        self.incoming.is_some()
+    }
+
     /// Gives all buffers back, at the end.
     pub(super) fn end(&mut self, buffers: &Buffers) {
         let guesses = self.guesses.drain(..).map(|guess| guess.buffer);

@@ -98,7 +98,9 @@ impl Torrent {
         } else {
             peer.pipeline.depth(now, &self.settings, peer.facts.requests_max)
         };
-        let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room > 0) else { return };
+        // A few requests in one packet take less of our uplink than a packet each.
+        let batch = (depth / 8).min(self.settings.requests_together as usize).max(1);
+        let Some(room) = depth.checked_sub(peer.pipeline.len()).filter(|room| *room >= batch) else { return };
         let epoch = self.picker.epoch();
         let endgame = self.picker.is_endgame();
         let asker = asker(&self.settings, &self.picker, self.serving_us, slot, peer);

@@ -93,6 +93,8 @@ pub struct Torrent {
     picked: Vec<BlockId>,
     paused: bool,
     next_tick: Instant,
+    /// When a seed that sends looks for more slots.
+    next_slots: Instant,
     totals: Totals,
     sent_rate: Rate,
     received_rate: Rate,
@@ -149,6 +151,7 @@ impl Torrent {
             picked: Vec::new(),
             paused: false,
             next_tick: now,
+            next_slots: now,
             totals: Totals::default(),
             sent_rate: Rate::new(now),
             received_rate: Rate::new(now),

@@ -94,6 +94,8 @@ pub(crate) struct Peer {
     pub(crate) faults: u32,
     /// Requests of it that were turned down since it was served last.
     pub(crate) turned_down: usize,
+    /// When the first of these came.
+    pub(crate) turned_down_since: Option<Instant>,
     /// The piece for which another was proposed to it last.
     pub(crate) proposed_for: Option<u32>,
     /// It is in the round of those who are served.
@@ -132,6 +134,7 @@ impl Peer {
             suspect: false,
             faults: 0,
             turned_down: 0,
+            turned_down_since: None,
             proposed_for: None,
             is_queued: false,
             is_dismissed: false,

@@ -67,6 +67,9 @@ pub struct Settings {
     pub requests_min: u32,
     /// Requests on their way to one peer at most. Default 500.
     pub requests_max: u32,
+    /// Requests that wait for one another to be sent together, at most, and at most
+    /// an eighth of those on their way. Default 4.
+    pub requests_together: u32,
     /// After how long without a block requests are given up. Default 20 s.
     pub request_timeout: Duration,
     /// Octets handed to the service for one peer and not yet sent, at least.
@@ -100,6 +103,7 @@ impl Default for Settings {
             request_queue_span: Duration::from_secs(1),
             requests_min: 4,
             requests_max: 500,
+            requests_together: 4,
             request_timeout: Duration::from_secs(20),
             serve_ahead_octets: 32 * 1024,
             spread_first: true,

@@ -5,17 +5,26 @@ use super::spread::{Spread, Urgency};
 use super::super_seeding::SuperSeeding;
 use super::uploads::{Refusal, Upload};
 use super::{Octets, Send, Torrent};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Requests at the head of a peer's queue among which a seed chooses.
 const CHOICE_MAX: usize = 64;
-/// Requests of one peer that are turned down in one go, before it is served again
-/// at least once: who asks for the same again and again gets it in the end.
-const TURNED_DOWN_MAX: usize = 64;
+/// Requests of one peer that are turned down before it is served again at least
+/// once: who asks for the same again and again gets it in the end.
+const TURNED_DOWN_MAX: usize = 1024;
+/// The same where it has waited for [`TURNED_DOWN_SPAN`]: it cannot or will not
+/// take another piece.
+const TURNED_DOWN_LONG: usize = 64;
+/// For how long a peer is sent on to others. A slow seed has many to serve, each
+/// of whom asks for pieces that others are given meanwhile.
+const TURNED_DOWN_SPAN: Duration = Duration::from_secs(30);
 
 /// Octets a seed hands to the service ahead for all peers together, at least,
 /// while it spreads pieces that nobody has.
 const SPREAD_AHEAD_OCTETS: u64 = 64 * 1024;
+
+/// How often a seed that sends looks whether it has more slots to give away.
+const SLOTS_INTERVAL: Duration = Duration::from_millis(50);
 
 impl From<Octets> for Upload {
     fn from(Octets { piece, begin, octets }: Octets) -> Self {
@@ -32,12 +41,12 @@ impl From<Upload> for Octets {
 impl Torrent {
     /// The peer wants octets (BEP 3). Outside of what it may ask for it is
     /// rejected, if it speaks the fast extension (BEP 6), or not answered.
-    pub fn handle_request(&mut self, _now: Instant, key: PeerKey, octets: Octets) {
+    pub fn handle_request(&mut self, now: Instant, key: PeerKey, octets: Octets) {
         let Some(slot) = self.peers.slot(key) else { return };
         let have = self.picker.have().contains(octets.piece);
         let shown = self.super_seeding.as_ref().is_none_or(|seed| seed.may_ask(slot, octets.piece));
         let open = self.peers.get(slot).is_some_and(|peer| !peer.am_choking && !peer.is_dismissed);
-        if have && open && self.turns_down(slot, octets) {
+        if have && open && self.turns_down(now, slot, octets) {
             return;
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
@@ -89,6 +98,12 @@ impl Torrent {
             self.totals.sent_octets += u64::from(octets.octets);
             self.sent_rate.add(now, octets.octets);
             self.last_sent = now;
+            if now >= self.next_slots && self.finished.is_some() {
+                // A seed has more slots the more it sends: it must not wait for a
+                // second to find that out.
+                self.next_slots = now + SLOTS_INTERVAL;
+                self.fill_slots(now);
+            }
         } else if peer.facts.fast {
             self.send(key, Send::Reject(octets));
         }
@@ -119,10 +134,12 @@ impl Torrent {
 
     /// The most urgent request of all, the queues taken in turn.
     fn next_to_spread(&mut self, now: Instant) -> Option<(PeerKey, Send)> {
-        self.turn_down();
+        self.turn_down(now);
         let spread = self.spread.as_mut()?;
         let mut best: Option<((Urgency, u64), usize, usize)> = None;
         let mut empty = false;
+        // A novel piece is wanted by who has no room for more at this moment.
+        let mut waits = false;
         // Little is handed over ahead in all, or what is to go out piece by piece
         // would be mixed again in the sockets. Who does not take what it asked for
         // holds up nobody.
@@ -135,7 +152,8 @@ impl Torrent {
         for (turn, slot) in self.serving.iter().enumerate() {
             let Some(peer) = self.peers.get(*slot) else { continue };
             empty |= peer.uploads.is_empty();
-            if !peer.uploads.has_room(now, &self.settings) {
+            let room = peer.uploads.has_room(now, &self.settings);
+            if !room && waits {
                 continue;
             }
             let mut urgent: Option<((Urgency, u64), usize)> = None;
@@ -149,19 +167,23 @@ impl Torrent {
                     break;
                 }
             }
-            if let Some((rank, at)) = urgent
+            if !room {
+                waits = urgent.is_some_and(|((urgency, _), _)| urgency == Urgency::Novel);
+            } else if let Some((rank, at)) = urgent
                 && best.is_none_or(|(least, ..)| rank < least)
             {
                 best = Some((rank, turn, at));
             }
         }
+        // It would only be held up by what others have already.
+        let best = best.filter(|((urgency, _), ..)| *urgency == Urgency::Novel || !waits || ahead == 0);
         let chosen = best.and_then(|(_, turn, at)| {
             let slot = self.serving.remove(turn)?;
             self.serving.push_back(slot);
             let peer = self.peers.get_mut(slot)?;
             let upload = peer.uploads.hand(now, at)?;
             spread.give(now, slot, upload.piece);
-            peer.turned_down = 0;
+            (peer.turned_down, peer.turned_down_since) = (0, None);
             Some((peer.key, Send::Serve(upload.into())))
         });
         if empty {
@@ -177,11 +199,17 @@ impl Torrent {
 
     /// While pieces are left that nobody has, a request for another is turned
     /// down, and a novel piece proposed instead.
-    fn turns_down(&mut self, slot: u32, octets: Octets) -> bool {
+    fn turns_down(&mut self, now: Instant, slot: u32, octets: Octets) -> bool {
         let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return false };
         let Some(peer) = self.peers.get_mut(slot) else { return false };
+        let since = *peer.turned_down_since.get_or_insert(now);
+        let enough = if now.saturating_duration_since(since) < TURNED_DOWN_SPAN {
+            TURNED_DOWN_MAX
+        } else {
+            TURNED_DOWN_LONG
+        };
         if !peer.facts.fast
-            || peer.turned_down >= TURNED_DOWN_MAX
+            || peer.turned_down >= enough
             || spread.urgency(slot, octets.piece) == Urgency::Novel
         {
             return false;
@@ -201,11 +229,11 @@ impl Torrent {
 
     /// Turns down what is queued and has become another peer's since it was asked
     /// for. Looks at the heads of the queues only: the rest comes there.
-    fn turn_down(&mut self) {
+    fn turn_down(&mut self, now: Instant) {
         for turn in 0..self.serving.len() {
             let Some(slot) = self.serving.get(turn).copied() else { break };
             while let Some(first) = self.peers.get(slot).and_then(|peer| peer.uploads.iter().next()) {
-                if !self.turns_down(slot, first.into()) {
+                if !self.turns_down(now, slot, first.into()) {
                     break;
                 }
                 if let Some(peer) = self.peers.get_mut(slot) {

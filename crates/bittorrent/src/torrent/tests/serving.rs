@@ -125,8 +125,50 @@ fn a_peer_that_insists_is_served_in_the_end() {
     rig.join(2, &[7]);
     interested(&mut rig, 1);
     rig.sent_to(1);
-    let served = (0..100).any(|_| ask(&mut rig, 1, octets(7, 0)).contains(&Send::Serve(octets(7, 0))));
-    assert!(served);
+    let mut served =
+        |rig: &mut Rig| (0..100).any(|_| ask(rig, 1, octets(7, 0)).contains(&Send::Serve(octets(7, 0))));
+    assert!(!served(&mut rig), "a slow seed has others to serve meanwhile");
+    rig.pass(31);
+    assert!(served(&mut rig), "it takes nothing else");
+    rig.torrent.handle_block_sent(rig.now, PeerKey(1), octets(7, 0), true);
+    assert!((0..11).any(|_| served(&mut rig)), "nor is the count without bound");
+}
+
+/// Nobody else is given the uplink that the last novel pieces need.
+#[test]
+fn at_the_end_of_the_spread_copies_wait_for_what_is_novel() {
+    let mut rig = Rig::seed(2, Settings { serve_ahead_octets: BLOCK_OCTETS, ..Settings::default() });
+    for key in [1, 2] {
+        rig.join(key, &[]);
+        interested(&mut rig, key);
+        rig.sent_to(key);
+    }
+    rig.torrent.handle_have(rig.now, PeerKey(2), 1);
+    assert_eq!(ask(&mut rig, 1, octets(0, 0)), [Send::Serve(octets(0, 0))]);
+    // There is no room for the second half of the last novel piece, yet.
+    assert_eq!(ask(&mut rig, 1, octets(0, 1)), []);
+    assert_eq!(ask(&mut rig, 2, octets(0, 0)), []);
+    rig.torrent.handle_block_sent(rig.now, PeerKey(1), octets(0, 0), true);
+    rig.drain();
+    let all = std::mem::take(&mut rig.sent);
+    assert_eq!(all.first(), Some(&(1, Send::Serve(octets(0, 1)))));
+    assert_eq!(all.last(), Some(&(2, Send::Serve(octets(0, 0)))), "nothing else is to be done");
+}
+
+#[test]
+fn a_quick_seed_gives_more_slots_away_at_once() {
+    let mut rig = Rig::seed(400, Settings::default());
+    for key in 1..=8 {
+        rig.join(key, &[]);
+        interested(&mut rig, key);
+    }
+    let unchoked = |rig: &Rig| rig.torrent.peers(rig.now).filter(|peer| !peer.am_choking).count();
+    assert_eq!(unchoked(&rig), 5, "four and the optimistic one");
+    for block in 0..100 {
+        rig.now += Duration::from_millis(5);
+        rig.torrent.handle_block_sent(rig.now, PeerKey(1), octets(block / 2, block % 2), true);
+    }
+    assert_eq!(unchoked(&rig), 8);
 }
 
 #[test]
