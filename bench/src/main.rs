@@ -3,6 +3,7 @@
 
 mod choice;
 mod dns;
+mod hash;
 mod row;
 mod smtp;
 mod swarm;
@@ -30,6 +31,8 @@ struct Arguments {
 enum What {
     /// Authoritative answers, against NSD and a bare echo.
     Dns,
+    /// The hashes of pieces, by the crate we use and by ring.
+    Hash,
     /// Mail taken by the MX, against Postfix.
     Smtp,
     /// Completion of swarms over the lecture's bound, against libtorrent, aria2, Transmission and rqbit.
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.what {
         What::Dns => dns::run(arguments.json),
+        What::Hash => {
+            hash::run(arguments.json);
+            Ok(())
+        }
         What::Smtp => smtp::run(arguments.json),
         What::Swarm => swarm::run(arguments.json, &arguments.only),
         What::Tracker => tracker::run(arguments.json, &arguments.only),
