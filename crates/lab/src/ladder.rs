@@ -1,6 +1,6 @@
 //! Ladder diagrams: every message between hosts as an arrow.
 
-use event::{Detail, DnsEvent, Event, MailEvent, Observer, SocketEvent, Told};
+use event::{BittorrentEvent, Detail, DnsEvent, Event, MailEvent, Observer, SocketEvent, Told};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +20,7 @@ pub struct Arrow {
     pub from: String,
     /// The receiving host.
     pub to: String,
-    /// `DNS`, `SMTP`, `IMAP`, `UDP`, `TCP` or `TLS`.
+    /// `DNS`, `SMTP`, `IMAP`, `tracker`, `peer`, `UDP`, `TCP` or `TLS`.
     pub protocol: &'static str,
     /// What it says.
     pub text: String,
@@ -56,6 +56,41 @@ impl Ladder {
     pub fn new(names: Names) -> (Arc<Self>, mpsc::Receiver<Arrow>) {
         let (arrows, reader) = mpsc::channel(ARROWS_WAITING_MAX);
         (Arc::new(Self { names, began: SystemTime::now(), arrows }), reader)
+    }
+
+    /// The request and the reply that a tracker tells of at once, or the message
+    /// between peers that an event tells of.
+    fn torrent_arrows(&self, told: &Told, event: &BittorrentEvent) -> Vec<Arrow> {
+        let arrow = |from: String, to: String, protocol, text: String| Arrow {
+            seconds: self.seconds(told),
+            from,
+            to,
+            protocol,
+            text,
+            lost: false,
+        };
+        let host = || told.host.to_string();
+        match event {
+            BittorrentEvent::Announced { from, reason, peers, .. } => {
+                let peer = self.names.of(*from);
+                let request =
+                    if reason.is_empty() { "announce".to_owned() } else { format!("announce, {reason}") };
+                let reply = arrow(host(), peer.clone(), "tracker", format!("{peers} peers"));
+                vec![arrow(peer, host(), "tracker", request), reply]
+            }
+            // Who was connected to tells it for both.
+            BittorrentEvent::PeerJoined { peer, incoming: true, .. } => {
+                vec![arrow(self.names.of(*peer), host(), "peer", "handshake".to_owned())]
+            }
+            BittorrentEvent::Unchoked { peer, optimistic, .. } => {
+                let text = if *optimistic { "unchoke, optimistically" } else { "unchoke" };
+                vec![arrow(host(), self.names.of(*peer), "peer", text.to_owned())]
+            }
+            BittorrentEvent::Choked { peer, .. } => {
+                vec![arrow(host(), self.names.of(*peer), "peer", "choke".to_owned())]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The arrow that an event tells of, if it tells of a message.
@@ -118,7 +153,11 @@ impl Observer for Ladder {
     }
 
     fn observe(&self, told: &Told) {
-        if let Some(arrow) = self.arrow(told) {
+        let arrows = match &told.event {
+            Event::Bittorrent(event) => self.torrent_arrows(told, event),
+            _ => Vec::from_iter(self.arrow(told)),
+        };
+        for arrow in arrows {
             // A full ladder drops: the scenario must not wait for its picture.
             let _ = self.arrows.try_send(arrow);
         }

@@ -8,13 +8,15 @@ mod ladder;
 mod reader;
 mod scenario;
 mod story;
+mod svg;
+mod swarm;
 mod topology;
 
 pub use distribute::{Counts, CountsError, DistributePlan, distribute};
 pub use internet::{Internet, PASSWORD, Plan};
 pub use ladder::{Arrow, Ladder, Names};
 pub use reader::Reader;
-pub use scenario::{Scenario, run};
+pub use scenario::{Scenario, SwarmPlan, run, run_swarm};
 pub use story::{Story, Telling};
 pub use topology::{HostPlan, Ports, Topology, TopologyError};
 
@@ -62,9 +64,15 @@ pub enum LabError {
     /// A dynamic update failed.
     #[error("update: {0}")]
     Update(#[from] dns_server::update_client::SendError),
+    /// A node of a swarm failed, or its tracker.
+    #[error("{0}")]
+    Swarm(String),
     /// A plan cannot be carried out; says which option, and what it may be.
     #[error("{0}")]
     Plan(String),
+    /// The page that shows a swarm cannot be served.
+    #[error(transparent)]
+    Page(#[from] net::ListenError),
     /// A look-up failed.
     #[error("look-up: {0}")]
     Lookup(#[from] dns_server::resolver::AskError),

@@ -30,6 +30,8 @@ pub struct Telling {
     pub width: usize,
     /// Prints a line.
     pub line: fn(&str),
+    /// Draws lines in the place of those drawn before, where there is a terminal.
+    pub draw: fn(&str),
 }
 
 /// Tells one scenario.
@@ -122,6 +124,22 @@ impl Story {
         self.print(&Line::Figure { name, value }, || format!("   {text}"));
     }
 
+    /// Adds lines of a picture to the current step, for people only.
+    pub fn show(&self, picture: &str) {
+        if !self.telling.json {
+            for line in picture.lines() {
+                (self.telling.line)(&format!("   {line}"));
+            }
+        }
+    }
+
+    /// Draws a picture that changes, where people look at a terminal.
+    pub fn draw_live(&self, picture: &str) {
+        if !self.telling.json {
+            (self.telling.draw)(picture);
+        }
+    }
+
     /// The messages of the current step so far.
     pub fn messages(&self) -> &[Arrow] {
         &self.recent
@@ -176,7 +194,8 @@ mod tests {
     async fn ended(whole: bool, json: bool) -> (String, bool) {
         let line = |line: &str| TOLD.with_borrow_mut(|told| told.push(line.to_owned()));
         let (_arrows, none) = mpsc::channel(1);
-        let mut story = Story::begin("test", 1, Telling { json, width: 80, line }, none, |_| true);
+        let mut story =
+            Story::begin("test", 1, Telling { json, width: 80, line, draw: |_| {} }, none, |_| true);
         story.check("one is one", true);
         let passed = story.end(whole).await;
         (TOLD.take().pop().unwrap_or_default(), passed)

@@ -2,13 +2,16 @@
 //! kept running for foreign clients.
 
 mod distribute;
+mod swarm;
 
+use crate::screen::Screen;
 use crate::{capture, logging, out, status};
 use clap::ValueEnum;
 use lab::{Internet, PASSWORD, Plan, Scenario, Telling, Topology, run as tell};
 use net::Capture;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Columns when the terminal does not say.
@@ -18,7 +21,7 @@ const WIDTH: usize = 150;
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    subcommand_value_name = "distribute",
+    subcommand_value_name = "swarm|distribute",
     subcommand_help_heading = "Scenarios with options of their own",
     after_help = "Examples:\n  utopia lab alice-to-bob\n  utopia lab resolve --json\n  utopia lab up --data lab-data"
 )]
@@ -36,10 +39,10 @@ pub(crate) struct Arguments {
     json: bool,
     /// Write everything on the wire to a file for Wireshark, TLS readable
     #[arg(long, value_name = "FILE.pcapng")]
-    capture: Option<std::path::PathBuf>,
+    capture: Option<PathBuf>,
     /// The folder of the hosts' data, kept; without it a temporary one
     #[arg(long, value_name = "DIR")]
-    data: Option<std::path::PathBuf>,
+    data: Option<PathBuf>,
     /// With `up`: the port of all name servers; 53, which may need privileges, lets foreign
     /// resolvers follow referrals
     #[arg(long, value_name = "PORT")]
@@ -48,6 +51,8 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum More {
+    /// A file gets from one seed to many peers, in real nodes
+    Swarm(swarm::SwarmArguments),
     /// How long it takes to get a file to many, from one server and among peers: the lecture's plot
     Distribute(distribute::DistributeArguments),
 }
@@ -81,29 +86,59 @@ impl What {
     }
 }
 
+/// What is drawn again in its place while a story is told.
+static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
+
+fn screen() -> MutexGuard<'static, Screen> {
+    SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How a story is told here.
 fn telling(json: bool) -> Telling {
     let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(WIDTH);
-    Telling { json, width, line: |line| out::line(line) }
+    let line = |line: &str| {
+        screen().clear();
+        out::line(line);
+    };
+    Telling { json, width, line, draw: |picture| screen().draw(|| picture.to_owned()) }
+}
+
+/// Where the hosts have their data.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+/// The folder that was named, or a temporary one.
+fn folder(named: Option<PathBuf>) -> Result<Folder, String> {
+    match named {
+        Some(path) => Ok(Folder::Kept(path)),
+        None => tempfile::tempdir()
+            .map(Folder::Temporary)
+            .map_err(|error| format!("no temporary folder: {error}; name one with --data")),
+    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     let what = match (arguments.more, arguments.what) {
+        (Some(More::Swarm(arguments)), _) => return swarm::run(arguments).await,
         (Some(More::Distribute(arguments)), _) => return distribute::run(arguments).await,
         (None, Some(what)) => what,
         (None, None) => return out::misused("which scenario? See `utopia lab --help`"),
     };
     logging::start(if what == What::Up { "info" } else { "error" });
-    let temporary;
-    let folder = match &arguments.data {
-        Some(folder) => folder.as_path(),
-        None => match tempfile::tempdir() {
-            Ok(made) => {
-                temporary = made;
-                temporary.path()
-            }
-            Err(error) => return out::failed(&format!("no temporary folder: {error}; name one with --data")),
-        },
+    let folder = match folder(arguments.data) {
+        Ok(folder) => folder,
+        Err(reason) => return out::failed(&reason),
     };
     // The lab's secrets are no secrets: with those of TLS all of it can be read.
     let capture = match arguments.capture.as_deref().map(capture::begin).transpose() {
@@ -112,7 +147,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     };
     let plan = Topology::read().map(|topology| Plan {
         topology,
-        folder: folder.to_owned(),
+        folder: folder.path().to_owned(),
         seed: arguments.seed,
         observers: Vec::new(),
         capture: capture.clone(),

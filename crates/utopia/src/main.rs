@@ -12,6 +12,7 @@ mod lab;
 mod logging;
 mod mail;
 mod out;
+mod screen;
 mod socket;
 mod status;
 mod torrent;

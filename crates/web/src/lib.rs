@@ -3,11 +3,13 @@
 //! security policy allows only what this server itself serves.
 
 mod config;
+mod live;
 mod page;
 mod server;
 mod status;
 mod torrents;
 
 pub use config::Config;
+pub use live::{Painter, live};
 pub use server::{Parts, Prepared, Server, StatusSource};
 pub use status::{Row, Service, Status, TorrentsStatus, TryLine};

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections open at once; further ones wait.
-const CONNECTIONS_MAX: usize = 1_000;
+pub(crate) const CONNECTIONS_MAX: usize = 1_000;
 /// Connections open at once from one address; further ones are closed.
-const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
+pub(crate) const CONNECTIONS_PER_ADDRESS_MAX: usize = 50;
 /// How long a client may take to send a whole request header, and how long it may
 /// say nothing between two requests.
 const HEADER_PATIENCE: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     ([(header::CONTENT_TYPE, kind)], shown.metrics.text()).into_response()
 }
 
-fn asset(kind: &'static str, text: &'static str) -> Response {
+pub(crate) fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
@@ -203,7 +203,7 @@ async fn guard(mut response: Response) -> Response {
 }
 
 /// Serves one connection, within its bounds.
-async fn serve(stream: Stream, app: Router, shutdown: Shutdown) {
+pub(crate) async fn serve(stream: Stream, app: Router, shutdown: Shutdown) {
     let pulse = Pulse::default();
     let beating = pulse.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {

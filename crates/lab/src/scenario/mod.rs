@@ -5,6 +5,9 @@ mod register;
 mod resolve;
 mod smtp;
 mod sockets;
+mod swarm;
+
+pub use swarm::SwarmPlan;
 
 use crate::ladder::Arrow;
 use crate::story::{Story, Telling};
@@ -121,4 +124,21 @@ fn name_of(text: &str) -> Name {
 /// Whether a message went from one host to another.
 fn is_between(arrow: &Arrow, from: &str, to: &str) -> bool {
     arrow.from == from && arrow.to == to
+}
+
+/// Starts the swarm, tells its scenario and switches everything off; earlier when
+/// `stop` is requested. Returns whether it came to its end and all its checks held.
+///
+/// # Errors
+/// When the plan cannot be carried out, or a host does not start.
+pub async fn run_swarm(telling: Telling, plan: SwarmPlan, stop: &Shutdown) -> Result<bool, LabError> {
+    let (mut running, arrows) = swarm::start(&plan)?;
+    let mut story = Story::begin("swarm", plan.seed, telling, arrows, swarm::interesting);
+    let told = tokio::select! {
+        told = swarm::tell(&mut story, &plan, &mut running) => told.map(|()| true),
+        () = stop.requested() => Ok(false),
+    };
+    let finished = running.finish(&plan).await;
+    let passed = story.end(matches!(told, Ok(true))).await;
+    told.and(finished).map(|()| passed)
 }

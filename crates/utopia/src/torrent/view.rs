@@ -1,64 +1,13 @@
 //! What a person sees while a torrent is made or runs: a bar, rates, peers.
 
+use crate::screen::Screen;
 use bittorrent_node::{PeerLine, Progress, Protocol, Source, Stage, WebSeedState, octets};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
-use std::time::{Duration, Instant};
 
-/// How often the view changes at most.
-const FRAME: Duration = Duration::from_millis(100);
 /// Letters of the bar.
 const BAR_LETTERS: usize = 30;
 /// Peers that are shown.
 const PEERS_SHOWN_MAX: usize = 8;
-
-/// A picture on standard error that is drawn again in its place; nothing where
-/// that is no terminal.
-#[derive(Debug)]
-pub(super) struct Screen {
-    terminal: bool,
-    lines: usize,
-    drawn: Option<Instant>,
-}
-
-impl Screen {
-    pub(super) fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), lines: 0, drawn: None }
-    }
-
-    /// Draws `picture` in the place of the one before.
-    pub(super) fn draw(&mut self, picture: impl FnOnce() -> String) {
-        if !self.terminal || self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
-            return;
-        }
-        let picture = picture();
-        let mut out = self.erase();
-        out.push_str(&picture);
-        self.lines = picture.matches('\n').count();
-        self.drawn = Some(Instant::now());
-        // A terminal that is gone is nobody's loss.
-        let _ = std::io::stderr().write_all(out.as_bytes());
-    }
-
-    /// Takes the picture away.
-    pub(super) fn clear(&mut self) {
-        if self.terminal && self.drawn.is_some() {
-            let out = self.erase();
-            let _ = std::io::stderr().write_all(out.as_bytes());
-            (self.lines, self.drawn) = (0, None);
-        }
-    }
-
-    fn erase(&self) -> String {
-        if self.drawn.is_none() {
-            return String::new();
-        }
-        match self.lines {
-            0 => "\r\x1b[J".to_owned(),
-            lines => format!("\x1b[{lines}A\r\x1b[J"),
-        }
-    }
-}
 
 /// A bar for work of a known length.
 #[derive(Debug)]

@@ -1,0 +1,54 @@
+//! A picture in the terminal that is drawn again in its place.
+
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often the picture changes at most.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// A picture on standard error that is drawn again in its place; nothing where
+/// that is no terminal.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    lines: usize,
+    drawn: Option<Instant>,
+}
+
+impl Screen {
+    pub(crate) const fn new() -> Self {
+        Self { lines: 0, drawn: None }
+    }
+
+    /// Draws `picture` in the place of the one before.
+    pub(crate) fn draw(&mut self, picture: impl FnOnce() -> String) {
+        if !std::io::stderr().is_terminal() || self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+            return;
+        }
+        let picture = picture();
+        let mut out = self.erase();
+        out.push_str(&picture);
+        self.lines = picture.matches('\n').count();
+        self.drawn = Some(Instant::now());
+        // A terminal that is gone is nobody's loss.
+        let _ = std::io::stderr().write_all(out.as_bytes());
+    }
+
+    /// Takes the picture away.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn.is_some() {
+            let out = self.erase();
+            let _ = std::io::stderr().write_all(out.as_bytes());
+            (self.lines, self.drawn) = (0, None);
+        }
+    }
+
+    fn erase(&self) -> String {
+        if self.drawn.is_none() {
+            return String::new();
+        }
+        match self.lines {
+            0 => "\r\x1b[J".to_owned(),
+            lines => format!("\x1b[{lines}A\r\x1b[J"),
+        }
+    }
+}
