@@ -34,6 +34,18 @@ impl Nginx {
     /// # Panics
     /// When it does not start.
     pub fn start(program: &Path, folder: &Path, root: &Path, address: SocketAddr, more: &str) -> Self {
+        Self::listening(program, folder, root, address, &format!("listen {address}; {more}"))
+    }
+
+    /// The same over https; `more` names the certificate and its key.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_tls(program: &Path, folder: &Path, root: &Path, address: SocketAddr, more: &str) -> Self {
+        Self::listening(program, folder, root, address, &format!("listen {address} ssl; {more}"))
+    }
+
+    fn listening(program: &Path, folder: &Path, root: &Path, address: SocketAddr, server: &str) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let (at, log) = (folder.display(), folder.join("access.log"));
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -46,7 +58,7 @@ impl Nginx {
                 {temporary}
                 log_format seen '$request_uri $http_range $status $connection';
                 access_log {at}/access.log seen;
-                server {{ listen {address}; root {}; {more} }}
+                server {{ root {}; {server} }}
             }}",
             root.display()
         );

@@ -229,6 +229,7 @@ pub fn getting(place: &Place, what: &str, out: &Path, more: &[&str]) -> Command 
 pub fn ended(command: Command) -> Output {
     let mut bounded = Command::new("timeout");
     bounded.arg("180").arg(command.get_program()).args(command.get_args());
+    bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bounded.output().expect("timeout runs")
 }
 

@@ -155,6 +155,9 @@ async fn run(
             } else {
                 leaving = true;
                 under_way.abort_all();
+                if !completed && swarm.transferred().left == Some(0) {
+                    announcer.handle_completed(Instant::now());
+                }
                 announcer.handle_stop(Instant::now());
             },
             _ = looks.tick(), if !leaving => {

@@ -95,7 +95,7 @@ impl Services {
         let publisher = Publisher::new(publish::Parts {
             network: network.clone(),
             tracker: tracker.clone(),
-            names: Names::new(Some(Arc::new(resolver.clone())), None),
+            names: names(&resolver),
             data: ground.folder.join(TORRENTS_DATA),
             reporter: reporter.clone(),
             shutdown: shutdown.clone(),
@@ -175,7 +175,7 @@ impl Services {
             return Ok(None);
         }
         let Ground { network, shutdown, folder, .. } = &self.ground;
-        let names = Names::new(Some(Arc::new(self.resolver.clone())), None);
+        let names = names(&self.resolver);
         let remote = Standing::start(config, &folder.join(REMOTE_DATA), network, &names, shutdown).await?;
         let prepared = remote.prepare(config)?;
         Ok(Some((Some(remote), prepared)))
@@ -296,4 +296,10 @@ fn torrent_addresses(
 ) -> Addresses {
     let (udp, http) = (tracker.udp_addrs(), tracker.http_addrs());
     torrents::addresses(configuration, &udp, &http, &pages.torrent_addresses())
+}
+
+/// The hosts that torrents name, by our resolver; over https they must be whom the
+/// machine trusts.
+fn names(resolver: &Resolver) -> Names {
+    Names::new(Some(Arc::new(resolver.clone())), net::tls::client_config_of_system())
 }

@@ -6,10 +6,12 @@
 mod authority;
 mod certificate;
 mod opportunistic;
+mod system;
 pub(crate) mod words;
 
 pub use authority::{Authority, Issued};
 pub use certificate::{CertificateHandle, Certified};
+pub use system::{client_config_of_system, system_roots_file};
 // So that whoever holds settings need not depend on rustls itself.
 pub use rustls::{ClientConfig, ServerConfig};
 

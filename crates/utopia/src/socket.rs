@@ -2,7 +2,6 @@
 //! better netcat, over UDP, TCP or TLS.
 
 mod connect;
-pub(crate) use connect::system_roots;
 mod input;
 mod listen;
 mod output;

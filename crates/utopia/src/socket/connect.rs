@@ -6,15 +6,11 @@ use super::{ConnectArguments, Failure, Transport, read_file};
 use net::{Network, Phase, Stream, tls};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long to wait for replies to datagrams once nobody types any more.
 const REPLY_PATIENCE: Duration = Duration::from_secs(2);
-/// Where systems keep the certificates they trust.
-const SYSTEM_ROOTS: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 pub(super) async fn run(arguments: &ConnectArguments, network: &Network) -> Result<(), Failure> {
     let addresses = net::system_addresses(&arguments.target).await.map_err(|error| {
@@ -75,29 +71,19 @@ fn explain(address: SocketAddr, transport: Transport, error: &io::Error) -> Fail
     }
 }
 
-/// Where the machine keeps the certificates it trusts.
-fn system_roots_file() -> Option<&'static Path> {
-    SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists())
-}
-
-/// The certificates that the machine trusts, as PEM; `None` where it keeps none.
-pub(crate) fn system_roots() -> Option<String> {
-    read_file(system_roots_file()?).ok()
-}
-
 fn client_config(arguments: &ConnectArguments) -> Result<std::sync::Arc<tls::ClientConfig>, Failure> {
     if arguments.insecure {
         return tls::client_config_opportunistic().map_err(Failure::new);
     }
     let path = match &arguments.ca {
-        Some(path) => path.as_path(),
-        None => system_roots_file().ok_or_else(|| {
+        Some(path) => path.clone(),
+        None => tls::system_roots_file().ok_or_else(|| {
             Failure::new(
                 "this machine keeps no certificates to trust; name some with --ca, or use --insecure",
             )
         })?,
     };
-    tls::client_config_verified(&read_file(path)?)
+    tls::client_config_verified(&read_file(&path)?)
         .map_err(|error| Failure(format!("{}: {error}", path.display())))
 }
 

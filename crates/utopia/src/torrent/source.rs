@@ -50,8 +50,7 @@ pub(super) fn network(listen: &[SocketAddr]) -> net::Network {
 
 /// Names as this machine knows them, and the authorities it believes.
 pub(super) fn names() -> bittorrent_node::Names {
-    let tls = crate::socket::system_roots().and_then(|pem| net::tls::client_config_verified(&pem).ok());
-    bittorrent_node::Names::new(None, tls)
+    bittorrent_node::Names::new(None, net::tls::client_config_of_system())
 }
 
 /// Makes a torrent of a file or a folder. `tell` hears how many octets of how

@@ -176,6 +176,20 @@ fn all_that_know_of_us_are_told_that_we_leave() {
 }
 
 #[test]
+fn who_leaves_when_all_is_here_says_that_it_is_before() {
+    let (mut announcer, now) = (announcer(&[1]), Instant::now());
+    let (tracker, _) = due(&mut announcer, now);
+    announcer.handle_reply(now, tracker, Family::V4, schedule());
+    announcer.handle_completed(now);
+    announcer.handle_stop(now);
+    assert_eq!(due(&mut announcer, now), (tracker, Event::Completed));
+    announcer.handle_reply(now, tracker, Family::V4, schedule());
+    assert_eq!(due(&mut announcer, now), (tracker, Event::Stopped));
+    announcer.handle_reply(now, tracker, Family::V4, schedule());
+    assert_eq!(announcer.poll_announce(now + minutes(60)), None);
+}
+
+#[test]
 fn who_leaves_while_the_first_announce_is_on_its_way_says_so_after() {
     let (mut announcer, now) = (announcer(&[1]), Instant::now());
     let (tracker, _) = due(&mut announcer, now);

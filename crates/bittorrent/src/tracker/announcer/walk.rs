@@ -124,18 +124,25 @@ impl Walk {
         None
     }
 
-    /// The next tracker that is to be told that we leave.
+    /// The next tracker that is to be told that we leave; before, that the download
+    /// is complete, where it was not told yet: it counts them.
     fn poll_stop(&mut self) -> Option<(TrackerId, Event)> {
         let next = self.known.iter_mut().find(|(_, known)| known.started);
         let Some((tracker, known)) = next else {
             self.doing = Some(Doing::Done);
             return None;
         };
-        // Told once, whether it answers or not.
-        known.started = false;
         let tracker = *tracker;
-        self.doing = Some(Doing::Asking(tracker, Event::Stopped));
-        Some((tracker, Event::Stopped))
+        // Told once, whether it answers or not.
+        let event = if self.completed && !self.seed && !known.completed {
+            known.completed = true;
+            Event::Completed
+        } else {
+            known.started = false;
+            Event::Stopped
+        };
+        self.doing = Some(Doing::Asking(tracker, event));
+        Some((tracker, event))
     }
 
     fn current(&self) -> Option<TrackerId> {
