@@ -5,6 +5,7 @@ use crate::content::Pool;
 use crate::control::Handle;
 use crate::dht::Dht;
 use crate::engine::{Limits, Settings};
+use crate::keystream::Makers;
 use crate::names::Names;
 use crate::own_addresses::OwnAddresses;
 use crate::swarm::{Buffers, Swarm};
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) buffers: Buffers,
     /// The threads that may wait for the disk.
     pub(crate) pool: Pool,
+    /// Those of them that make keystream.
+    pub(crate) makers: Makers,
     pub(crate) encryption: Policy,
     pub(crate) protocols: Protocols,
     /// One for each address that is listened on.
@@ -73,12 +76,14 @@ impl Context {
     /// With what an engine is started with.
     pub(crate) fn new(settings: &Settings, network: Network) -> Self {
         let now = Instant::now();
+        let pool = Pool::default();
         Self {
             network,
             data: settings.data.clone(),
             peer_id: PeerId::generate(&mut rand::rng()),
             buffers: Buffers::new(settings.memory_octets_max),
-            pool: Pool::default(),
+            makers: Makers::new(pool.clone()),
+            pool,
             encryption: settings.encryption,
             protocols: settings.protocols,
             utp: RefCell::default(),

@@ -2,6 +2,7 @@
 //! wanted, then the handshake of BEP 3.
 
 use crate::context::{Context, Counted};
+use crate::keystream::{Keystream, Makers};
 use crate::reach::{reach, reach_over};
 use crate::swarm::{Admission, Ended, Link, Peer, Swarm};
 use crate::transport::{Carrier, Protocol, Transport};
@@ -140,17 +141,23 @@ async fn open(swarm: &Swarm, mut stream: Carrier, attempt: Attempt) -> io::Resul
         octets.drain(..taken);
         if let Some(peer) = reader.handshake() {
             session.handle_handshake(Instant::now(), &peer).map_err(refused)?;
-            return Ok(Greeted { transport: wrap(stream, decrypt), session, peer, rest: octets });
+            return Ok(Greeted {
+                transport: wrap(stream, decrypt, &swarm.context().makers),
+                session,
+                peer,
+                rest: octets,
+            });
         }
         read_more(&mut stream, &mut octets, decrypt.as_mut()).await?;
     }
 }
 
 /// The transport after the handshakes.
-fn wrap(stream: Carrier, established: Option<Established>) -> Transport {
+fn wrap(stream: Carrier, established: Option<Established>, makers: &Makers) -> Transport {
     match established {
         Some(Established { send, receive, .. }) if !send.is_plain() || !receive.is_plain() => {
-            Transport::encrypted(stream, receive, send)
+            let of = |cipher| Keystream::new(cipher, makers.clone());
+            Transport::encrypted(stream, of(receive), of(send))
         }
         _ => Transport::plain(stream),
     }
@@ -248,7 +255,10 @@ async fn accept(context: &Context, mut stream: Carrier) -> io::Result<(Rc<Swarm>
         if let Some(peer) = reader.handshake() {
             let Some((swarm, mut session)) = greeted else { return Err(io::ErrorKind::InvalidData.into()) };
             session.handle_handshake(Instant::now(), &peer).map_err(refused)?;
-            return Ok((swarm, Greeted { transport: wrap(stream, decrypt), session, peer, rest: octets }));
+            return Ok((
+                swarm,
+                Greeted { transport: wrap(stream, decrypt, &context.makers), session, peer, rest: octets },
+            ));
         }
         read_more(&mut stream, &mut octets, decrypt.as_mut()).await?;
     }

@@ -17,6 +17,7 @@ mod filter;
 mod handshake;
 mod http;
 pub mod http_file;
+mod keystream;
 mod lsd;
 mod names;
 mod original;

@@ -1,7 +1,7 @@
 //! What carries the octets between two peers: TCP or uTP, encrypted or not.
 
+use crate::keystream::Keystream;
 use crate::utp::UtpStream;
-use bittorrent::encryption::Cipher;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -120,8 +120,8 @@ impl AsyncWrite for Carrier {
 /// The ciphers of an encrypted connection.
 #[derive(Debug)]
 struct Ciphers {
-    incoming: Cipher,
-    outgoing: Cipher,
+    incoming: Keystream,
+    outgoing: Keystream,
     /// Encrypted and not yet written.
     waiting: Vec<u8>,
     written: usize,
@@ -141,7 +141,7 @@ impl Transport {
     }
 
     /// Under message stream encryption.
-    pub(crate) fn encrypted(carrier: Carrier, incoming: Cipher, outgoing: Cipher) -> Self {
+    pub(crate) fn encrypted(carrier: Carrier, incoming: Keystream, outgoing: Keystream) -> Self {
         let ciphers = Ciphers { incoming, outgoing, waiting: Vec::new(), written: 0 };
         Self { carrier, ciphers: Some(Box::new(ciphers)) }
     }

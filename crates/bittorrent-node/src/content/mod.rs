@@ -9,7 +9,7 @@ mod resume;
 mod worker;
 
 pub(crate) use moved::{Moved, moved_file};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Turn};
 pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};

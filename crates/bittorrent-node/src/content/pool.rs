@@ -2,7 +2,7 @@
 //! that hundreds of torrents are no hundreds of threads.
 //!
 //! Each torrent's jobs are done one after the other, and all torrents that have
-//! some take turns.
+//! some take turns. Keystream is made here, too.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,7 @@ const THREADS_MAX: usize = 8;
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Whoever has something to do.
-pub(super) trait Turn: Send + Sync + fmt::Debug {
+pub(crate) trait Turn: Send + Sync + fmt::Debug {
     /// Does one thing. Whether there is more to do: then its turn comes again;
     /// otherwise it is to be given to [`Pool::take`] when there is.
     fn turn(&self) -> bool;
@@ -44,14 +44,14 @@ struct State {
 impl Pool {
     /// Gives turns to `one`, which has something to do and is in no other's hands.
     /// Where the system has no thread left, the caller does it.
-    pub(super) fn take(&self, one: Arc<dyn Turn>) {
+    pub(crate) fn take(&self, one: Arc<dyn Turn>) {
         let mut state = self.0.lock();
         state.waiting.push_back(one);
         // Whoever is idle may have been woken for another already.
         if state.idle < state.waiting.len() && state.threads < THREADS_MAX {
             let shared = self.0.clone();
             let started =
-                thread::Builder::new().name("torrent-disk".to_owned()).spawn(move || Thread(shared).run());
+                thread::Builder::new().name("torrent-work".to_owned()).spawn(move || Thread(shared).run());
             match started {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
