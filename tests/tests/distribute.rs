@@ -1,6 +1,8 @@
 //! `utopia lab distribute`: the lecture's plot, measured and checked.
 
 use serde_json::Value;
+use std::process::Command;
+use tests::peer;
 use tests::utopia::{run, said, told};
 
 /// Small enough for a test.
@@ -26,7 +28,7 @@ fn figures<'line>(lines: &'line [Value], name: &str) -> Vec<&'line Value> {
 
 #[test]
 fn simulated_times_are_near_their_bounds_and_the_same_for_a_seed() {
-    let arguments = ["--formula", "1,10,30", "--simulation", "1,10", "--seed", "3"];
+    let arguments = ["--formula", "1,10,30", "--simulation", "1,10", "--real", "none", "--seed", "3"];
     let lines = distribute(&arguments);
     let end = lines.last().expect("an end");
     assert_eq!(
@@ -52,8 +54,18 @@ fn simulated_times_are_near_their_bounds_and_the_same_for_a_seed() {
 
 #[test]
 fn the_table_for_people_has_the_ratios() {
-    let output =
-        told(run(&["lab", "distribute", "--file-size", "1048576", "--simulation", "1,8", "--formula", "30"]));
+    let output = told(run(&[
+        "lab",
+        "distribute",
+        "--file-size",
+        "1048576",
+        "--simulation",
+        "1,8",
+        "--real",
+        "none",
+        "--formula",
+        "30",
+    ]));
     assert!(output.contains("client-server (s)") && output.contains('×'), "{output}");
     assert!(output.contains("all as it should be: 3 of 3 checks hold"), "{output}");
 }
@@ -71,4 +83,38 @@ fn lists_that_are_none_are_refused() {
     let output = run(&["lab", "distribute", "--simulation", "500"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("200 at most can take part"), "{}", said(&output));
+}
+
+/// Real nodes: nothing is quicker than its bound, and every copy is the server's,
+/// which the command checks itself. How slow they are is the machine's business.
+#[test]
+fn real_nodes_do_it_and_are_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("plot.svg");
+    let svg = picture.to_str().expect("a path");
+    let lines = distribute(&["--formula", "1-12", "--simulation", "1,2", "--real", "1,2", "--svg", svg]);
+    let end = lines.last().expect("an end");
+    assert_eq!(end["passed"].as_bool(), Some(true), "{lines:?}");
+    let times = figures(&lines, "time");
+    let real: Vec<_> = times.iter().filter(|time| time["by"] == "real").collect();
+    let of =
+        |time: &Value| (time["architecture"].as_str().unwrap_or_default().to_owned(), time["count"].as_u64());
+    let expected = [("client-server", 1), ("peer-to-peer", 1), ("client-server", 2), ("peer-to-peer", 2)];
+    let expected = expected.map(|(architecture, count)| (architecture.to_owned(), Some(count)));
+    assert_eq!(real.iter().map(|time| of(time)).collect::<Vec<_>>(), expected);
+    for time in real {
+        let (seconds, bound) = (time["seconds"].as_f64(), time["bound_seconds"].as_f64());
+        assert!(seconds.expect("seconds") >= bound.expect("a bound") * 0.99, "{time}");
+    }
+    let drawn = std::fs::read_to_string(&picture).expect("the picture");
+    // Each measurement stands in both charts, and twice two marks in the legend.
+    assert_eq!(drawn.matches("<circle").count(), 2 * times.len() + 4, "{drawn}");
+    let Some(python) = peer("python3") else { return };
+    let mut parse = Command::new(python);
+    parse.args([
+        "-c",
+        "import sys, xml.dom.minidom as xml; print(xml.parse(sys.argv[1]).documentElement.tagName)",
+        svg,
+    ]);
+    assert_eq!(told(parse.output().expect("python runs")), "svg\n");
 }

@@ -37,14 +37,17 @@ impl Architecture {
 pub(super) enum Way {
     /// In simulated time.
     Simulation,
+    /// By real nodes.
+    Real,
 }
 
 impl Way {
-    pub(super) const ALL: [Self; 1] = [Self::Simulation];
+    pub(super) const ALL: [Self; 2] = [Self::Simulation, Self::Real];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Simulation => "simulation",
+            Self::Real => "real run",
         }
     }
 }

@@ -1,21 +1,26 @@
 //! `lab distribute`: the lecture's plot of the time it takes to distribute a file
 //! of F octets to N clients, by one server alone and by peers who send on what they
-//! have. The formulas stand beside what the same rules reach in simulated time.
+//! have. The formulas stand beside what our rules reach in simulated time, and real
+//! nodes on loopback over shaped links: in one table, and in one picture.
 //!
 //! Source: Kurose and Ross, Computer Networking, section 2.5.
 
 mod counts;
 mod figures;
+mod picture;
 mod plan;
+mod real;
 mod simulated;
 mod table;
 
 pub use counts::{Counts, CountsError};
 pub use plan::DistributePlan;
 
+use crate::svg::mebi;
 use crate::{LabError, Story, Telling};
 use figures::{Architecture, Figure, Figures, Way};
 use net::Shutdown;
+use storage::files;
 use tokio::sync::mpsc;
 
 /// Distributes the file in each way, tells how long that took and checks it, until
@@ -28,18 +33,19 @@ pub async fn distribute(telling: Telling, plan: DistributePlan, stop: &Shutdown)
     // No message between the hosts belongs to this story: there are too many.
     let (_, arrows) = mpsc::channel(1);
     let mut story = Story::begin("distribute", plan.seed, telling, arrows, |_| false);
-    let told = tokio::select! {
-        told = tell(&mut story, &plan) => told.map(|()| true),
-        () = stop.requested() => Ok(false),
-    };
-    let passed = story.end(matches!(told, Ok(true))).await;
-    told.map(|_| passed)
+    let told = tell(&mut story, &plan, stop).await;
+    let passed = story.end(told.is_ok() && !stop.is_requested()).await;
+    told.map(|()| passed)
 }
 
-async fn tell(story: &mut Story, plan: &DistributePlan) -> Result<(), LabError> {
+async fn tell(story: &mut Story, plan: &DistributePlan, stop: &Shutdown) -> Result<(), LabError> {
     let mut figures = Figures::default();
     formulas(story, plan).await;
-    simulate(story, plan, &mut figures).await;
+    simulate(story, plan, &mut figures, stop).await;
+    measure(story, plan, &mut figures, stop).await?;
+    if stop.is_requested() {
+        return Ok(());
+    }
     compare(story, plan, &figures).await
 }
 
@@ -49,7 +55,7 @@ async fn formulas(story: &mut Story, plan: &DistributePlan) {
             "How long does it take to get a file of F = {} to N clients? One server with an uplink of us = {} must send \
              N copies: at least max{{NF/us, F/dmin}}, with downlinks of dmin = {}. If the clients are peers who send on \
              what they have, ui = {} each: at least max{{F/us, F/dmin, NF/(us+Σui)}}.",
-            plan::amount(plan.octets()),
+            mebi(plan.octets()),
             plan::rate(plan.server_up),
             plan::rate(plan.down),
             plan::rate(plan.peer_up),
@@ -73,7 +79,7 @@ async fn formulas(story: &mut Story, plan: &DistributePlan) {
     }
 }
 
-async fn simulate(story: &mut Story, plan: &DistributePlan, figures: &mut Figures) {
+async fn simulate(story: &mut Story, plan: &DistributePlan, figures: &mut Figures, stop: &Shutdown) {
     if plan.simulation.is_empty() {
         return;
     }
@@ -85,6 +91,9 @@ async fn simulate(story: &mut Story, plan: &DistributePlan, figures: &mut Figure
         .await;
     for count in plan.simulation.iter() {
         for architecture in Architecture::ALL {
+            if stop.is_requested() {
+                return;
+            }
             // It takes the processor for a while; the signal to stop must be heard.
             let (of, seed) = (plan.rates(), plan.seed);
             let run = tokio::task::spawn_blocking(move || simulated::seconds(of, architecture, count, seed));
@@ -93,6 +102,55 @@ async fn simulate(story: &mut Story, plan: &DistributePlan, figures: &mut Figure
         }
     }
     check(story, plan, figures, Way::Simulation);
+}
+
+async fn measure(
+    story: &mut Story,
+    plan: &DistributePlan,
+    figures: &mut Figures,
+    stop: &Shutdown,
+) -> Result<(), LabError> {
+    if plan.real.is_empty() || stop.is_requested() {
+        return Ok(());
+    }
+    let bounds = |count| Architecture::ALL.map(|architecture| plan.bound(architecture, count));
+    let least: f64 = plan.real.iter().flat_map(bounds).sum();
+    story
+        .step(&format!(
+            "And in earnest: a tracker, the server and N others are real nodes, each on an address of its own behind a \
+             last mile of its own. The server's clients take and give nothing, peers play by the rules. This takes {least:.0} s \
+             at least."
+        ))
+        .await;
+    let mut same = true;
+    for count in plan.real.iter() {
+        for architecture in Architecture::ALL {
+            let bound = plan.bound(architecture, count);
+            let look = |complete, seconds| live(story, architecture, (complete, count), (seconds, bound));
+            let run = real::run(plan, architecture, count, stop, look).await?;
+            if stop.is_requested() {
+                return Ok(());
+            }
+            same &= run.same;
+            note(story, plan, figures, Figure { way: Way::Real, architecture, count, seconds: run.seconds });
+        }
+    }
+    story.check("real run: every copy is the server's, octet for octet", same);
+    check(story, plan, figures, Way::Real);
+    Ok(())
+}
+
+/// Shows how far a run is.
+fn live(
+    story: &Story,
+    architecture: Architecture,
+    (complete, count): (usize, usize),
+    (seconds, bound): (f64, f64),
+) {
+    story.draw_live(&format!(
+        "   N = {count:>3}: {:<13} {seconds:>7.1} s of {bound:.1} s at least, {complete} of {count} have all",
+        architecture.name()
+    ));
 }
 
 /// Notes a measurement and tells it.
@@ -125,6 +183,11 @@ async fn compare(story: &mut Story, plan: &DistributePlan, figures: &Figures) ->
     story.step("Seconds until the last has all, and how many times the bound that is.").await;
     for line in table::lines(plan, figures) {
         story.say(&line);
+    }
+    if let Some(file) = &plan.svg {
+        files::write_atomically(file, picture::draw(plan, figures).as_bytes(), files::PUBLIC)?;
+        story.say("");
+        story.say(&format!("the picture: {}", file.display()));
     }
     Ok(())
 }

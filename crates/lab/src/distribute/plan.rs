@@ -6,6 +6,7 @@ use crate::LabError;
 use bittorrent::torrent::{Settings as Rules, Slots};
 use simulation::swarm::{client_server_seconds, peer_to_peer_seconds};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The file, in octets: a few pieces at least, and what is made in no time.
@@ -36,10 +37,16 @@ pub struct DistributePlan {
     pub down: u64,
     /// For which N the formulas are told.
     pub formula: Counts,
-    /// For which N it is simulated, at most 200.
+    /// For which N it is simulated, at most [`DistributePlan::SIMULATION_MAX`].
     pub simulation: Counts,
+    /// For which N real nodes do it, at most [`DistributePlan::REAL_MAX`].
+    pub real: Counts,
     /// Decides what is random in the simulation, and what is in the file.
     pub seed: u64,
+    /// Where each host gets a folder of its own.
+    pub folder: PathBuf,
+    /// Where the picture is written.
+    pub svg: Option<PathBuf>,
 }
 
 /// The file and the links.
@@ -55,6 +62,8 @@ pub(super) struct Rates {
 impl DistributePlan {
     /// The largest N that is simulated.
     pub const SIMULATION_MAX: usize = 200;
+    /// The largest N of real nodes, which share one processor.
+    pub const REAL_MAX: usize = 40;
 
     /// Refuses what cannot be carried out.
     pub(super) fn check(&self) -> Result<(), LabError> {
@@ -74,7 +83,9 @@ impl DistributePlan {
                 ));
             }
         }
-        for (option, counts, max) in [("--simulation", &self.simulation, Self::SIMULATION_MAX)] {
+        for (option, counts, max) in
+            [("--simulation", &self.simulation, Self::SIMULATION_MAX), ("--real", &self.real, Self::REAL_MAX)]
+        {
             if counts.max() > max {
                 return wrong(format!("{option} {counts}: {max} at most can take part"));
             }
@@ -123,7 +134,8 @@ impl DistributePlan {
 
     /// Every N of any list, ascending.
     pub(super) fn rows(&self) -> Vec<usize> {
-        let rows: BTreeSet<usize> = self.formula.iter().chain(self.simulation.iter()).collect();
+        let rows: BTreeSet<usize> =
+            [&self.formula, &self.simulation, &self.real].into_iter().flat_map(Counts::iter).collect();
         rows.into_iter().collect()
     }
 }
@@ -146,12 +158,6 @@ pub(super) fn rules(architecture: Architecture, count: usize) -> Rules {
             ..rules
         },
     }
-}
-
-/// Octets in words.
-pub(super) fn amount(octets: u64) -> String {
-    let mebi = octets as f64 / f64::from(1024 * 1024);
-    if mebi.fract() == 0.0 { format!("{mebi:.0} MiB") } else { format!("{mebi:.2} MiB") }
 }
 
 /// Octets a second in words.
@@ -177,7 +183,10 @@ pub(super) mod tests {
             down: 10 * peer_up,
             formula: Counts::new([1, 5, 10, 20, 30]).expect("a list"),
             simulation: Counts::default(),
+            real: Counts::default(),
             seed: 1,
+            folder: PathBuf::new(),
+            svg: None,
         }
     }
 
@@ -216,6 +225,7 @@ pub(super) mod tests {
             (DistributePlan { peer_up: u64::MAX, ..lecture() }, "--uplink 18446744073709551615:"),
             (DistributePlan { down: 7_999, ..lecture() }, "--downlink 7999:"),
             (DistributePlan { simulation: "201".parse().expect("a list"), ..lecture() }, "--simulation 201:"),
+            (DistributePlan { real: "2,41".parse().expect("a list"), ..lecture() }, "--real 2,41:"),
             (DistributePlan { formula: none, ..lecture() }, "--formula"),
         ] {
             let error = plan.check().expect_err(expected).to_string();
@@ -224,9 +234,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn amounts_and_rates_are_told_in_words() {
-        assert_eq!(amount(8 * 1024 * 1024), "8 MiB");
-        assert_eq!(amount(1536 * 1024), "1.50 MiB");
+    fn rates_are_told_in_words() {
         assert_eq!(rate(4_000_000), "4 MB/s");
         assert_eq!(rate(250_500), "250.5 kB/s");
     }

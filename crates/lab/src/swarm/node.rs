@@ -28,7 +28,7 @@ const MEMORY_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// For how long the queue in front of an uplink holds.
 const QUEUE: Duration = Duration::from_millis(100);
 /// How long a node may take to look at its files.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 /// The name of the file that is distributed.
 const FILE: &str = "film.mp4";
 
@@ -159,6 +159,11 @@ impl Node {
     /// Its copy of the file, if it is whole.
     pub(crate) fn copy(&self) -> Result<Option<Vec<u8>>, LabError> {
         Ok(files::read(&self.folder.join(FILE), self.metainfo.info.layout().total_octets())?)
+    }
+
+    /// Removes its copy, once nobody wants it any more.
+    pub(crate) fn remove_copy(&self) -> Result<(), LabError> {
+        Ok(files::remove(&self.folder.join(FILE))?)
     }
 }
 

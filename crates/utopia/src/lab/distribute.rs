@@ -1,8 +1,9 @@
-//! `utopia lab distribute`: the lecture's plot, from formulas and simulation.
+//! `utopia lab distribute`: the lecture's plot, from formulas, simulation and a real run.
 
-use super::telling;
+use super::{folder, screen, telling};
 use crate::{logging, out};
 use lab::{Counts, DistributePlan, distribute};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -28,6 +29,12 @@ pub(crate) struct DistributeArguments {
     /// The N for which it is simulated, each at most 200
     #[arg(long, value_name = "LIST", default_value = "1,2,4,8,12,16,20,25,30")]
     simulation: Counts,
+    /// The N for which real nodes do it, each at most 40
+    #[arg(long, value_name = "LIST", default_value = "1,2,4,8")]
+    real: Counts,
+    /// Write the lecture's plot
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
     /// The seed of what is random
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -38,18 +45,26 @@ pub(crate) struct DistributeArguments {
 
 pub(super) async fn run(arguments: DistributeArguments) -> ExitCode {
     logging::start("error");
-    let DistributeArguments { file_size, server_uplink, uplink, downlink, formula, simulation, seed, json } =
-        arguments;
-    let plan = DistributePlan {
-        file_octets: file_size,
-        server_up: server_uplink,
-        peer_up: uplink,
-        down: downlink.unwrap_or(server_uplink),
-        formula,
-        simulation,
-        seed,
+    // Copies are compared and removed: there is nothing to keep.
+    let folder = match folder(None) {
+        Ok(folder) => folder,
+        Err(reason) => return out::failed(&reason),
     };
-    match distribute(telling(json), plan, &out::UNREAD).await {
+    let plan = DistributePlan {
+        file_octets: arguments.file_size,
+        server_up: arguments.server_uplink,
+        peer_up: arguments.uplink,
+        down: arguments.downlink.unwrap_or(arguments.server_uplink),
+        formula: arguments.formula,
+        simulation: arguments.simulation,
+        real: arguments.real,
+        seed: arguments.seed,
+        folder: folder.path().to_owned(),
+        svg: arguments.svg,
+    };
+    let told = Box::pin(distribute(telling(arguments.json), plan, &out::UNREAD)).await;
+    screen().clear();
+    match told {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => out::failed(&error.to_string()),
