@@ -164,6 +164,15 @@ impl Transport {
         }
     }
 
+    /// Whether what comes waits in the system, with room for much of it, until it is
+    /// read.
+    pub(crate) fn may_rest(&self) -> bool {
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.is_bare(),
+            Carrier::Utp(_) => false,
+        }
+    }
+
     /// Bounds what waits in the system to be sent; over uTP that is little anyway.
     pub(crate) fn set_unsent_max(&self, octets: u32) -> io::Result<()> {
         match &self.carrier {

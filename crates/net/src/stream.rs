@@ -147,10 +147,16 @@ impl Stream {
         }
     }
 
+    /// Whether nothing stands between the socket and the service: neither TLS nor a
+    /// layer, which has little room for what comes and is not read.
+    pub fn is_bare(&self) -> bool {
+        self.plain().is_some()
+    }
+
     /// Whether [`Stream::poll_send_file`] can be used: the connection is neither
     /// under TLS nor behind a layer, which must see the octets.
     pub fn can_send_file(&self) -> bool {
-        self.plain().is_some()
+        self.is_bare()
     }
 
     /// Bounds the octets that are written and wait in this machine to be sent for

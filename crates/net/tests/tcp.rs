@@ -317,7 +317,7 @@ async fn a_file_is_sent_behind_its_header() {
         theirs.read_to_end(&mut read).await.unwrap();
         read
     });
-    assert!(ours.can_send_file());
+    assert!(ours.can_send_file() && ours.is_bare());
     let header = std::future::poll_fn(|cx| ours.poll_write_more(cx, b"header")).await.unwrap();
     assert_eq!(header, 6);
     let mut sent = 10;
@@ -340,7 +340,7 @@ async fn a_file_is_sent_behind_its_header() {
 async fn no_file_is_sent_past_a_layer() {
     let impaired = Network::new().with(net::Impairment::new(1, net::Conditions::default()));
     let (mut ours, _theirs) = pair(&impaired, &Network::new()).await;
-    assert!(!ours.can_send_file());
+    assert!(!ours.can_send_file() && !ours.is_bare());
     let file = std::fs::File::open("/dev/null").unwrap();
     let one = std::num::NonZeroUsize::MIN;
     let refused = std::future::poll_fn(|cx| ours.poll_send_file(cx, &file, 0, one)).await;

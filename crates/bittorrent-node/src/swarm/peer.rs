@@ -5,7 +5,7 @@ use super::outgoing::Outgoing;
 use super::pace::{Rest, SendAhead, UNSENT_OCTETS_MIN};
 use super::reception::{Found, Reception};
 use super::{Ended, Swarm};
-use crate::transport::{Protocol, Transport};
+use crate::transport::Transport;
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
 use std::rc::Rc;
@@ -128,8 +128,7 @@ impl Peer {
             let received = self.reception.poll_receive(cx, &mut self.transport, &context.buffers, blocks_max);
             let octets = match received {
                 Poll::Pending => {
-                    let is_tcp = self.transport.protocol() == Protocol::Tcp;
-                    if is_tcp && self.reception.is_in_block() && self.rest.begin(read) {
+                    if self.transport.may_rest() && self.reception.is_in_block() && self.rest.begin(read) {
                         // The task must be woken when it is over.
                         let _ = self.rest.poll(cx);
                     }
