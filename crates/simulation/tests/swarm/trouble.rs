@@ -87,3 +87,43 @@ fn without_a_copy_nobody_completes_and_the_run_ends() {
     assert_eq!(outcome.last_completed(), None);
     assert!(outcome.ended <= plan.span_max);
 }
+
+/// `cargo test --release -p utopia-simulation --test swarm -- --ignored --nocapture`
+#[test]
+#[ignore = "a couple of minutes, in release only"]
+fn ten_thousand_peers_of_whom_some_do_not_send_and_some_lie() {
+    const FAIR: usize = 9_000;
+    const RIDERS: usize = 500;
+    let mut plan = plan(1, 40, 20.0, &vec![1.0; 10_000]);
+    plan.neighbours = 12;
+    for (at, host) in plan.hosts[1..].iter_mut().enumerate() {
+        if at >= FAIR {
+            *host = host.behaving(if at < FAIR + RIDERS { Behaviour::FreeRider } else { Behaviour::Liar });
+        }
+    }
+    // Liars that were banned by all others starve.
+    plan.span_max = Duration::from_mins(2);
+    let outcome = run(&plan);
+    let seconds = |times: &[Option<Duration>]| {
+        let mut times: Vec<f64> = times.iter().flatten().map(Duration::as_secs_f64).collect();
+        times.sort_by(f64::total_cmp);
+        (times.len(), times[times.len() / 2], times[times.len() - 1])
+    };
+    let (fair, riders) = (1..=FAIR, FAIR + 1..=FAIR + RIDERS);
+    let (complete, half, all) = seconds(&outcome.completed[fair.clone()]);
+    let (riders_complete, riders_half, riders_all) = seconds(&outcome.completed[riders]);
+    let sum = |octets: &[u64]| octets.iter().sum::<u64>() as f64;
+    let wasted = sum(&outcome.wasted_octets[fair.clone()]) / sum(&outcome.received_octets[fair.clone()]);
+    let innocent = outcome.banned_by[fair].iter().filter(|count| **count > 0).count();
+    let liars = &outcome.banned_by[FAIR + RIDERS + 1..];
+    let mean = f64::from(liars.iter().sum::<u32>()) / liars.len() as f64;
+    println!(
+        "those who send: {complete} complete, half after {half:.1} s, all after {all:.1} s, {:.1} % wasted; \
+         free riders: {riders_complete} complete, half after {riders_half:.1} s, all after {riders_all:.1} s; \
+         a liar is banned by {mean:.1} of its neighbours, {innocent} others are; digest {:016x}",
+        wasted * 100.0,
+        outcome.digest,
+    );
+    assert_eq!((complete, innocent), (FAIR, 0));
+    assert!(riders_half > half);
+}
