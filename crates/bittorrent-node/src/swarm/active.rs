@@ -473,6 +473,16 @@ impl Swarm {
             None => false,
         }
     }
+
+    /// Notes what is here once more where a piece came since that was noted; false
+    /// where none did.
+    pub(super) fn note_last(&self, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        let sent_before = state.sent_before;
+        let Some(active) = state.active.as_mut().filter(|active| active.dirty) else { return false };
+        active.checkpoint(now, self.context(), &self.hashes, true, sent_before);
+        true
+    }
 }
 
 /// Puts what the rules want sent into a peer's queue.

@@ -147,8 +147,15 @@ impl Task {
         self.announcing.keep(false);
         if self.swarm.begin_end(Instant::now()) {
             let last = |done: &Done| matches!(done, Done::Checkpointed { clean: true, .. });
-            if self.wait_for(last).await.is_none() {
-                tracing::warn!("the disk is slow: the next start checks all pieces of the torrent");
+            loop {
+                if self.wait_for(last).await.is_none() {
+                    tracing::warn!("the disk is slow: the next start checks all pieces of the torrent");
+                    break;
+                }
+                // Pieces that were on their way to the disk have come there meanwhile.
+                if !self.swarm.note_last(Instant::now()) {
+                    break;
+                }
             }
         }
         self.announcing.farewell().await;
