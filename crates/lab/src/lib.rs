@@ -70,9 +70,6 @@ pub enum LabError {
     /// A plan cannot be carried out; says which option, and what it may be.
     #[error("{0}")]
     Plan(String),
-    /// The page that shows a swarm cannot be served.
-    #[error(transparent)]
-    Page(#[from] net::ListenError),
     /// A look-up failed.
     #[error("look-up: {0}")]
     Lookup(#[from] dns_server::resolver::AskError),

@@ -1,25 +1,29 @@
 // Shows the newest picture, one after the other, until the server is gone.
 "use strict";
-const shown = document.getElementById("picture");
+const place = document.getElementById("picture");
 const state = document.getElementById("state");
-let number = 0;
+const PAUSE = 500;
+const FAILURES_MAX = 4;
+let shown = 0;
 let failed = 0;
-function next() {
-  const coming = new Image();
-  coming.onload = () => {
-    failed = 0;
-    shown.src = coming.src;
-    setTimeout(next, 500);
-  };
-  coming.onerror = () => {
-    failed += 1;
-    if (failed < 4) {
-      setTimeout(next, 500);
-    } else {
-      state.textContent = "It is over: this is how it stood last.";
+async function next() {
+  try {
+    const response = await fetch("/picture.svg");
+    if (!response.ok) {
+      throw new Error(response.statusText);
     }
-  };
-  number += 1;
-  coming.src = "picture.svg?" + number;
+    const read = new DOMParser().parseFromString(await response.text(), "image/svg+xml");
+    place.replaceChildren(document.importNode(read.documentElement, true));
+    failed = 0;
+    shown += 1;
+    document.documentElement.dataset.shown = String(shown);
+  } catch {
+    failed += 1;
+  }
+  if (failed < FAILURES_MAX) {
+    setTimeout(next, PAUSE);
+  } else {
+    state.textContent = "It is over: this is how it stood last.";
+  }
 }
 next();

@@ -1,16 +1,22 @@
 //! A page with a picture that changes, for as long as something runs.
 
 use crate::page::escape;
-use crate::server::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, asset, serve};
+use crate::server::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, asset, dressed, serve};
+use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use axum::{Router, middleware, routing};
+use axum::routing;
 use net::{ListenBounds, ListenError, ListenOptions, Network, Shutdown};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Draws the picture as it is now, as SVG.
+/// What the page may do: the same as the others, and fetch the picture anew.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// Draws the picture as it is now: an `svg` element that needs no style of its own,
+/// in which everything from outside is escaped.
 pub type Painter = Arc<dyn Fn() -> String + Send + Sync>;
 
 #[derive(Clone)]
@@ -44,8 +50,8 @@ pub fn live(
                 asset("text/javascript; charset=utf-8", include_str!("../assets/live.js"))
             }),
         )
-        .layer(middleware::map_response(guard))
         .with_state(Shown { title: title.into(), paint });
+    let app = dressed(app);
     let stopping = shutdown.clone();
     shutdown.spawn(listener.each(shutdown.clone(), move |stream| {
         stopping.spawn(serve(stream, app.clone(), stopping.clone()));
@@ -53,32 +59,18 @@ pub fn live(
     Ok(address)
 }
 
-async fn page(State(shown): State<Shown>) -> Html<String> {
-    let title = escape(&shown.title);
-    Html(format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\
-         <body><img id=\"picture\" src=\"picture.svg\" alt=\"{title}\"><p id=\"state\" role=\"status\"></p>\
-         <script src=\"live.js\"></script></body></html>"
-    ))
+async fn page(State(shown): State<Shown>) -> Response {
+    let (title, picture) = (escape(&shown.title), (shown.paint)());
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
+         <link rel=\"stylesheet\" href=\"/style.css\"><script src=\"/live.js\" defer></script></head>\
+         <body><main class=\"wide\"><h1>{title}</h1><div class=\"picture\" id=\"picture\">{picture}</div>\
+         <p class=\"facts\" id=\"state\" role=\"status\"></p></main></body></html>"
+    );
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response()
 }
 
 async fn picture(State(shown): State<Shown>) -> Response {
     ([(header::CONTENT_TYPE, "image/svg+xml")], (shown.paint)()).into_response()
-}
-
-/// Headers that every response carries.
-async fn guard(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -151,7 +151,7 @@ fn console_routes(shown: Shown) -> Router {
 }
 
 /// The same with what every page needs.
-fn dressed(routes: Router) -> Router {
+pub(crate) fn dressed(routes: Router) -> Router {
     routes
         .route(
             "/style.css",
@@ -186,18 +186,15 @@ pub(crate) fn asset(kind: &'static str, text: &'static str) -> Response {
 
 /// Headers that every response carries.
 async fn guard(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
+    const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    const HEADERS: [(HeaderName, &str); 2] =
+        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    // What may be kept says so itself.
+    // A page that needs more says so itself, and so does what may be kept.
+    let policy = HeaderValue::from_static(POLICY);
+    response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

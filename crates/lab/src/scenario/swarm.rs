@@ -7,27 +7,37 @@ mod run;
 use crate::ladder::Arrow;
 use crate::svg::mebi;
 use crate::{LabError, Story};
+use bittorrent::torrent::{Settings as Rules, Slots};
 use run::{Places, Running};
 use simulation::swarm::peer_to_peer_seconds;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Peers beside the seed, Alice and the free rider among them.
 pub(crate) const PEERS_MIN: usize = 6;
 const PEERS_MAX: usize = 40;
+/// From so many on the free rider is behind even those who were away for a while:
+/// in a small swarm its turn to be unchoked optimistically comes round too often.
+const PEERS_RIDER_LAST: usize = 12;
 /// The largest file, in octets.
 const FILE_OCTETS_MAX: u64 = 256 * 1024 * 1024;
 /// Octets of a piece.
 const PIECE_OCTETS: u32 = 32 * 1024;
-/// The seed's uplink and everybody's downlink, in uplinks of a peer.
-const TIMES: u64 = 2;
+/// The seed's uplink, in uplinks of a peer.
+const SEED_TIMES: u64 = 2;
 /// When Alice joins and when others leave, in shares of the bound.
-const ALICE_JOINS: f64 = 0.13;
-const CHURN_BEGINS: f64 = 0.22;
+const ALICE_JOINS: f64 = 0.08;
+const CHURN_BEGINS: f64 = 0.18;
 /// For how long they are away, in shares of the bound.
-const AWAY: f64 = 0.06;
-/// The lecture's rules run so many times faster: a film takes hours, this a minute.
-const FASTER: u32 = 5;
+const AWAY: f64 = 0.05;
+/// How often who is unchoked is decided anew in a bound: a film takes hours, this a
+/// minute, so the lecture's rules run faster, and the same number of rounds is played.
+const ROUNDS: f64 = 30.0;
+/// How many times faster they run at most: a round must see blocks from each partner.
+const FASTER_MAX: f64 = 20.0;
+/// The shortest bound, in seconds.
+const BOUND_MIN: f64 = 10.0;
 /// How long anything may take, in bounds.
 const BOUNDS_MAX: f64 = 8.0;
 
@@ -38,8 +48,8 @@ pub struct SwarmPlan {
     pub peers: usize,
     /// Octets of the file, up to 256 MiB.
     pub octets: u64,
-    /// Octets a second of a peer's uplink. The seed has twice as much, and so has
-    /// every downlink.
+    /// Octets a second of a peer's uplink. The seed has twice as much; every downlink
+    /// has half as much again.
     pub uplink: u64,
     /// Makes the file.
     pub seed: u64,
@@ -54,10 +64,10 @@ pub struct SwarmPlan {
 }
 
 impl SwarmPlan {
-    /// Twelve peers and 16 MiB: a minute and a half.
+    /// Sixteen peers and 16 MiB: a minute and a half.
     pub fn new(folder: PathBuf, seed: u64) -> Self {
         Self {
-            peers: 12,
+            peers: 16,
             octets: 16 * 1024 * 1024,
             uplink: 256_000,
             seed,
@@ -88,6 +98,13 @@ impl SwarmPlan {
                 self.uplink
             )));
         }
+        if self.bound() < BOUND_MIN {
+            return Err(LabError::Plan(format!(
+                "this file takes at least {:.1} s, which is too short to be seen: write a larger --file-size or a \
+                 smaller --uplink, for {BOUND_MIN:.0} s at least",
+                self.bound()
+            )));
+        }
         Ok(())
     }
 
@@ -95,8 +112,37 @@ impl SwarmPlan {
     /// rider adds no uplink.
     fn bound(&self) -> f64 {
         let (octets, up) = (self.octets as f64, self.uplink as f64);
-        let fast = up * TIMES as f64;
-        peer_to_peer_seconds(octets, self.peers, fast, fast, up * (self.peers - 1) as f64)
+        let all_up = up * (self.peers - 1) as f64;
+        peer_to_peer_seconds(octets, self.peers, self.seed_up() as f64, self.down() as f64, all_up)
+    }
+
+    /// The seed's uplink, in octets a second.
+    fn seed_up(&self) -> u64 {
+        self.uplink * SEED_TIMES
+    }
+
+    /// Everybody's downlink, in octets a second: half as much again as an uplink.
+    fn down(&self) -> u64 {
+        self.uplink * 3 / 2
+    }
+
+    /// The lecture's rules, sped up, with these slots.
+    fn rules(&self) -> Rules {
+        let defaults = Rules::default();
+        let faster = |span: Duration| span.div_f64(self.faster());
+        Rules {
+            slots: Slots::Fixed(self.slots()),
+            choke_interval: faster(defaults.choke_interval),
+            optimistic_interval: faster(defaults.optimistic_interval),
+            newcomer_span: faster(defaults.newcomer_span),
+            snub_after: faster(defaults.snub_after),
+            ..defaults
+        }
+    }
+
+    /// How many times faster the lecture's rules run.
+    fn faster(&self) -> f64 {
+        (Rules::default().choke_interval.as_secs_f64() * ROUNDS / self.bound()).clamp(1.0, FASTER_MAX)
     }
 
     /// Peers that a leecher unchokes for what they send: four as in the lecture,
@@ -129,7 +175,7 @@ async fn begin(
     running: &mut Running,
     places: &Places,
 ) -> Result<(), LabError> {
-    let server_alone = plan.peers as f64 * plan.octets as f64 / (plan.uplink * TIMES) as f64;
+    let server_alone = plan.peers as f64 * plan.octets as f64 / plan.seed_up() as f64;
     story
         .step(&format!(
             "A file of {} in pieces of 32 KiB is to get to {} peers. Each host has an address of its own and a last \
@@ -138,18 +184,20 @@ async fn begin(
             mebi(plan.octets),
             plan.peers,
             plan.uplink / 1000,
-            plan.uplink * TIMES / 1000,
-            plan.uplink * TIMES / 1000,
+            plan.seed_up() / 1000,
+            plan.down() / 1000,
             plan.bound(),
         ))
         .await;
     story.say(&format!("watch it: {}", running.page()));
+    let rules = plan.rules();
     story.say(&format!(
-        "who is unchoked: the {} who send the most, anew every {} s, and one more, optimistically, every {} s: the \
-         lecture's rules, {FASTER} times faster",
+        "who is unchoked: the {} who send the most, anew every {:.1} s, and one more, optimistically, every {:.1} s: \
+         the lecture's rules, {:.1} times faster",
         plan.slots(),
-        10 / FASTER,
-        30 / FASTER
+        rules.choke_interval.as_secs_f64(),
+        rules.optimistic_interval.as_secs_f64(),
+        plan.faster()
     ));
     let has = running.start(places.seed).await?;
     story.settle().await;
@@ -257,11 +305,9 @@ async fn churn(
         ))
         .await;
     running.mark("a third leaves");
-    let mut had = Vec::new();
-    for at in &places.leaving {
-        running.stop(*at).await;
-        had.push(running.seen().hosts[*at].has.count());
-    }
+    running.stop(&places.leaving).await;
+    let seen = running.seen();
+    let had: Vec<u32> = places.leaving.iter().map(|at| seen.hosts[*at].has.count()).collect();
     let until = running.view.seconds() + plan.bound() * AWAY;
     running.wait_until(story, until).await;
     story.show(&running.matrix());
@@ -301,7 +347,7 @@ async fn seed_leaves(
     let seen = running.seen();
     let copies = seen.distributed_copies(|host| host.role != crate::swarm::Role::Seed);
     let complete = seen.hosts.iter().filter(|host| host.completed.is_some()).count();
-    running.stop(seed).await;
+    running.stop(&[seed]).await;
     running.mark("the seed leaves");
     let sent = running.seen().hosts[seed].sent as f64 / plan.octets as f64;
     story.show(&running.matrix());
@@ -311,7 +357,7 @@ async fn seed_leaves(
         serde_json::json!({"seconds": seconds, "copies": copies, "sent_files": sent, "complete": complete}),
         &format!(
             "after {seconds:.1} s (F/us is {:.1} s); the seed sent {sent:.2} times the file",
-            plan.octets as f64 / (plan.uplink * TIMES) as f64
+            plan.octets as f64 / plan.seed_up() as f64
         ),
     );
     story.check("one copy is out", out && copies >= 1.0);
@@ -388,7 +434,16 @@ async fn complete(
         ),
         rider < 0.75 * mean,
     );
-    story.check("the free rider finished last", order.last() == Some(&places.rider));
+    let completed = |at: usize| seen.hosts[at].completed.unwrap_or(f64::INFINITY);
+    let stayed = places.others.iter().filter(|at| !places.leaving.contains(at));
+    let stayed_last = stayed.map(|at| completed(*at)).fold(0.0, f64::max);
+    story.check(
+        "the free rider finished after all who were there as long as it and gave",
+        completed(places.rider) > stayed_last,
+    );
+    if plan.peers >= PEERS_RIDER_LAST {
+        story.check("the free rider finished last", order.last() == Some(&places.rider));
+    }
     let film = running.copy(places.seed)?;
     let same = takers.iter().all(|at| running.copy(*at).is_ok_and(|copy| copy.is_some() && copy == film));
     story.check("every copy is the seed's, octet for octet", same);

@@ -144,10 +144,13 @@ impl Node {
         }
     }
 
-    /// Switches it off; it notes what it has.
-    pub(crate) async fn stop(&mut self) {
-        if let Some((engine, _)) = self.running.take() {
-            engine.stop().await;
+    /// Switches it off at once; it has noted what it has when the future is ready.
+    pub(crate) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
+        let running = self.running.take();
+        async move {
+            if let Some((engine, _)) = running {
+                engine.stop().await;
+            }
         }
     }
 

@@ -13,12 +13,12 @@ use std::process::ExitCode;
 )]
 pub(crate) struct SwarmArguments {
     /// Peers beside the seed, Alice and the free rider among them: 6 to 40
-    #[arg(long, value_name = "NUMBER", default_value_t = 12)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     peers: usize,
     /// Octets of the file
     #[arg(long, value_name = "OCTETS", default_value_t = 16 * 1024 * 1024)]
     file_size: u64,
-    /// Octets a second of a peer's uplink; the seed's has twice as much, and so has every downlink
+    /// Octets a second of a peer's uplink; the seed's has twice as much, and every downlink half as much again
     #[arg(long, value_name = "OCTETS", default_value_t = 256_000)]
     uplink: u64,
     /// Write a picture of the whole run

@@ -1,16 +1,17 @@
 //! The nodes of the scenario while they run, and the page that shows them.
 
-use super::{FASTER, PIECE_OCTETS, SwarmPlan, TIMES};
+use super::{PIECE_OCTETS, SwarmPlan};
 use crate::ladder::{Arrow, Ladder, Names};
 use crate::swarm::{
     Caption, LastMile, Node, NodePlan, Role, Seen, View, matrix, moment, original, story, track,
 };
 use crate::{LabError, Story};
-use bittorrent::torrent::{Settings as Rules, Slots};
 use bittorrent_node::{Progress, tracker::Tracker};
 use event::Stream;
+use futures_util::future::join_all;
 use net::{Network, Shutdown};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::files;
@@ -85,30 +86,24 @@ pub(crate) fn start(plan: &SwarmPlan) -> Result<(Running, mpsc::Receiver<Arrow>)
     let (seen, told) = (view.clone(), caption.clone());
     let paint = move || moment(&seen.seen(), &told.lock().unwrap_or_else(PoisonError::into_inner));
     let network = Network::from_source(PAGE.ip());
-    let page = web::live(&network, PAGE, &title, Arc::new(paint), &shutdown)?;
+    let page = web::live(&network, PAGE, &title, Arc::new(paint), &shutdown)
+        .map_err(|error| LabError::Taken { host: "the page".to_owned(), error })?;
     Ok((Running { nodes, view, caption, page, _tracker: tracker, shutdown }, arrows))
 }
 
 /// The seed, the peers, Alice and the free rider, in this order.
 fn plans(plan: &SwarmPlan) -> Vec<NodePlan> {
-    let fast = plan.uplink * TIMES;
-    let rules = Rules {
-        slots: Slots::Fixed(plan.slots()),
-        choke_interval: Rules::default().choke_interval / FASTER,
-        optimistic_interval: Rules::default().optimistic_interval / FASTER,
-        newcomer_span: Rules::default().newcomer_span / FASTER,
-        ..Rules::default()
-    };
+    let rules = plan.rules();
     let node = |number: u8, name: String, role: Role, up: u64| NodePlan {
         name,
         // Each in a network of its own, as homes are.
         address: IpAddr::from([127, 50, number, 1]),
         role,
-        link: LastMile { up, down: fast, delay: DELAY },
+        link: LastMile { up, down: plan.down(), delay: DELAY },
         rules: rules.clone(),
     };
     let others = plan.peers - 2;
-    let mut nodes = vec![node(1, "seed".to_owned(), Role::Seed, fast)];
+    let mut nodes = vec![node(1, "seed".to_owned(), Role::Seed, plan.seed_up())];
     nodes.extend(
         (1..=others).map(|number| node(1 + number as u8, format!("peer{number}"), Role::Peer, plan.uplink)),
     );
@@ -136,10 +131,17 @@ impl Running {
         Ok(progress)
     }
 
-    pub(super) async fn stop(&mut self, at: usize) {
+    /// Switches these off, all at once, and goes on looking at the others meanwhile.
+    pub(super) async fn stop(&mut self, which: &[usize]) {
         self.view.look(&self.nodes);
-        self.nodes[at].stop().await;
-        self.view.left(at);
+        let stopping: Vec<_> = which.iter().map(|at| self.nodes[*at].stop()).collect();
+        for at in which {
+            self.view.left(*at);
+        }
+        let mut stopped = pin!(join_all(stopping));
+        while tokio::time::timeout(LOOK, stopped.as_mut()).await.is_err() {
+            self.view.look(&self.nodes);
+        }
     }
 
     pub(super) fn copy(&self, at: usize) -> Result<Option<Vec<u8>>, LabError> {
@@ -184,7 +186,7 @@ impl Running {
     /// Draws how it went, and switches everything off.
     pub(crate) async fn finish(mut self, plan: &SwarmPlan) -> Result<(), LabError> {
         let seen = self.seen();
-        futures_util::future::join_all(self.nodes.iter_mut().map(Node::stop)).await;
+        join_all(self.nodes.iter_mut().map(Node::stop)).await;
         self.shutdown.finish(STOP_PATIENCE).await;
         if let Some(file) = &plan.picture {
             let caption = self.caption.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,8 +12,8 @@ const LEFT: f64 = 70.0;
 const CHART_WIDTH: f64 = 560.0;
 const CURVES_TOP: f64 = 120.0;
 const CURVES_HEIGHT: f64 = 270.0;
-const HEAT_TOP: f64 = 470.0;
-const HEAT_HEIGHT: f64 = 170.0;
+const HEAT_TOP: f64 = 500.0;
+const HEAT_HEIGHT: f64 = 190.0;
 /// The matrix.
 const MATRIX_X: f64 = 830.0;
 const MATRIX_TOP: f64 = 150.0;
@@ -28,7 +28,7 @@ const NAMED: &str = "alice";
 pub(crate) fn story(seen: &Seen, caption: &Caption) -> String {
     let hosts = seen.hosts.len() as f64;
     let cell = ((WIDTH - 70.0 - MATRIX_X) / hosts).min(34.0);
-    let height = (HEAT_TOP + HEAT_HEIGHT + 90.0).max(MATRIX_TOP + cell * hosts + 110.0);
+    let height = (HEAT_TOP + HEAT_HEIGHT + 76.0).max(MATRIX_TOP + cell * hosts + 110.0);
     let mut svg = Svg::new(WIDTH, height, &caption.title);
     svg.bold((20.0, 32.0), 18.0, Anchor::Start, INK, &caption.title);
     let end = seen.hosts.iter().filter_map(|host| host.completed).fold(1.0, f64::max);
@@ -91,7 +91,7 @@ fn curves(svg: &mut Svg, seen: &Seen, caption: &Caption, end: f64) {
         (ORANGE, 3.0, "the free rider"),
         ("#8fa3b5", 1.2, "each other peer (gaps: it is away)"),
     ] {
-        let y = CURVES_TOP + CURVES_HEIGHT + 54.0;
+        let y = CURVES_TOP + CURVES_HEIGHT + 58.0;
         svg.line((x, y - 4.0), (x + 22.0, y - 4.0), colour, width);
         svg.text((x + 28.0, y), 11.0, Anchor::Start, FAINT, text);
         x += 52.0 + 6.2 * text.len() as f64;
