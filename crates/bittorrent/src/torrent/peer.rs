@@ -15,7 +15,7 @@ pub const HINTS_MAX: usize = 64;
 pub const REFUSED_SPAN: Duration = Duration::from_secs(5);
 /// The same for a peer that is asked for nothing else: a fast seed that had pieces
 /// to send which nobody had has sent them by then, and would be idle.
-const REFUSED_SPAN_IDLE: Duration = Duration::from_millis(250);
+const REFUSED_SPAN_IDLE: Duration = Duration::from_millis(50);
 
 /// Names a peer: what the service chose, never given out twice at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -111,7 +111,7 @@ impl Node {
         let failed = |error: &dyn std::fmt::Display| LabError::Swarm(format!("{name}: {error}"));
         let settings = settings(self.plan.address, &self.folder);
         let engine = Engine::start(settings, self.network.clone(), Shutdown::new());
-        let engine = engine.await.map_err(|error| failed(&error))?;
+        let engine = engine.await.map_err(|error| failed(&format_args!("{error}. {ONE_LAB}")))?;
         let handle = engine.add(What::Metainfo(self.metainfo.clone()), self.options()).await;
         let handle = handle.map_err(|error| failed(&error))?;
         let mut changes = handle.progress();
