@@ -3,10 +3,12 @@
 mod create;
 mod dht;
 mod finding;
+mod get;
 mod info;
 mod mutable;
 mod remote;
 mod run;
+mod seed;
 mod source;
 mod track;
 mod view;
@@ -29,12 +31,12 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  utopia torrent get film.torrent --out downloads\n  utopia torrent get 'magnet:?xt=urn:btih:…' --sequential\n  utopia torrent get 'magnet:?xs=urn:btpk:…' --follow"
     )]
-    Get(run::GetArguments),
+    Get(get::Arguments),
     /// Give a file or a folder to others, until Ctrl-C
     #[command(
         after_help = "Examples:\n  utopia torrent seed film.mkv --tracker udp://127.0.0.1:6969\n  utopia torrent seed film.mkv --torrent film.torrent\n  utopia torrent seed news --key news.key"
     )]
-    Seed(run::SeedArguments),
+    Seed(seed::Arguments),
     /// Read and write small items in the distributed hash table
     #[command(
         subcommand,
@@ -50,8 +52,8 @@ pub(crate) async fn run(command: Command) -> ExitCode {
     match command {
         Command::Create(arguments) => create::run(arguments).await,
         Command::Info(arguments) => info::run(&arguments).await,
-        Command::Get(arguments) => run::get(arguments).await,
-        Command::Seed(arguments) => run::seed(arguments).await,
+        Command::Get(arguments) => get::run(arguments).await,
+        Command::Seed(arguments) => seed::run(arguments).await,
         Command::Dht(command) => dht::run(command).await,
         Command::Track(arguments) => track::run(arguments).await,
     }
