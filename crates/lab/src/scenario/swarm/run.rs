@@ -1,6 +1,7 @@
 //! The nodes of the scenario while they run, and the page that shows them.
 
-use super::{PIECE_OCTETS, SwarmPlan};
+use super::SwarmPlan;
+use super::plan::PIECE_OCTETS;
 use crate::ladder::{Arrow, Ladder, Names};
 use crate::swarm::{
     Caption, LastMile, Node, NodePlan, Role, Seen, View, matrix, moment, original, story, track,
