@@ -78,6 +78,9 @@ impl Torrent {
     pub(super) fn fill(&mut self, now: Instant, slot: u32) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         peer.forget_refusals(now);
+        if peer.is_turned_away() && !self.turned_away.contains(&slot) {
+            self.turned_away.push(slot);
+        }
         if !peer.am_interested || self.paused || peer.is_dismissed {
             return;
         }

@@ -88,6 +88,8 @@ pub struct Torrent {
     serving_us: usize,
     /// Peers (slots) to be asked for more.
     to_fill: Vec<u32>,
+    /// Peers that are to be asked again soon for what they rejected.
+    turned_away: Vec<u32>,
     /// Blocks became free: peers for whom there was nothing are asked.
     wake: bool,
     picked: Vec<BlockId>,
@@ -147,6 +149,7 @@ impl Torrent {
             served_all: false,
             serving_us: 0,
             to_fill: Vec::new(),
+            turned_away: Vec::new(),
             wake: false,
             picked: Vec::new(),
             paused: false,
@@ -278,6 +281,7 @@ impl Torrent {
 
     /// Ends each `handle_…`: asks those for more who can be.
     fn settle(&mut self, now: Instant) {
+        self.ask_again(now);
         loop {
             if std::mem::take(&mut self.wake) {
                 let epoch = self.picker.epoch();
@@ -287,6 +291,19 @@ impl Torrent {
             let Some(slot) = self.to_fill.pop() else { break };
             self.fill(now, slot);
         }
+    }
+
+    /// Has those asked again that rejected everything, once it is time.
+    fn ask_again(&mut self, now: Instant) {
+        let (peers, to_fill) = (&self.peers, &mut self.to_fill);
+        self.turned_away.retain(|slot| {
+            let Some(peer) = peers.get(*slot).filter(|peer| peer.is_turned_away()) else { return false };
+            let due = peer.refusals_are_over(now);
+            if due {
+                to_fill.push(*slot);
+            }
+            !due
+        });
     }
 }
 

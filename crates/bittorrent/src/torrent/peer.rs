@@ -144,14 +144,24 @@ impl Peer {
 
     /// It is asked again for pieces that it rejected, once it is time. Whether it is.
     pub(crate) fn forget_refusals(&mut self, now: Instant) -> bool {
-        let idle = self.am_interested && !self.peer_choking && self.pipeline.len() == 0;
-        let span = if idle { REFUSED_SPAN_IDLE } else { REFUSED_SPAN };
-        let forgets = !self.refused.is_empty() && now.saturating_duration_since(self.refused_at) >= span;
+        let forgets = self.refusals_are_over(now);
         if forgets {
             self.refused.clear();
             self.nothing_at = None;
         }
         forgets
+    }
+
+    /// Whether it is time to ask it again.
+    pub(crate) fn refusals_are_over(&self, now: Instant) -> bool {
+        let span = if self.is_turned_away() { REFUSED_SPAN_IDLE } else { REFUSED_SPAN };
+        !self.refused.is_empty() && now.saturating_duration_since(self.refused_at) >= span
+    }
+
+    /// Whether it serves us, but is asked for nothing after what it rejected.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        let idle = self.am_interested && !self.peer_choking && self.pipeline.len() == 0;
+        idle && !self.refused.is_empty()
     }
 }
 

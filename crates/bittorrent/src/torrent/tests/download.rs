@@ -67,6 +67,26 @@ fn a_rejected_piece_is_not_asked_for_again_at_once() {
     assert_eq!(rig.requests_to(1).len(), 1, "after {REFUSED_SPAN:?}");
 }
 
+/// A seed that had something better to send may have sent it: whoever rejected all it
+/// was asked for is not idle until the next look at the peers.
+#[test]
+fn a_peer_that_rejected_everything_is_asked_again_soon() {
+    let mut rig = Rig::leecher(40);
+    rig.join_open(1, &[0, 1]);
+    for request in rig.requests_to(1) {
+        rig.torrent.handle_reject(rig.now, PeerKey(1), request);
+    }
+    assert!(rig.requests_to(1).is_empty(), "not at once");
+    rig.join_open(2, &(2..40).collect::<Vec<_>>());
+    let others = rig.requests_to(2);
+    rig.now += Duration::from_millis(20);
+    rig.good_block(2, others[0]);
+    assert!(rig.requests_to(1).is_empty(), "nor a moment later");
+    rig.now += Duration::from_millis(40);
+    rig.good_block(2, others[1]);
+    assert!(!rig.requests_to(1).is_empty(), "but when another's block comes");
+}
+
 #[test]
 fn the_last_blocks_are_asked_of_two_and_the_second_is_told() {
     let mut rig = Rig::leecher(1);
