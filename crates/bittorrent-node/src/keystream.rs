@@ -315,7 +315,7 @@ mod tests {
         let mut keystream = Keystream::new(one, makers());
         keystream.look(QUICK);
         for _ in 0..4 * RUNS_MAX {
-            keystream.apply(&mut [0; RUN_OCTETS]);
+            keystream.apply(&mut vec![0; RUN_OCTETS]);
             let line = keystream.ahead.as_ref().expect("it is made ahead").line.clone();
             // Beside the pool, for as long as there is more to do.
             while line.turn() {}
