@@ -65,6 +65,87 @@ pub struct Established {
     pub receive: Cipher,
 }
 
+/// How far a side's handshake has come. `S` are the states in which it awaits
+/// octets.
+#[derive(Debug)]
+pub(super) struct Course<S> {
+    stage: Stage<S>,
+    step: Step,
+    output: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stage<S> {
+    Awaiting(S),
+    /// With nothing more to come.
+    Established(Box<Established>),
+    /// By an error, or by giving away what was established.
+    Ended,
+}
+
+/// What comes of the octets that a state was given.
+#[derive(Debug)]
+pub(super) enum Next<S> {
+    /// It needs more of them.
+    More(S),
+    /// Another state follows.
+    Then(S),
+    /// The handshake is done.
+    Established(Established),
+}
+
+impl<S> Course<S> {
+    /// Begins in a state, with octets to be sent.
+    pub(super) fn new(state: S, output: Vec<u8>) -> Self {
+        Self { stage: Stage::Awaiting(state), step: Step::default(), output }
+    }
+
+    /// Gives one state after the other what arrived, of which `advance` takes what
+    /// it needs and to which it may reply. Says how many octets were taken.
+    pub(super) fn handle_input(
+        &mut self,
+        octets: &[u8],
+        mut advance: impl FnMut(S, &mut Step, &mut &[u8], &mut Vec<u8>) -> Result<Next<S>, HandshakeError>,
+    ) -> Result<usize, HandshakeError> {
+        let mut rest = octets;
+        loop {
+            let state = match std::mem::replace(&mut self.stage, Stage::Ended) {
+                Stage::Awaiting(state) => state,
+                Stage::Ended => return Err(HandshakeError::Finished),
+                established @ Stage::Established(_) => {
+                    self.stage = established;
+                    break;
+                }
+            };
+            match advance(state, &mut self.step, &mut rest, &mut self.output)? {
+                Next::Then(state) => self.stage = Stage::Awaiting(state),
+                Next::More(state) => {
+                    self.stage = Stage::Awaiting(state);
+                    break;
+                }
+                Next::Established(established) => self.stage = Stage::Established(Box::new(established)),
+            }
+        }
+        Ok(octets.len() - rest.len())
+    }
+
+    /// Octets to be sent, if there are any.
+    pub(super) fn poll_output(&mut self) -> Option<Vec<u8>> {
+        (!self.output.is_empty()).then(|| std::mem::take(&mut self.output))
+    }
+
+    /// What the handshake led to, once, at its end.
+    pub(super) fn poll_established(&mut self) -> Option<Established> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Established(established) => Some(*established),
+            other => {
+                self.stage = other;
+                None
+            }
+        }
+    }
+}
+
 /// Gathers the octets of one step, and none beyond it.
 #[derive(Debug, Default)]
 pub(super) struct Step {

@@ -7,10 +7,12 @@ use super::source;
 use super::view::picture;
 use crate::out;
 use crate::screen::Screen;
-use bittorrent::encryption::Policy;
+use bittorrent_node::publish::Encryption;
 use bittorrent_node::{
     Engine, Handle, Limits, Options, PortMapping, Progress, Settings, Stage, read_ip_filter,
 };
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,8 +46,8 @@ pub(super) struct Shared {
     /// Connections at once
     #[arg(long, value_name = "NUMBER", default_value_t = 100)]
     connections_max: usize,
-    /// What is encrypted
-    #[arg(long, value_enum, default_value_t = Encryption::Allowed)]
+    /// What is encrypted: nothing, what peers ask for, all where peers can, or all
+    #[arg(long, value_name = "disabled|allowed|preferred|required", default_value = "allowed", value_parser = encryption)]
     encryption: Encryption,
     #[command(flatten)]
     peers: PeerArguments,
@@ -68,28 +70,9 @@ pub(super) struct Shared {
     remote: RemoteArguments,
 }
 
-/// What is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Encryption {
-    /// Nothing
-    Disabled,
-    /// What peers ask for
-    Allowed,
-    /// All, where peers can
-    Preferred,
-    /// All, or no connection
-    Required,
-}
-
-impl From<Encryption> for Policy {
-    fn from(encryption: Encryption) -> Self {
-        match encryption {
-            Encryption::Disabled => Policy::Disabled,
-            Encryption::Allowed => Policy::Allowed,
-            Encryption::Preferred => Policy::Preferred,
-            Encryption::Required => Policy::Required,
-        }
-    }
+/// What is encrypted, as the configuration has it.
+fn encryption(word: &str) -> Result<Encryption, serde::de::value::Error> {
+    Encryption::deserialize(word.into_deserializer())
 }
 
 /// Ends when a signal comes.
