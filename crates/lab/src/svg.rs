@@ -63,7 +63,7 @@ impl Svg {
         let dash = dash.map(|dash| format!(" stroke-dasharray=\"{dash}\"")).unwrap_or_default();
         self.out.push_str("<polyline points=\"");
         for (x, y) in points {
-            let _ = write!(self.out, "{x:.2},{y:.2} ");
+            let _ = write!(self.out, "{x:.1},{y:.1} ");
         }
         let _ = writeln!(
             self.out,

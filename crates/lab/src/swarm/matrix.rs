@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 const CELLS: usize = 32;
 
 /// A line for each host: its pieces, how many those are, and a column for each
-/// host that it may unchoke: `#` for what that sends, `o` optimistically.
+/// host that it may unchoke: `#` for what that sends, `o` optimistically. Below, how
+/// many copies there are of the rarest piece of each part.
 pub(crate) fn matrix(seen: &Seen) -> String {
     let width = seen.hosts.iter().map(|host| host.name.chars().count()).max().unwrap_or_default();
     let copies = seen.distributed_copies(|_| true);
@@ -22,8 +23,7 @@ pub(crate) fn matrix(seen: &Seen) -> String {
     for (at, host) in seen.hosts.iter().enumerate() {
         let _ = write!(out, "{:width$}  ", host.name);
         for cell in 0..CELLS {
-            let from = seen.pieces as usize * cell / CELLS;
-            let until = (seen.pieces as usize * (cell + 1) / CELLS).max(from + 1);
+            let (from, until) = pieces(seen, cell);
             let has = (from..until).filter(|piece| host.has.contains(*piece as u32)).count();
             out.push(match has * 4 / (until - from) {
                 0 if has == 0 => '·',
@@ -46,7 +46,21 @@ pub(crate) fn matrix(seen: &Seen) -> String {
         }
         out.push('\n');
     }
+    let _ = write!(out, "{:width$}  ", "rarest");
+    let copies = seen.copies(|host| host.present);
+    for cell in 0..CELLS {
+        let (from, until) = pieces(seen, cell);
+        let fewest = copies.get(from..until).into_iter().flatten().min().copied().unwrap_or_default();
+        out.push(char::from_digit(u32::from(fewest), 10).unwrap_or('+'));
+    }
+    out.push_str("  copies of the rarest piece of each part\n");
     out
+}
+
+/// The pieces that a letter stands for: from, and until before.
+fn pieces(seen: &Seen, cell: usize) -> (usize, usize) {
+    let from = seen.pieces as usize * cell / CELLS;
+    (from, (seen.pieces as usize * (cell + 1) / CELLS).max(from + 1))
 }
 
 /// A host's name as the head of a column.

@@ -93,21 +93,8 @@ pub(crate) struct View {
 impl View {
     /// A view of nodes that are switched off, for a file of so many pieces.
     pub(crate) fn new(nodes: &[Node], pieces: u32) -> Arc<Self> {
-        let hosts: Vec<Host> = nodes.iter().map(|node| host(node, pieces)).collect();
-        let count = hosts.len();
-        let addresses = nodes.iter().enumerate().map(|(at, node)| (node.plan.address, at)).collect();
-        let seen = Seen {
-            hosts,
-            pieces,
-            seconds: 0.0,
-            doors: vec![vec![Door::Choked; count]; count],
-            given: vec![vec![0; count]; count],
-            timeline: Timeline::default(),
-            addresses,
-            counted: HashMap::new(),
-            stay: vec![Transferred::default(); count],
-        };
-        Arc::new(Self { began: Instant::now(), seen: Mutex::new(seen) })
+        let hosts = nodes.iter().map(|node| (node.plan.name.clone(), node.plan.role, node.plan.address));
+        Arc::new(Self { began: Instant::now(), seen: Mutex::new(Seen::new(hosts, pieces)) })
     }
 
     /// What is seen now.
@@ -175,11 +162,11 @@ impl View {
     }
 }
 
-fn host(node: &Node, pieces: u32) -> Host {
-    let seed = node.plan.role == Role::Seed;
+fn host(name: String, role: Role, pieces: u32) -> Host {
+    let seed = role == Role::Seed;
     Host {
-        name: node.plan.name.clone(),
-        role: node.plan.role,
+        name,
+        role,
         present: false,
         has: if seed { PieceSet::full(pieces) } else { PieceSet::empty(pieces) },
         joined: None,
@@ -194,6 +181,26 @@ fn host(node: &Node, pieces: u32) -> Host {
 }
 
 impl Seen {
+    fn new(them: impl Iterator<Item = (String, Role, IpAddr)>, pieces: u32) -> Self {
+        let (mut hosts, mut addresses) = (Vec::new(), HashMap::new());
+        for (name, role, address) in them {
+            addresses.insert(address, hosts.len());
+            hosts.push(host(name, role, pieces));
+        }
+        let count = hosts.len();
+        Self {
+            hosts,
+            pieces,
+            seconds: 0.0,
+            doors: vec![vec![Door::Choked; count]; count],
+            given: vec![vec![0; count]; count],
+            timeline: Timeline::default(),
+            addresses,
+            counted: HashMap::new(),
+            stay: vec![Transferred::default(); count],
+        }
+    }
+
     /// Whether anybody unchokes this host.
     pub(crate) fn is_unchoked(&self, at: usize) -> bool {
         self.doors.iter().any(|row| row.get(at).is_some_and(|door| *door != Door::Choked))
@@ -309,6 +316,71 @@ impl Observer for View {
         let at = seen.hosts.iter().position(|host| *host.name == *told.host);
         if let Some(at) = at {
             seen.note(seconds, at, event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matrix::matrix;
+    use super::super::picture::{Caption, moment};
+    use super::*;
+
+    /// A seed, a peer and a free rider, four pieces, all switched on.
+    fn seen() -> Seen {
+        let roles = [("seed", Role::Seed), ("peer1", Role::Peer), ("rider", Role::FreeRider)];
+        let hosts = roles
+            .iter()
+            .enumerate()
+            .map(|(at, (name, role))| ((*name).to_owned(), *role, IpAddr::from([127, 0, 0, at as u8 + 1])));
+        let mut seen = Seen::new(hosts, 4);
+        for host in &mut seen.hosts {
+            host.present = true;
+        }
+        let (peer, rider) = (SocketAddr::from(([127, 0, 0, 2], 1)), SocketAddr::from(([127, 0, 0, 3], 1)));
+        let unchoked = |peer, optimistic| BittorrentEvent::Unchoked { torrent: "t".into(), peer, optimistic };
+        let verified = |piece| BittorrentEvent::PieceVerified { torrent: "t".into(), piece, octets: 1 };
+        seen.note(1.0, 0, &unchoked(peer, false));
+        seen.note(1.0, 0, &unchoked(rider, false));
+        seen.note(1.0, 1, &unchoked(rider, true));
+        seen.note(2.0, 0, &BittorrentEvent::Choked { torrent: "t".into(), peer: rider });
+        seen.note(3.0, 1, &verified(0));
+        seen.note(4.0, 2, &verified(0));
+        seen.note(4.5, 2, &verified(3));
+        seen
+    }
+
+    #[test]
+    fn events_tell_who_has_what_and_who_unchokes_whom() {
+        let mut seen = seen();
+        assert_eq!(seen.doors[0], [Door::Choked, Door::Unchoked, Door::Choked]);
+        assert_eq!(seen.doors[1], [Door::Choked, Door::Choked, Door::Optimistic]);
+        assert!(seen.is_unchoked(2) && !seen.is_unchoked(0));
+        assert_eq!(seen.hosts[2].first_piece, Some(4.0));
+        assert_eq!(seen.copies(|host| host.present), [3, 1, 1, 2]);
+        // What the free rider has is nobody's: the seed's copy, and one piece more.
+        assert!((seen.distributed_copies(|_| true) - 1.25).abs() < 1e-9);
+        assert!((seen.distributed_copies(|host| host.role != Role::Seed) - 0.25).abs() < 1e-9);
+        // The seed wants nothing: what it does counts for nobody's share.
+        seen.count_doors(2.0);
+        assert_eq!((seen.hosts[1].unchoked_share(), seen.hosts[2].unchoked_share()), (None, Some(1.0)));
+    }
+
+    #[test]
+    fn a_terminal_and_the_page_show_it() {
+        let seen = seen();
+        let text = matrix(&seen);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].ends_with("  S  1  R"), "{text}");
+        assert!(lines[2].ends_with("  \\  #  ·") && lines[2].contains("100 %"), "{text}");
+        assert!(lines[3].ends_with("  ·  \\  o") && lines[3].contains(" 25 %"), "{text}");
+        assert!(
+            lines[5].contains(&format!("{}{}{}", "3".repeat(8), "1".repeat(16), "2".repeat(8))),
+            "{text}"
+        );
+        let picture = moment(&seen, &Caption { title: "a <film>".to_owned(), ..Caption::default() });
+        for shown in ["a &lt;film&gt;", "rider (gives nothing)", "25 %", "50 %", "1.25 copies"] {
+            assert!(picture.contains(shown), "{shown}: {picture}");
         }
     }
 }

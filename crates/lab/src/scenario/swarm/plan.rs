@@ -134,3 +134,38 @@ impl SwarmPlan {
         ((self.peers as u32 - 3) / 2).clamp(1, 4)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> SwarmPlan {
+        SwarmPlan::new(PathBuf::from("unused"), 1)
+    }
+
+    #[test]
+    fn the_bound_is_the_lectures() {
+        // 16 F / (2u + 15u): the free rider adds no uplink.
+        let seconds = 16.0 * 16.0 * 1024.0 * 1024.0 / (17.0 * 256_000.0);
+        assert!((plan().bound() - seconds).abs() < 1e-9, "{}", plan().bound());
+        plan().check().expect("the default can be carried out");
+    }
+
+    #[test]
+    fn the_lectures_proportions_stay_however_fast_it_is() {
+        for octets in [8, 16, 256] {
+            let rules = SwarmPlan { octets: octets * 1024 * 1024, ..plan() }.rules();
+            let (choke, optimistic) =
+                (rules.choke_interval.as_secs_f64(), rules.optimistic_interval.as_secs_f64());
+            assert!((optimistic - 3.0 * choke).abs() < 1e-6, "{octets}: {choke} and {optimistic}");
+            assert!((0.5..=10.0).contains(&choke), "{octets}: {choke}");
+        }
+    }
+
+    #[test]
+    fn small_swarms_have_fewer_slots_and_no_swarm_more_than_four() {
+        for (peers, slots) in [(6, 1), (8, 2), (11, 4), (16, 4), (40, 4)] {
+            assert_eq!(SwarmPlan { peers, ..plan() }.slots(), slots, "{peers} peers");
+        }
+    }
+}

@@ -72,7 +72,7 @@ fn curves(svg: &mut Svg, seen: &Seen, caption: &Caption, end: f64) {
     }
     let bound = x_of(caption.bound, end);
     svg.path(&[(bound, CURVES_TOP), (bound, CURVES_TOP + CURVES_HEIGHT)], PURPLE, 1.4, Some("5 4"));
-    svg.upwards((bound - 5.0, CURVES_TOP + CURVES_HEIGHT * 0.72), 10.5, PURPLE, "the lecture's bound");
+    svg.upwards((bound - 5.0, CURVES_TOP + CURVES_HEIGHT * 0.82), 10.5, PURPLE, "the lecture's bound");
     // The named ones last, above the others.
     let mut order: Vec<usize> = (0..seen.hosts.len()).collect();
     order.sort_by_key(|at| seen.hosts.get(*at).map(|host| style(host).1 > 2.0));
@@ -138,23 +138,32 @@ fn heat(svg: &mut Svg, seen: &Seen, end: f64) {
     let rows = (seen.pieces as usize).clamp(1, HEAT_ROWS);
     let (width, height) = (CHART_WIDTH / columns as f64, HEAT_HEIGHT / rows as f64);
     svg.rect(LEFT, HEAT_TOP, CHART_WIDTH, HEAT_HEIGHT, GRID);
-    for column in 0..columns {
-        // The first moment at or after the column's beginning.
-        let from = end * column as f64 / columns as f64;
-        let Some(sample) = samples.iter().find(|sample| sample.seconds >= from) else { continue };
-        let mut drawn = (0, GRID);
-        for row in 0..=rows {
-            let piece = row * seen.pieces as usize / rows;
-            let copies = sample.copies.get(piece).copied().unwrap_or(0);
-            let colour = if row == rows { "" } else { rarity(copies, seen.hosts.len()) };
-            if colour == drawn.1 {
+    // The first moment at or after each column's beginning.
+    let moments: Vec<_> = (0..columns)
+        .map(|column| {
+            let from = end * column as f64 / columns as f64;
+            samples.iter().find(|sample| sample.seconds >= from)
+        })
+        .collect();
+    for row in 0..rows {
+        let piece = row * seen.pieces as usize / rows;
+        let colour = |column: usize| {
+            let sample = moments.get(column).copied().flatten();
+            let copies = sample.and_then(|sample| sample.copies.get(piece)).copied().unwrap_or(0);
+            rarity(copies, seen.hosts.len())
+        };
+        // Moments of one colour are drawn as one.
+        let mut from = 0;
+        for column in 1..=columns {
+            let fill = colour(from);
+            if column < columns && colour(column) == fill {
                 continue;
             }
-            if drawn.1 != GRID && row > drawn.0 {
-                let (x, y) = (LEFT + width * column as f64, HEAT_TOP + height * drawn.0 as f64);
-                svg.rect(x, y, width + 0.3, height * (row - drawn.0) as f64, drawn.1);
+            if fill != GRID {
+                let (x, y) = (LEFT + width * from as f64, HEAT_TOP + height * row as f64);
+                svg.rect(x, y, width * (column - from) as f64, height + 0.3, fill);
             }
-            drawn = (row, colour);
+            from = column;
         }
     }
     time_axis(svg, HEAT_TOP + HEAT_HEIGHT, 0.0, end);
