@@ -10,6 +10,7 @@ use crate::names::Names;
 use crate::own_addresses::OwnAddresses;
 use crate::swarm::{Buffers, Swarm};
 use crate::transport::Protocols;
+use crate::uplink::Uplink;
 use crate::utp::UtpSocket;
 use bittorrent::encryption::{Policy, ServedKeys};
 use bittorrent::ip_filter::IpFilter;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     port: Cell<u16>,
     download: RefCell<TokenBucket>,
     upload: RefCell<TokenBucket>,
+    /// What is under way to all peers over TCP.
+    pub(crate) uplink: Rc<Uplink>,
     throttled: RefCell<Vec<std::task::Waker>>,
     throttling: Notify,
     /// By their first info-hash.
@@ -98,6 +101,7 @@ impl Context {
             port: Cell::new(0),
             download: RefCell::new(TokenBucket::new(now, settings.limits.rates.download)),
             upload: RefCell::new(TokenBucket::new(now, settings.limits.rates.upload)),
+            uplink: Uplink::new(now),
             throttled: RefCell::default(),
             throttling: Notify::new(),
             torrents: RefCell::default(),

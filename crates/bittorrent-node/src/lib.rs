@@ -33,6 +33,7 @@ pub mod stream;
 mod swarm;
 pub mod tracker;
 mod transport;
+mod uplink;
 pub mod utp;
 mod web_seed;
 mod words;

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Octets encrypted at once; what is encrypted must be written in this order.
@@ -178,6 +179,15 @@ impl Transport {
         match &self.carrier {
             Carrier::Tcp(stream) => stream.set_unsent_max(octets),
             Carrier::Utp(_) => Ok(()),
+        }
+    }
+
+    /// What TCP has written and is not acknowledged, and its shortest round trip.
+    /// uTP itself keeps what is under way short.
+    pub(crate) fn backlog(&self) -> Option<(u64, Duration)> {
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.backlog().map(|it| (it.octets, it.round_trip_min)),
+            Carrier::Utp(_) => None,
         }
     }
 

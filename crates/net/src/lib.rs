@@ -21,6 +21,7 @@
 //! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
 //! * [`Shutdown`]: asks everybody to stop and waits for what was promised.
 
+mod backlog;
 pub mod batch;
 mod capture;
 mod control;
@@ -46,6 +47,7 @@ mod timeouts;
 pub mod tls;
 mod trains;
 
+pub use backlog::Backlog;
 pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};
 pub use datagrams::{Datagrams, Received};

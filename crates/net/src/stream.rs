@@ -1,5 +1,6 @@
 //! One TCP connection, in the clear or under TLS.
 
+use crate::backlog::{self, Backlog};
 use crate::layer::Layers;
 use crate::listener::Guest;
 use crate::tls::words::explained;
@@ -166,6 +167,12 @@ impl Stream {
     /// back in time. Does nothing where a layer stands before the socket.
     pub fn set_unsent_max(&self, octets: u32) -> io::Result<()> {
         self.plain().map_or(Ok(()), |tcp| SockRef::from(tcp).set_tcp_notsent_lowat(octets))
+    }
+
+    /// What was written and is not acknowledged; `None` where it cannot be found
+    /// out, such as behind a layer.
+    pub fn backlog(&self) -> Option<Backlog> {
+        self.plain().and_then(|tcp| backlog::read(tcp).ok())
     }
 
     /// Sends up to `octets` of `file` from `offset` without copying them through

@@ -88,6 +88,17 @@ impl Link {
         Some(item)
     }
 
+    /// The next messages to write, before blocks that have to wait.
+    pub(crate) fn take_messages(&self) -> Option<Item> {
+        let mut queue = self.queue.borrow_mut();
+        let at = queue.iter().position(|item| matches!(item, Item::Octets(_)))?;
+        let item = queue.remove(at)?;
+        if let Item::Octets(octets) = &item {
+            self.waiting_octets.set(self.waiting_octets.get().saturating_sub(octets.len()));
+        }
+        Some(item)
+    }
+
     /// Puts back what cannot be written yet.
     pub(crate) fn put_back(&self, item: Item) {
         self.queue.borrow_mut().push_front(item);
@@ -130,6 +141,13 @@ mod tests {
         link.send(&Message::Unchoke);
         link.send(&Message::Have(3));
         let octets = Octets { piece: 1, begin: 0, octets: 5 };
+        link.serve(octets);
+        link.send(&Message::Choke);
+        assert!(matches!(link.take_messages(), Some(Item::Octets(gathered)) if gathered.len() == 5 + 9));
+        assert!(matches!(link.take_messages(), Some(Item::Octets(gathered)) if gathered.len() == 5));
+        assert!(link.take_messages().is_none() && link.take().is_some());
+        link.send(&Message::Unchoke);
+        link.send(&Message::Have(3));
         link.serve(octets);
         link.send(&Message::Choke);
         assert!(matches!(link.take(), Some(Item::Octets(gathered)) if gathered.len() == 5 + 9));

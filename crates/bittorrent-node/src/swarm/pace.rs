@@ -60,35 +60,47 @@ const REST: Duration = Duration::from_millis(20);
 /// acknowledges what was read: where each pair of packets is read as it comes, the
 /// acknowledgements take more than two octets of our uplink for each hundred that
 /// come in, and each wakes us.
-#[derive(Debug)]
-pub(super) struct Rest {
-    timer: Option<Pin<Box<Sleep>>>,
-    rests: bool,
-}
+#[derive(Debug, Default)]
+pub(super) struct Rest(Alarm);
 
 impl Rest {
-    pub(super) fn new() -> Self {
-        Self { timer: None, rests: false }
-    }
-
     /// All that had come was read, `octets` of it. Whether a rest begins.
     pub(super) fn begin(&mut self, octets: usize) -> bool {
-        self.rests = (1..REST_BELOW_OCTETS).contains(&octets);
-        if self.rests {
-            let until = tokio::time::Instant::now() + REST;
-            match &mut self.timer {
-                Some(timer) => timer.as_mut().reset(until),
-                None => self.timer = Some(Box::pin(tokio::time::sleep_until(until))),
-            }
+        let rests = (1..REST_BELOW_OCTETS).contains(&octets);
+        if rests {
+            self.0.set(REST);
         }
-        self.rests
+        rests
     }
 
     /// Ready when it may be read; else the task is woken then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(timer) = self.timer.as_mut().filter(|_| self.rests) {
+        self.0.poll(cx)
+    }
+}
+
+/// Wakes a task after a while.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    timer: Option<Pin<Box<Sleep>>>,
+    is_set: bool,
+}
+
+impl Alarm {
+    pub(super) fn set(&mut self, span: Duration) {
+        let until = tokio::time::Instant::now() + span;
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().reset(until),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(until))),
+        }
+        self.is_set = true;
+    }
+
+    /// Ready when it is not set, or its time has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = self.timer.as_mut().filter(|_| self.is_set) {
             std::task::ready!(timer.as_mut().poll(cx));
-            self.rests = false;
+            self.is_set = false;
         }
         Poll::Ready(())
     }
@@ -130,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_connection_rests_between_reads_and_a_quick_one_does_not() {
-        let mut rest = Rest::new();
+        let mut rest = Rest::default();
         assert!(std::future::poll_fn(|cx| rest.poll(cx)).now_or_never().is_some());
         assert!(!rest.begin(0) && !rest.begin(REST_BELOW_OCTETS));
         assert!(std::future::poll_fn(|cx| rest.poll(cx)).now_or_never().is_some());

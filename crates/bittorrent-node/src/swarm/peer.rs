@@ -2,10 +2,11 @@
 
 use super::link::{Item, Link};
 use super::outgoing::Outgoing;
-use super::pace::{Rest, SendAhead, UNSENT_OCTETS_MIN};
+use super::pace::{Alarm, Rest, SendAhead, UNSENT_OCTETS_MIN};
 use super::reception::{Found, Reception};
 use super::{Ended, Swarm};
 use crate::transport::Transport;
+use crate::uplink::{HELD_SPAN, Share};
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
 use std::rc::Rc;
@@ -29,6 +30,9 @@ pub(crate) struct Peer {
     session: Session,
     outgoing: Option<Outgoing>,
     ahead: SendAhead,
+    share: Share,
+    /// Blocks are held back until then.
+    held: Alarm,
     rest: Rest,
     ticks: Interval,
 }
@@ -44,6 +48,7 @@ impl Peer {
     ) -> Self {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let share = swarm.context().uplink.share();
         Self {
             swarm,
             key,
@@ -53,7 +58,9 @@ impl Peer {
             session,
             outgoing: None,
             ahead: SendAhead::new(Instant::now()),
-            rest: Rest::new(),
+            share,
+            held: Alarm::default(),
+            rest: Rest::default(),
             ticks,
         }
     }
@@ -177,14 +184,23 @@ impl Peer {
                             self.link.put_back(Item::Serve(octets));
                             break;
                         }
-                        let opened = self.swarm.open_block(octets, self.transport.can_send_file());
-                        let Some(outgoing) = opened else {
-                            self.swarm.handle_block_sent(now, self.key, octets, false);
-                            continue;
-                        };
-                        let on_wire = octets.octets as usize + bittorrent::wire::PIECE_HEADER_OCTETS;
-                        self.swarm.context().count_upload(on_wire, self.swarm.upload_limit());
-                        self.outgoing.insert(outgoing)
+                        if self.share.may_write(now, || self.transport.backlog()) {
+                            let opened = self.swarm.open_block(octets, self.transport.can_send_file());
+                            let Some(outgoing) = opened else {
+                                self.swarm.handle_block_sent(now, self.key, octets, false);
+                                continue;
+                            };
+                            let on_wire = octets.octets as usize + bittorrent::wire::PIECE_HEADER_OCTETS;
+                            self.swarm.context().count_upload(on_wire, self.swarm.upload_limit());
+                            self.outgoing.insert(outgoing)
+                        } else {
+                            self.link.put_back(Item::Serve(octets));
+                            self.held.set(HELD_SPAN);
+                            // The task must be woken then.
+                            let _ = self.held.poll(cx);
+                            let Some(Item::Octets(octets)) = self.link.take_messages() else { break };
+                            self.outgoing.insert(Outgoing::octets(octets))
+                        }
                     }
                     Some(Item::Octets(octets)) => self.outgoing.insert(Outgoing::octets(octets)),
                 },
@@ -197,6 +213,7 @@ impl Peer {
             let served = self.outgoing.take().and_then(|outgoing| outgoing.served());
             self.session.message_sent(now, &Message::KeepAlive);
             if let Some(octets) = served {
+                self.share.note_written(u64::from(octets.octets));
                 if let Some(unsent_max) = self.ahead.note(now, octets.octets) {
                     // Where it cannot be bounded it is as long as the system likes.
                     self.transport.set_unsent_max(unsent_max).ok();

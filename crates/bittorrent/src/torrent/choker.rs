@@ -36,11 +36,13 @@ pub(crate) struct Choker {
     next_round: Instant,
     next_rotation: Instant,
     optimistic: Vec<u32>,
+    /// Slots on top of a leecher's, while its uplink has room.
+    pub(crate) spare: u32,
 }
 
 impl Choker {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { next_round: now, next_rotation: now, optimistic: Vec::new() }
+        Self { next_round: now, next_rotation: now, optimistic: Vec::new(), spare: 0 }
     }
 
     /// When the next round is due.
@@ -82,8 +84,7 @@ impl Choker {
                 .sort_by_key(|it| (Reverse(if it.snubs { 0 } else { it.octets }), it.unchoked.is_none()));
         }
         let mut unchoked = Vec::new();
-        let slots = if seeding { settings.seed_slots } else { settings.slots };
-        let mut left = regular_slots(slots, sent_per_second);
+        let mut left = self.regular_slots(seeding, sent_per_second, settings);
         for candidate in &candidates {
             if left == 0 {
                 break;
@@ -153,8 +154,8 @@ impl Choker {
             .iter()
             .filter(|it| it.interested && it.unchoked.is_some() && !self.optimistic.contains(&it.slot))
             .count();
-        let slots = if seeding { settings.seed_slots } else { settings.slots };
-        let vacant = (regular_slots(slots, sent_per_second) as usize).saturating_sub(regular);
+        let slots = self.regular_slots(seeding, sent_per_second, settings);
+        let vacant = (slots as usize).saturating_sub(regular);
         let optimistic = (settings.optimistic_slots as usize).saturating_sub(self.optimistic.len());
         candidates.retain(|it| it.interested && it.unchoked.is_none());
         for at in (1..candidates.len()).rev() {
@@ -175,10 +176,18 @@ impl Choker {
         regular.min_by_key(|it| (it.octets, Reverse(it.unchoked), it.slot)).map(|it| it.slot)
     }
 
+    /// Slots for which peers are chosen by rate.
+    fn regular_slots(&self, seeding: bool, sent_per_second: f64, settings: &Settings) -> u32 {
+        if seeding {
+            regular_slots(settings.seed_slots, sent_per_second)
+        } else {
+            regular_slots(settings.slots, sent_per_second).saturating_add(self.spare)
+        }
+    }
+
     /// How many peers may be unchoked, the optimistic ones included.
-    pub(crate) fn slots(seeding: bool, sent_per_second: f64, settings: &Settings) -> usize {
-        let slots = if seeding { settings.seed_slots } else { settings.slots };
-        regular_slots(slots, sent_per_second) as usize + settings.optimistic_slots as usize
+    pub(crate) fn slots(&self, seeding: bool, sent_per_second: f64, settings: &Settings) -> usize {
+        (self.regular_slots(seeding, sent_per_second, settings) + settings.optimistic_slots) as usize
     }
 }
 

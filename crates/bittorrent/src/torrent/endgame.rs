@@ -41,6 +41,7 @@ impl Torrent {
         }
         let mut slow: Vec<_> = (self.peers.iter())
             .filter(|(other, it)| *other != slot && it.pipeline.len() > 0)
+            .filter(|(_, it)| endgame || !it.pipeline.is_untried(now))
             .map(|(other, it)| (it.pipeline.outlook(now), other, it))
             .map(|(outlook, other, it)| (outlook.arrival(it.pipeline.len() - 1), outlook, other, it))
             .filter(|(last, ..)| *last > SOONER * own.arrival(before) + SOONER_SECONDS)

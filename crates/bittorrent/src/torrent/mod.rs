@@ -8,6 +8,7 @@
 //! - `picker`: rarest first, random first piece, endgame, priorities, deadlines;
 //! - `requests`: how many requests are on their way to a peer; snubbing;
 //! - `choker`: tit for tat and the optimistic unchoke;
+//! - `spare`: slots on top while the uplink is not full;
 //! - `uploads`, `spread`, `super_seeding`: whose requests are served, in which order;
 //! - `ban`: who sent the wrong block of a bad piece;
 //! - `seeding`: when a seed has done enough;
@@ -33,6 +34,7 @@ mod requests;
 mod said;
 mod seeding;
 mod settings;
+mod spare;
 mod spread;
 mod super_seeding;
 mod timers;
@@ -61,6 +63,7 @@ use dice::Dice;
 use peer::Peers;
 use picker::Picker;
 use rand_core::Rng;
+use spare::Spare;
 use spread::Spread;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -74,6 +77,7 @@ pub struct Torrent {
     picker: Picker,
     peers: Peers,
     choker: Choker,
+    spare: Spare,
     evidence: Evidence,
     /// As a seed: which pieces are out.
     spread: Option<Spread>,
@@ -140,6 +144,7 @@ impl Torrent {
             picker,
             peers: Peers::default(),
             choker: Choker::new(now),
+            spare: Spare::new(now),
             evidence: Evidence::default(),
             spread: None,
             super_seeding: None,
@@ -282,6 +287,9 @@ impl Torrent {
     /// Ends each `handle_…`: asks those for more who can be.
     fn settle(&mut self, now: Instant) {
         self.ask_again(now);
+        if self.spare.is_due(now) {
+            self.look_for_room(now);
+        }
         loop {
             if std::mem::take(&mut self.wake) {
                 let epoch = self.picker.epoch();

@@ -23,6 +23,8 @@ const WEB_SEED_REQUESTS_MIN: u32 = 64;
 const WEB_SEED_REQUESTS_MIN_URGENT: u32 = 16;
 const WEB_SEED_REQUESTS_MAX: u32 = 1_024;
 
+/// For how long a peer that was asked for the first time is not taken for a slow one.
+const UNTRIED_SPAN: Duration = Duration::from_secs(2);
 /// Octets a second that are assumed of a peer that has sent nothing.
 const RATE_LEAST: f64 = 2_000.0;
 /// How much later a peer is expected to answer that did not answer in time.
@@ -95,6 +97,15 @@ impl Pipeline {
     /// Whether it did not answer in time.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow || self.snubs
+    }
+
+    /// Whether it was asked a moment ago and has sent nothing yet: how quick it is is
+    /// not known.
+    pub(crate) fn is_untried(&self, now: Instant) -> bool {
+        self.rate_before == 0.0
+            && !self.is_slow()
+            && self.rate.octets_per_second(now) == 0.0
+            && now.saturating_duration_since(self.resumed) < UNTRIED_SPAN
     }
 
     /// Requests on their way.

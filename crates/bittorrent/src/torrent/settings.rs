@@ -43,6 +43,9 @@ pub struct Settings {
     pub seed_slots: Slots,
     /// Peers that are unchoked without regard to what they send. Default 1.
     pub optimistic_slots: u32,
+    /// Peers that a leecher unchokes on top, one after the other, while its uplink
+    /// carries clearly less than it did. Default 8.
+    pub spare_slots: u32,
     /// How often it is decided who is unchoked. Default 10 s.
     pub choke_interval: Duration,
     /// How often another peer is unchoked optimistically. Default 30 s.
@@ -92,6 +95,7 @@ impl Default for Settings {
             slots: Slots::Fixed(4),
             seed_slots: Slots::ByRate { octets_per_second: 128 * 1024, min: 4, max: 32 },
             optimistic_slots: 1,
+            spare_slots: 8,
             choke_interval: Duration::from_secs(10),
             optimistic_interval: Duration::from_secs(30),
             newcomer_weight: 3,
@@ -119,7 +123,13 @@ impl Settings {
     /// or one that may not send.
     #[must_use]
     pub fn without_upload(self) -> Self {
-        Self { slots: Slots::Fixed(0), seed_slots: Slots::Fixed(0), optimistic_slots: 0, ..self }
+        Self {
+            slots: Slots::Fixed(0),
+            seed_slots: Slots::Fixed(0),
+            optimistic_slots: 0,
+            spare_slots: 0,
+            ..self
+        }
     }
 
     /// Whether anybody is ever unchoked.

@@ -1,6 +1,6 @@
 //! What happens by itself: rounds of the choker, requests that are given up.
 
-use super::choker::{Candidate, Choker};
+use super::choker::Candidate;
 use super::{Event, Torrent};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,8 @@ impl Torrent {
     }
 
     fn choke_round(&mut self, now: Instant) {
+        self.spare.begin_round();
+        self.choker.spare = self.spare.slots();
         let candidates = self.candidates(now, false);
         let (seeding, sent) = (self.finished.is_some(), self.sent_rate.octets_per_second(now));
         let unchoked = self.choker.round(now, seeding, sent, candidates, &self.settings, &mut self.dice);
@@ -115,7 +117,19 @@ impl Torrent {
     fn served(&self, now: Instant) -> (usize, usize) {
         let (seeding, sent) = (self.finished.is_some(), self.sent_rate.octets_per_second(now));
         let served = self.peers.iter().filter(|(_, peer)| !peer.am_choking && peer.peer_interested);
-        (served.count(), Choker::slots(seeding, sent, &self.settings))
+        (served.count(), self.choker.slots(seeding, sent, &self.settings))
+    }
+
+    /// Unchokes one more while the uplink is not full.
+    pub(super) fn look_for_room(&mut self, now: Instant) {
+        let (served, slots) = self.served(now);
+        let spare = self.spare.slots();
+        let taken = spare.saturating_sub(slots.saturating_sub(served) as u32);
+        let more = self.spare.look(now, taken, self.settings.spare_slots);
+        self.choker.spare = self.spare.slots();
+        if more && self.finished.is_none() {
+            self.fill_slots(now);
+        }
     }
 
     /// Gives vacant slots away between rounds, so that the uplink is not idle.

@@ -97,6 +97,7 @@ impl Torrent {
             peer.total_out += u64::from(octets.octets);
             self.totals.sent_octets += u64::from(octets.octets);
             self.sent_rate.add(now, octets.octets);
+            self.spare.note_sent(octets.octets);
             self.last_sent = now;
             if now >= self.next_slots && self.finished.is_some() {
                 // A seed has more slots the more it sends: it must not wait for a

@@ -171,7 +171,7 @@ fn vacant_slots_are_filled_between_rounds_and_nobody_loses_one() {
     let mut candidates: Vec<Candidate> = (0..3).map(|slot| peer(slot, 0, now)).collect();
     let unchoked = choker.round(now, false, 0.0, candidates.clone(), &settings, &mut dice(1));
     apply(&mut candidates, &unchoked, now);
-    assert_eq!(Choker::slots(false, 0.0, &settings), 5);
+    assert_eq!(choker.slots(false, 0.0, &settings), 5);
     candidates.extend((3..9).map(|slot| peer(slot, u64::from(slot), now)));
     let given = choker.fill(false, 0.0, candidates.clone(), &settings, &mut dice(2));
     assert_eq!(given, [8, 7], "five in all, the best first");

@@ -125,7 +125,7 @@ fn a_peer_that_insists_is_served_in_the_end() {
     rig.join(2, &[7]);
     interested(&mut rig, 1);
     rig.sent_to(1);
-    let mut served =
+    let served =
         |rig: &mut Rig| (0..100).any(|_| ask(rig, 1, octets(7, 0)).contains(&Send::Serve(octets(7, 0))));
     assert!(!served(&mut rig), "a slow seed has others to serve meanwhile");
     rig.pass(31);
@@ -153,6 +153,35 @@ fn at_the_end_of_the_spread_copies_wait_for_what_is_novel() {
     let all = std::mem::take(&mut rig.sent);
     assert_eq!(all.first(), Some(&(1, Send::Serve(octets(0, 1)))));
     assert_eq!(all.last(), Some(&(2, Send::Serve(octets(0, 0)))), "nothing else is to be done");
+}
+
+/// The four keep their slots and ask for little: the rest is others'.
+#[test]
+fn a_leecher_whose_uplink_has_room_unchokes_more_and_no_more_than_is_set() {
+    for (spare_slots, all) in [(0, 5), (2, 7), (8, 10)] {
+        let settings = Settings { spare_slots, ..Settings::default() };
+        let mut rig = Rig::new(400, &(0..300).collect::<Vec<_>>(), settings, 1);
+        for key in 1..=10 {
+            rig.join(key, &[350 + key]);
+            interested(&mut rig, key);
+        }
+        let unchoked = |rig: &Rig| rig.torrent.peers(rig.now).filter(|peer| !peer.am_choking).count();
+        let pass = |rig: &mut Rig, blocks: u32| {
+            for step in 0..30 {
+                rig.now += Duration::from_millis(100);
+                for block in 0..blocks {
+                    rig.torrent.handle_block_sent(rig.now, PeerKey(1), octets(step, block), true);
+                }
+                rig.torrent.handle_timeout(rig.now);
+                rig.torrent.handle_have(rig.now, PeerKey(blocks), step);
+                rig.drain();
+            }
+        };
+        pass(&mut rig, 10);
+        assert_eq!(unchoked(&rig), 5, "its uplink is full");
+        pass(&mut rig, 1);
+        assert_eq!(unchoked(&rig), all, "of {spare_slots}");
+    }
 }
 
 #[test]

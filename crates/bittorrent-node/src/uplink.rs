@@ -1,0 +1,217 @@
+//! How much of what peers are sent may be under way over TCP: as little as keeps
+//! the uplink full.
+//!
+//! TCP fills whatever queue there is before an uplink; in a modem that is a
+//! fifth of a second or more. All that is said then comes so much later, to peers
+//! who wait for a piece or for an answer, and whoever came first with a large
+//! window keeps the others small. So blocks are held back while those of all
+//! connections that are not acknowledged would last longer than a short span.
+//! Where that leaves the uplink less than full the span grows.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How often it is looked how much goes out.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How much a look counts beside those before it.
+const WEIGHT: f64 = 0.1;
+/// By how much the most that went out is forgotten in a look: to a half in a minute.
+const FORGET: f64 = 0.9994;
+/// The part of the most from which on the uplink is full.
+const FULL_FROM: f64 = 0.93;
+/// How long what is under way lasts, beyond the round trip, at first and at least,
+/// and at most, in seconds.
+const SPAN_MIN: f64 = 0.05;
+const SPAN_MAX: f64 = 1.0;
+/// By how much the span grows in a look that found room, and shrinks in others.
+const GROW: f64 = 1.1;
+const SHRINK: f64 = 0.99;
+/// Every so many looks, some let more under way, to find out whether the uplink
+/// carries more than it did.
+const PROBE_EVERY: u32 = 20;
+const PROBE_LOOKS: u32 = 5;
+const PROBE: f64 = 1.5;
+/// Octets of all connections that may be under way in any case.
+const ALL_OCTETS_MIN: u64 = 128 * 1024;
+/// Octets of each connection that may be under way in any case: a block is added.
+const OWN_OCTETS_MIN: u64 = 16 * 1024;
+/// Octets a second from which on no queue is of account, and nothing is held back.
+const FAST: f64 = 25e6;
+/// How soon a connection that was held back looks again.
+pub(crate) const HELD_SPAN: Duration = Duration::from_millis(5);
+
+/// What all connections have under way.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    octets: Cell<u64>,
+    law: RefCell<Law>,
+}
+
+/// What one connection has under way.
+#[derive(Debug)]
+pub(crate) struct Share {
+    uplink: Rc<Uplink>,
+    octets: u64,
+    /// Written since it was looked last.
+    written: u64,
+}
+
+#[derive(Debug)]
+struct Law {
+    looked: Instant,
+    looks: u32,
+    /// Octets that were acknowledged since.
+    acknowledged: u64,
+    /// Octets a second of late, and the most of these.
+    rate: f64,
+    most: f64,
+    span: f64,
+    /// Something was held back since.
+    held: bool,
+}
+
+impl Uplink {
+    pub(crate) fn new(now: Instant) -> Rc<Self> {
+        let law =
+            Law { looked: now, looks: 0, acknowledged: 0, rate: 0.0, most: 0.0, span: SPAN_MIN, held: false };
+        Rc::new(Self { octets: Cell::new(0), law: RefCell::new(law) })
+    }
+
+    /// A connection joins.
+    pub(crate) fn share(self: &Rc<Self>) -> Share {
+        Share { uplink: self.clone(), octets: 0, written: 0 }
+    }
+}
+
+impl Law {
+    fn look(&mut self, now: Instant) {
+        let span = now.saturating_duration_since(self.looked);
+        if span < LOOK_INTERVAL {
+            return;
+        }
+        let rate = self.acknowledged as f64 / span.as_secs_f64();
+        (self.looked, self.acknowledged) = (now, 0);
+        self.looks = self.looks.wrapping_add(1);
+        self.rate += WEIGHT * (rate - self.rate);
+        self.most = (self.most * FORGET).max(self.rate);
+        let factor = if self.held && self.rate < FULL_FROM * self.most { GROW } else { SHRINK };
+        self.span = (self.span * factor).clamp(SPAN_MIN, SPAN_MAX);
+        self.held = false;
+    }
+
+    fn is_fast(&self) -> bool {
+        self.rate > FAST
+    }
+
+    /// Octets of all that may be under way where the round trip is this one.
+    fn octets_max(&self, round_trip: Duration) -> u64 {
+        let probe = if self.looks % PROBE_EVERY < PROBE_LOOKS { PROBE } else { 1.0 };
+        let octets = self.most * (round_trip.as_secs_f64() + self.span) * probe;
+        (octets as u64).max(ALL_OCTETS_MIN)
+    }
+}
+
+impl Share {
+    /// Octets were written to the connection.
+    pub(crate) fn note_written(&mut self, octets: u64) {
+        self.written += octets;
+    }
+
+    /// Whether a block may follow now. `under_way` says what the connection has
+    /// not acknowledged, and its shortest round trip; `None` where that cannot be
+    /// found out. It is not asked where the uplink is fast.
+    pub(crate) fn may_write(
+        &mut self,
+        now: Instant,
+        under_way: impl FnOnce() -> Option<(u64, Duration)>,
+    ) -> bool {
+        let mut law = self.uplink.law.borrow_mut();
+        let seen = if law.is_fast() { None } else { under_way() };
+        let (octets, round_trip) = seen.unwrap_or_default();
+        let acknowledged = (self.octets + self.written).saturating_sub(octets);
+        let all = (self.uplink.octets.get() + octets).saturating_sub(self.octets);
+        (self.octets, self.written) = (octets, 0);
+        self.uplink.octets.set(all);
+        law.acknowledged += acknowledged;
+        law.look(now);
+        let may = seen.is_none() || octets < OWN_OCTETS_MIN || all < law.octets_max(round_trip);
+        law.held |= !may;
+        may
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.uplink.octets.set(self.uplink.octets.get().saturating_sub(self.octets));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    const BLOCK: u64 = 16 * 1024;
+
+    /// Runs connections over an uplink of `rate` octets a second whose queue has no
+    /// end, with a round trip beside it. Gives the rate of the last two seconds and
+    /// the longest that an octet waited in the queue in these.
+    fn run(connections: usize, rate: f64, round_trip: Duration, seconds: u64) -> (f64, Duration) {
+        let start = Instant::now();
+        let uplink = Uplink::new(start);
+        let mut shares: Vec<_> = (0..connections).map(|_| (uplink.share(), 0_u64)).collect();
+        // When blocks are acknowledged, and whose they are.
+        let mut queue: VecDeque<(Instant, usize)> = VecDeque::new();
+        let (mut free, mut now) = (start, start);
+        let (mut sent, mut longest) = (0, Duration::ZERO);
+        while now < start + Duration::from_secs(seconds) {
+            now += Duration::from_millis(1);
+            while queue.front().is_some_and(|(at, _)| *at <= now) {
+                let Some((_, whose)) = queue.pop_front() else { break };
+                shares[whose].1 -= BLOCK;
+            }
+            for (whose, (share, under_way)) in shares.iter_mut().enumerate() {
+                if !share.may_write(now, || Some((*under_way, round_trip))) {
+                    continue;
+                }
+                share.note_written(BLOCK);
+                *under_way += BLOCK;
+                free = free.max(now) + Duration::from_secs_f64(BLOCK as f64 / rate);
+                queue.push_back((free + round_trip, whose));
+                if now + Duration::from_secs(2) > start + Duration::from_secs(seconds) {
+                    sent += BLOCK;
+                    longest = longest.max(free - now);
+                }
+            }
+        }
+        (sent as f64 / 2.0, longest)
+    }
+
+    #[test]
+    fn the_uplink_is_full_and_its_queue_short() {
+        for (rate, round_trip) in [(1e6, 1), (4e6, 30), (4e6, 200), (2e7, 80)] {
+            let (seen, waited) = run(8, rate, Duration::from_millis(round_trip), 30);
+            assert!(seen > 0.95 * rate, "{seen} of {rate} at {round_trip} ms");
+            // A block of each connection is always under way.
+            let least = Duration::from_secs_f64(8.0 * 2.0 * BLOCK as f64 / rate);
+            assert!(waited < least + Duration::from_millis(200), "{waited:?} of {rate} at {round_trip} ms");
+        }
+    }
+
+    #[test]
+    fn who_leaves_has_nothing_under_way() {
+        let now = Instant::now();
+        let uplink = Uplink::new(now);
+        let mut one = uplink.share();
+        let much = || Some((1 << 20, Duration::ZERO));
+        assert!(!one.may_write(now, much), "far too much is under way");
+        let mut other = uplink.share();
+        let some = || Some((OWN_OCTETS_MIN, Duration::ZERO));
+        assert!(!other.may_write(now, some), "of all together");
+        assert!(other.may_write(now, || Some((0, Duration::ZERO))), "each has its first block");
+        drop(one);
+        assert!(other.may_write(now, some));
+        assert!(other.may_write(now, || None), "where it is not known nothing is held back");
+    }
+}
