@@ -11,8 +11,9 @@ use std::time::Duration;
 use tests::peer;
 use tests::utopia::{command, run, said, wait_for};
 
-/// Sixteen peers, and a quarter of the default's minute.
-const SHORT: [&str; 6] = ["--file-size", "8388608", "--uplink", "500000", "--seed", "7"];
+/// Sixteen peers, and half of the default's minute: much less would be too few rounds
+/// of choking, on a busy machine, for all to come out as it should.
+const SHORT: [&str; 6] = ["--file-size", "8388608", "--uplink", "250000", "--seed", "7"];
 
 /// The hosts of the lab have their addresses for themselves, so one lab runs at
 /// a time on a machine; the next waits here.
@@ -118,7 +119,7 @@ fn a_swarm_is_told_checked_drawn_and_shown_live() {
     assert!(lab.0.wait().expect("it ends").success());
 
     let bound = figure(&lines, "plan")["bound_seconds"].as_f64().expect("seconds");
-    assert!((bound - 15.789).abs() < 0.01, "16 F / (2u + 15u): {bound}");
+    assert!((bound - 31.581).abs() < 0.01, "16 F / (2u + 15u): {bound}");
     let hosts: Vec<&Value> =
         lines.iter().filter(|line| is_figure(line, "host")).map(|line| &line["value"]).collect();
     assert_eq!(hosts.len(), 16);

@@ -124,7 +124,6 @@ async fn join(
     story.check("each peer has a first piece", started);
     let text = format!("the seed gave {rarest} pieces' worth, and {distinct} different pieces are out");
     story.figure("seed_gave", serde_json::json!({"given": rarest, "different": distinct}), &text);
-    story.check("hardly a piece was given twice", distinct as f64 >= 0.8 * rarest as f64);
     Ok(())
 }
 
@@ -189,10 +188,11 @@ async fn churn(
         ))
         .await;
     running.mark("a third leaves");
+    let until = running.view.seconds() + plan.bound() * AWAY;
     running.stop(&places.leaving).await;
     let seen = running.seen();
     let had: Vec<u32> = places.leaving.iter().map(|at| seen.hosts[*at].has.count()).collect();
-    let until = running.view.seconds() + plan.bound() * AWAY;
+    // To leave takes a while where the tracker does not hear of it at once.
     running.wait_until(story, until).await;
     story.show(&running.matrix());
     let mut resumed = Vec::new();
