@@ -3,14 +3,12 @@
 
 use super::buffers::Buffers;
 use super::{Ended, Entry, State, Swarm};
-use crate::content::{Checked, Content, Done, Held, Job, Notes, Worker, resume_file};
+use crate::content::{Content, Held, Job, Notes, Worker, resume_file};
 use crate::control::ControlError;
 use crate::progress::{Progress, Stage};
-use bittorrent::metainfo::{InfoHashV1, InfoHashes, Metainfo, Verdict};
-use bittorrent::torrent::{
-    BlockUse, Event, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Reason, Send, Torrent,
-};
-use bittorrent::wire::{ALLOWED_FAST_MAX, Block, HashRange, Message, allowed_fast};
+use bittorrent::metainfo::{InfoHashV1, InfoHashes, Metainfo};
+use bittorrent::torrent::{BlockUse, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Torrent};
+use bittorrent::wire::{ALLOWED_FAST_MAX, Block, HashRange, allowed_fast};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -33,9 +31,9 @@ pub(super) struct Active {
     pub(super) content: Arc<Content>,
     pub(super) worker: Worker,
     /// Blocks that came, of pieces that are not whole.
-    assembling: BTreeMap<u32, Vec<Option<Held>>>,
+    pub(super) assembling: BTreeMap<u32, Vec<Option<Held>>>,
     /// Pieces came since the last checkpoint.
-    dirty: bool,
+    pub(super) dirty: bool,
     checkpointed: Instant,
 }
 
@@ -100,7 +98,7 @@ impl Active {
         }
     }
 
-    fn check_piece(&mut self, now: Instant, piece: u32, digests: bool, buffers: &Buffers) {
+    pub(super) fn check_piece(&mut self, now: Instant, piece: u32, digests: bool, buffers: &Buffers) {
         let blocks = self.assembling.remove(&piece).unwrap_or_default();
         match blocks.into_iter().collect::<Option<Vec<_>>>() {
             Some(blocks) => {
@@ -315,128 +313,6 @@ impl Swarm {
         Ok(())
     }
 
-    /// A job has been done.
-    pub(super) fn handle_done(&self, now: Instant, done: Done) {
-        let mut state = self.state.borrow_mut();
-        match done {
-            Done::Piece(checked) => self.handle_checked(now, &mut state, checked),
-            Done::Spilled { piece, buffers, result } => {
-                self.context().buffers.put_from_disk(buffers);
-                if let Err(error) = result {
-                    if let Some(active) = &mut state.active {
-                        let held = active.assembling.remove(&piece);
-                        self.context().buffers.put(in_memory(held.into_iter().flatten().flatten()));
-                        active.torrent.handle_piece_unwritten(now, piece);
-                    }
-                    Self::pause(now, &mut state, error.to_string());
-                }
-            }
-            Done::Looking { pieces } => {
-                state.looked = pieces;
-            }
-            Done::Looked { .. } | Done::Moved { .. } | Done::Renamed { .. } | Done::Forgotten { .. } => {}
-            Done::Noted { result } | Done::Checkpointed { result, .. } => {
-                if let Err(error) = result {
-                    Self::pause(now, &mut state, error.to_string());
-                }
-            }
-        }
-        self.act(now, &mut state);
-    }
-
-    fn handle_checked(&self, now: Instant, state: &mut State, checked: Checked) {
-        let Checked { piece, result, buffers } = checked;
-        self.context().buffers.put_from_disk(buffers);
-        let Some(active) = &mut state.active else { return };
-        match result {
-            Ok((Verdict::Right, digests)) => active.torrent.handle_piece_checked(now, piece, true, &digests),
-            Ok((Verdict::Wrong, digests)) => {
-                self.tell_failed(piece);
-                active.torrent.handle_piece_checked(now, piece, false, &digests);
-            }
-            Ok((Verdict::Unknown, _)) => active.torrent.handle_piece_unwritten(now, piece),
-            Ok((Verdict::Contradiction, _)) => {
-                active.torrent.handle_piece_unwritten(now, piece);
-                let why = "the torrent contradicts itself: its v1 and v2 hashes are of different content";
-                Self::pause(now, state, why.to_owned());
-            }
-            Err(error) => {
-                active.torrent.handle_piece_unwritten(now, piece);
-                Self::pause(now, state, error.to_string());
-            }
-        }
-    }
-
-    /// Does what the rules want done.
-    pub(super) fn act(&self, now: Instant, state: &mut State) {
-        loop {
-            let Some(active) = &mut state.active else { return };
-            if let Some(event) = active.torrent.poll_event() {
-                self.tell_event(state, &event);
-                self.handle_event(now, state, event);
-                continue;
-            }
-            let Some((key, send)) = active.torrent.poll_send(now) else { return };
-            self.tell_sent(now, state, key, &send);
-            match state.peers.get(&key.0) {
-                Some(entry) => hand(&entry.link, send),
-                None => state.web_seeds.hand(key, &send),
-            }
-        }
-    }
-
-    fn handle_event(&self, now: Instant, state: &mut State, event: Event) {
-        let Some(active) = &mut state.active else { return };
-        let close = |state: &State, peer: PeerKey, why| match state.peers.get(&peer.0) {
-            Some(entry) => entry.link.close(why),
-            None => state.web_seeds.close(peer),
-        };
-        match event {
-            Event::PieceReady { piece, digests } => {
-                active.check_piece(now, piece, digests, &self.context().buffers);
-            }
-            Event::PieceCompleted { piece } => {
-                active.dirty = true;
-                state.readers.handle_piece(piece);
-            }
-            Event::Finished => {
-                let sent_before = state.sent_before;
-                active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
-                if state.stage == Stage::Downloading {
-                    state.stage = Stage::Seeding;
-                }
-                self.stir.notify_one();
-            }
-            Event::Completed => {}
-            Event::Ban { peer, piece } => {
-                if let Some(entry) = state.peers.get(&peer.0) {
-                    let address = entry.link.address;
-                    tracing::info!(%address, piece, torrent = %state.name, "banned: it sent wrong octets");
-                    state.banned.insert(address.ip());
-                } else if let Some(seed) = state.web_seeds.ban(peer) {
-                    tracing::info!(%seed, piece, torrent = %state.name, "banned: it sent wrong octets");
-                }
-                close(state, peer, "it sent wrong octets");
-            }
-            Event::Disconnect { peer, reason: Reason::Useless } => {
-                close(state, peer, "neither needs the other");
-            }
-            Event::Disconnect { peer, reason: Reason::Faults } => {
-                close(state, peer, "it sent too much that makes no sense");
-            }
-            Event::Snubbed { peer } => {
-                if let Some(entry) = state.peers.get(&peer.0) {
-                    tracing::debug!(peer = %entry.link.address, "snubbed by it");
-                }
-            }
-            Event::SeedingGoalReached => {
-                state.quiet(now, "the torrent has seeded enough");
-                state.stage = Stage::Done;
-                self.stir.notify_one();
-            }
-        }
-    }
-
     /// Time has passed.
     pub(super) fn handle_timeout(&self, now: Instant) {
         let mut borrowed = self.state.borrow_mut();
@@ -485,29 +361,8 @@ impl Swarm {
     }
 }
 
-/// Puts what the rules want sent into a peer's queue.
-fn hand(link: &super::Link, send: Send) {
-    let block = |Octets { piece, begin, octets }| Block { piece, begin, length: octets };
-    match send {
-        Send::Bitfield(octets) => link.send(&Message::Bitfield(&octets)),
-        Send::HaveAll => link.send(&Message::HaveAll),
-        Send::HaveNone => link.send(&Message::HaveNone),
-        Send::Choke => link.send(&Message::Choke),
-        Send::Unchoke => link.send(&Message::Unchoke),
-        Send::Interested => link.send(&Message::Interested),
-        Send::NotInterested => link.send(&Message::NotInterested),
-        Send::Have { piece } => link.send(&Message::Have(piece)),
-        Send::Request(octets) => link.send(&Message::Request(block(octets))),
-        Send::Cancel(octets) => link.send(&Message::Cancel(block(octets))),
-        Send::Reject(octets) => link.send(&Message::Reject(block(octets))),
-        Send::AllowedFast { piece } => link.send(&Message::AllowedFast(piece)),
-        Send::Suggest { piece } => link.send(&Message::Suggest(piece)),
-        Send::Serve(octets) => link.serve(octets),
-    }
-}
-
 /// The buffers of blocks that are not on the disk.
-fn in_memory(held: impl Iterator<Item = Held>) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn in_memory(held: impl Iterator<Item = Held>) -> impl Iterator<Item = Vec<u8>> {
     held.filter_map(|held| match held {
         Held::Memory(buffer) => Some(buffer),
         Held::Disk => None,

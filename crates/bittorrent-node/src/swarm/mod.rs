@@ -2,14 +2,17 @@
 //! here. All of it lives on the engine's thread, so that nothing is locked; what
 //! is borrowed is given back before anything is waited for.
 
+mod acting;
 mod active;
 mod bans;
 mod buffers;
 mod contacts;
 mod control;
+mod entry;
 mod hashes;
 mod link;
 mod meet;
+mod options;
 mod outgoing;
 mod pace;
 mod peer;
@@ -24,30 +27,29 @@ mod web_seeds;
 pub(crate) use buffers::Buffers;
 pub(crate) use control::{Command, Control, Ending};
 pub(crate) use link::Link;
+pub use options::Options;
 pub(crate) use peer::Peer;
 pub(crate) use peers::Admission;
 pub(crate) use readers::{Files, Wish};
 pub(crate) use task::Task;
 
 use crate::content::Content;
-use crate::context::{Context, Counted};
+use crate::context::Context;
 use crate::details::TrackerAnswer;
-use crate::progress::{Connection, PeerLine, Progress, Source, Stage};
-use crate::transport::Protocol;
+use crate::progress::{PeerLine, Progress, Stage};
 use active::Active;
 use bans::Bans;
 use bittorrent::metainfo::{Info, InfoHashes, Limits, MetadataAssembly, Metainfo};
 use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::torrent::{Octets, PeerKey};
 use bittorrent::web_seed::WebSeed;
-use bittorrent::wire::extension::{ExtendedHandshake, PeerIds, PexReceiver, PexSender};
-use bittorrent::wire::{PIECE_HEADER_OCTETS, PeerId, piece_header};
+use bittorrent::wire::{PIECE_HEADER_OCTETS, piece_header};
 use contacts::Contacts;
+use entry::Entry;
 use hashes::Hashes;
-use meet::{Calls, Meetings};
+use meet::Meetings;
 use outgoing::{Outgoing, Part};
 use readers::Readers;
-use said::Early;
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -84,38 +86,6 @@ impl std::fmt::Display for Ended {
             Ended::Failed(error) => error.fmt(f),
         }
     }
-}
-
-/// What a torrent is started with.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Below which folder its files lie.
-    pub folder: PathBuf,
-    /// How the room of its files is had.
-    pub allocation: storage::Allocation,
-    /// The rules' settings.
-    pub rules: bittorrent::torrent::Settings,
-    /// Check all pieces, whatever an earlier run left.
-    pub recheck: bool,
-    /// Octets a second from peers; `None` for no limit.
-    pub download_per_second: Option<u64>,
-    /// Octets a second to peers.
-    pub upload_per_second: Option<u64>,
-    /// Connections of this torrent at once.
-    pub connections_max: usize,
-    /// Peers to begin with.
-    pub peers: Vec<SocketAddr>,
-    /// The files that are wanted (BEP 53); all where absent.
-    pub selection: Option<bittorrent::metainfo::FileSelection>,
-    /// How much single files are wanted, by their numbers in the info dictionary.
-    pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
-    /// Begins halted, until it is told to go on.
-    pub halted: bool,
-    /// What the files looked like when the torrent was made of them, in its order,
-    /// `None` for padding. Where they still do they are whole, and are seeded
-    /// without being read again; where not the torrent pauses. They are never
-    /// written to, nor read through links. Absent: the files are the torrent's to write.
-    pub sealed: Option<Vec<Option<storage::Stamp>>>,
 }
 
 /// One torrent.
@@ -176,28 +146,6 @@ pub(crate) struct Transferred {
     pub(crate) sent: u64,
     /// `None` while it is not known.
     pub(crate) left: Option<u64>,
-}
-
-/// A peer whose handshake is done.
-struct Entry {
-    link: Rc<Link>,
-    id: PeerId,
-    fast: bool,
-    incoming: bool,
-    protocol: Protocol,
-    encrypted: bool,
-    /// It told where its node of the hash table is.
-    told_port: bool,
-    ids: PeerIds,
-    hello: Option<ExtendedHandshake>,
-    /// What it said before the info dictionary was here.
-    early: Vec<Early>,
-    pex_in: PexReceiver,
-    pex_out: PexSender,
-    calls: Calls,
-    since: Instant,
-    /// Its place among the connections of all torrents.
-    _counted: Counted,
 }
 
 impl Swarm {
@@ -449,37 +397,6 @@ impl State {
 
     fn is_private(&self) -> bool {
         self.metainfo.as_ref().is_some_and(|metainfo| metainfo.info.is_private())
-    }
-}
-
-impl Entry {
-    /// Where others reach it, as far as that is known.
-    fn listens_at(&self) -> Option<SocketAddr> {
-        // uTP leaves from the port where it arrives.
-        if !self.incoming || self.protocol == Protocol::Utp {
-            return Some(self.link.address);
-        }
-        let port = self.hello.as_ref()?.port?;
-        Some(SocketAddr::new(self.link.address.ip(), port))
-    }
-
-    /// What is shown of it; `source` told of it, if we connected.
-    fn connection(&self, source: Option<Source>) -> Connection {
-        let told = source.filter(|_| !self.incoming);
-        Connection {
-            address: self.link.address,
-            client: self.client(),
-            incoming: self.incoming,
-            protocol: self.protocol,
-            encrypted: self.encrypted,
-            source: told.unwrap_or(Source::Incoming),
-        }
-    }
-
-    /// What the peer calls itself.
-    fn client(&self) -> String {
-        let told = self.hello.as_ref().and_then(|hello| hello.version.clone());
-        told.unwrap_or_else(|| self.id.client_name().unwrap_or_default())
     }
 }
 

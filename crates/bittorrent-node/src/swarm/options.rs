@@ -1,0 +1,36 @@
+//! What a torrent is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What a torrent is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Below which folder its files lie.
+    pub folder: PathBuf,
+    /// How the room of its files is had.
+    pub allocation: storage::Allocation,
+    /// The rules' settings.
+    pub rules: bittorrent::torrent::Settings,
+    /// Check all pieces, whatever an earlier run left.
+    pub recheck: bool,
+    /// Octets a second from peers; `None` for no limit.
+    pub download_per_second: Option<u64>,
+    /// Octets a second to peers.
+    pub upload_per_second: Option<u64>,
+    /// Connections of this torrent at once.
+    pub connections_max: usize,
+    /// Peers to begin with.
+    pub peers: Vec<SocketAddr>,
+    /// The files that are wanted (BEP 53); all where absent.
+    pub selection: Option<bittorrent::metainfo::FileSelection>,
+    /// How much single files are wanted, by their numbers in the info dictionary.
+    pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
+    /// Begins halted, until it is told to go on.
+    pub halted: bool,
+    /// What the files looked like when the torrent was made of them, in its order,
+    /// `None` for padding. Where they still do they are whole, and are seeded
+    /// without being read again; where not the torrent pauses. They are never
+    /// written to, nor read through links. Absent: the files are the torrent's to write.
+    pub sealed: Option<Vec<Option<storage::Stamp>>>,
+}
