@@ -2,6 +2,11 @@
 //! leechers has the file, over max{F/us, F/dmin, NF/(us+Σui)}. Each peer is a
 //! process of its own with a shaped uplink of its own, downlinks are unshaped.
 //!
+//! The time begins when the leechers' processes are started, five seconds after the
+//! seed's, and ends when the last of them says that it has everything; then each
+//! file is compared with the seed's. All that a newcomer has to do counts: to ask
+//! the tracker, to connect, to get a first piece.
+//!
 //! The bound takes the links' whole rate for the file's octets. In truth headers
 //! and acknowledgements take their share of it, for all clients alike: what the
 //! uplinks sent for each octet of the file is printed beside, and nobody can be
