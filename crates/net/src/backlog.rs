@@ -69,7 +69,7 @@ mod tests {
         // More than the other end's buffer takes.
         let mut written = 0;
         while let Ok(Ok(octets)) =
-            tokio::time::timeout(Duration::from_millis(200), one.write(&[0; 1 << 16])).await
+            tokio::time::timeout(Duration::from_millis(200), one.write(&vec![0; 1 << 16])).await
         {
             written += octets;
         }
