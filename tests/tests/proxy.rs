@@ -45,6 +45,11 @@ fn peers_trackers_and_web_seeds_see_the_proxy_only() {
             output.lines().map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("JSON"));
         read.flat_map(|line| line["peers"].as_array().cloned().unwrap_or_default()).collect::<Vec<_>>()
     });
+    let stats = || {
+        let output = Command::new("curl").args(["-s", &format!("http://{tracker_at}/stats")]).output();
+        serde_json::from_slice::<Value>(&output.expect("curl runs").stdout).ok()
+    };
+    wait_for("the tracker knows the seed", || stats()?["http_announces"].as_u64().filter(|count| *count > 0));
     let out = place.path("out");
     let get = getting(&place, file.to_str().expect("a name"), &out, &["--json", "--proxy", &url]);
     let shown = lines(&told(ended(get)));
