@@ -3,9 +3,10 @@
 
 use dns_server::authoritative::{Config, KeyConfig, Kind, Remote, Server, ZoneConfig};
 use net::{Network, Shutdown};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tests::{Peer, peer};
 
@@ -86,8 +87,17 @@ impl Ours {
     }
 }
 
+/// A port that is free over both UDP and TCP, and that was not given before. Below
+/// those that the system gives to clients: each question takes one for a moment.
 fn free_address() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + (number % 20_000) as u16));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Asks `server` until the short answer is `expected`, for at most 20 s.
@@ -115,10 +125,11 @@ async fn expect_zone(server: SocketAddr) {
     expect(server, ["x.any.utopia.test", "TYPE65280"], "\\# 3 010203\n").await;
 }
 
+/// Without a database: it would be one for all that run on this machine.
 fn start_nsd(folder: &Path, address: SocketAddr, zone: &str) -> Peer {
     let file = |name: &str| folder.join(name).display().to_string();
     let configuration = format!(
-        "server:\n  ip-address: 127.0.0.1@{}\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{folder}\"\n  \
+        "server:\n  ip-address: 127.0.0.1@{}\n  server-count: 1\n  username: \"\"\n  chroot: \"\"\n  database: \"\"\n  zonesdir: \"{folder}\"\n  \
          pidfile: \"{}\"\n  xfrdfile: \"{}\"\n  zonelistfile: \"{}\"\n  xfrdir: \"{folder}\"\n\
          remote-control:\n  control-enable: no\n\
          key:\n  name: tests\n  algorithm: hmac-sha256\n  secret: \"{SECRET}\"\n\
@@ -190,6 +201,8 @@ async fn nsd_is_our_primary() {
     std::fs::write(folder.path().join("nsd.zone"), ZONE).unwrap();
     let zone = format!("  notify: 127.0.0.1@{} tests\n  provide-xfr: 127.0.0.1 tests\n", address.port());
     let first = start_nsd(folder.path(), nsd, &zone);
+    // Once it answers: who finds no primary comes again only after a while.
+    expect_zone(nsd).await;
     let ours = Ours::start(folder.path(), address, Ours::secondary(nsd, Some("tests"))).await;
     expect_zone(address).await;
     std::fs::write(folder.path().join("nsd.zone"), newer_zone()).unwrap();
