@@ -162,7 +162,7 @@ impl<R: Rng> Resolver<R> {
             }
             Says::Error(rcode) => self.heed_error(now, exchange, &zone, rcode),
             Says::Lame => {
-                self.servers.mark_lame(now, exchange.to, &zone);
+                self.call_lame(now, exchange.to, &zone);
                 self.discard(exchange, Rcode::NOTAUTH);
             }
         }
@@ -187,9 +187,17 @@ impl<R: Rng> Resolver<R> {
             return;
         }
         if matches!(rcode, OptRcode::REFUSED | OptRcode::NOTAUTH) {
-            self.servers.mark_lame(now, exchange.to, zone);
+            self.call_lame(now, exchange.to, zone);
         }
         self.discard(exchange, rcode.rcode());
+    }
+
+    /// Does not ask a server for a zone for a while. Servers that were configured are
+    /// no delegation gone wrong: they may be about to move, and are asked again.
+    fn call_lame(&mut self, now: Instant, server: SocketAddr, zone: &Name) {
+        if !self.config.zones.iter().any(|fixed| fixed.apex == *zone) {
+            self.servers.mark_lame(now, server, zone);
+        }
     }
 
     /// The part of the name asked for is known; the next query tells one label more.

@@ -174,6 +174,7 @@ impl<R: Rng> Resolver<R> {
         } else {
             self.cache = Cache::new(config.cache.clone());
             self.failures = Bounded::new(FAILURES_OCTETS_MAX);
+            self.servers = Servers::new();
             self.primed = None;
         }
         self.config = config;

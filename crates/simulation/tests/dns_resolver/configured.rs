@@ -1,6 +1,7 @@
 //! What configuration changes: priming, stub and forward zones, ports.
 
 use crate::network::{Internet, PORT, ip, name, question};
+use crate::server::Fault;
 use dns::resolver::FixedZone;
 use domain::base::iana::{Rcode, Rtype};
 use simulation::Link;
@@ -40,6 +41,22 @@ fn a_stub_zones_server_that_serves_something_else_is_lame() {
         Internet::usual_with(3, Link::default(), |config| config.zones.push(zone("utopia.test.", 50, false)));
     internet.ask("www.utopia.test.", Rtype::A).result.expect_err("REFUSED is no answer");
     assert_eq!(internet.queries("utopia"), 0, "nobody else is asked");
+}
+
+/// Whoever moves its name server finds somebody else there for a moment.
+#[test]
+fn a_stub_zones_server_is_asked_again_soon_after_it_served_something_else() {
+    let mut internet =
+        Internet::usual_with(3, Link::default(), |config| config.zones.push(zone("utopia.test.", 40, false)));
+    for fault in [Fault::Lame, Fault::Rcode(Rcode::REFUSED)] {
+        internet.fault("utopia", fault);
+        internet.ask("www.utopia.test.", Rtype::A).result.expect_err("no answer");
+        internet.fault("utopia", Fault::None);
+        // A failure is remembered (RFC 9520), a server not.
+        internet.simulation.run_for(Duration::from_secs(10));
+        assert_eq!(internet.addresses("www.utopia.test."), ["203.0.113.1"]);
+        internet.simulation.run_for(Duration::from_hours(2));
+    }
 }
 
 #[test]
