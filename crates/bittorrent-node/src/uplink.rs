@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked how much goes out.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// The same after nothing was under way: a quick link is soon found out.
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// How much a look counts beside those before it.
 const WEIGHT: f64 = 0.1;
 /// By how much the most that went out is forgotten in a look: to a half in a minute.
@@ -61,9 +63,12 @@ pub(crate) struct Share {
 struct Law {
     looked: Instant,
     looks: u32,
+    /// When it is looked next.
+    interval: Duration,
     /// Octets that were acknowledged since.
     acknowledged: u64,
-    /// Octets a second of late, and the most of these.
+    /// Octets a second since the look before, of late, and the most of these.
+    last: f64,
     rate: f64,
     most: f64,
     span: f64,
@@ -73,8 +78,17 @@ struct Law {
 
 impl Uplink {
     pub(crate) fn new(now: Instant) -> Rc<Self> {
-        let law =
-            Law { looked: now, looks: 0, acknowledged: 0, rate: 0.0, most: 0.0, span: SPAN_MIN, held: false };
+        let law = Law {
+            looked: now,
+            looks: 0,
+            interval: FIRST_LOOK_INTERVAL,
+            acknowledged: 0,
+            last: 0.0,
+            rate: 0.0,
+            most: 0.0,
+            span: SPAN_MIN,
+            held: false,
+        };
         Rc::new(Self { octets: Cell::new(0), law: RefCell::new(law) })
     }
 
@@ -85,15 +99,21 @@ impl Uplink {
 }
 
 impl Law {
+    /// Nothing was under way: what follows has nothing to do with what was.
+    fn begin(&mut self, now: Instant) {
+        (self.looked, self.acknowledged, self.interval) = (now, 0, FIRST_LOOK_INTERVAL);
+    }
+
     fn look(&mut self, now: Instant) {
         let span = now.saturating_duration_since(self.looked);
-        if span < LOOK_INTERVAL {
+        if span < self.interval {
             return;
         }
-        let rate = self.acknowledged as f64 / span.as_secs_f64();
+        self.interval = LOOK_INTERVAL;
+        self.last = self.acknowledged as f64 / span.as_secs_f64();
         (self.looked, self.acknowledged) = (now, 0);
         self.looks = self.looks.wrapping_add(1);
-        self.rate += WEIGHT * (rate - self.rate);
+        self.rate += WEIGHT * (self.last - self.rate);
         self.most = (self.most * FORGET).max(self.rate);
         let factor = if self.held && self.rate < FULL_FROM * self.most { GROW } else { SHRINK };
         self.span = (self.span * factor).clamp(SPAN_MIN, SPAN_MAX);
@@ -101,7 +121,7 @@ impl Law {
     }
 
     fn is_fast(&self) -> bool {
-        self.rate > FAST
+        self.rate.max(self.last) > FAST
     }
 
     /// Octets of all that may be under way where the round trip is this one.
@@ -130,9 +150,13 @@ impl Share {
         let seen = if law.is_fast() { None } else { under_way() };
         let (octets, round_trip) = seen.unwrap_or_default();
         let acknowledged = (self.octets + self.written).saturating_sub(octets);
+        let before = self.uplink.octets.get() + self.written;
         let all = (self.uplink.octets.get() + octets).saturating_sub(self.octets);
         (self.octets, self.written) = (octets, 0);
         self.uplink.octets.set(all);
+        if before == 0 && seen.is_some() {
+            law.begin(now);
+        }
         law.acknowledged += acknowledged;
         law.look(now);
         let may = seen.is_none() || octets < OWN_OCTETS_MIN || all < law.octets_max(round_trip);

@@ -3,6 +3,7 @@
 
 mod checking;
 mod moved;
+mod order;
 mod pool;
 mod renamed;
 mod resume;

@@ -1,8 +1,8 @@
 //! The threads that may wait for a disk: a few for all torrents of an engine, so
 //! that hundreds of torrents are no hundreds of threads.
 //!
-//! Each torrent's jobs are done one after the other, and all torrents that have
-//! some take turns. Keystream is made here, too.
+//! All torrents that have something to do take turns; each may have several at
+//! once. Keystream is made here, too.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,8 +17,8 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Whoever has something to do.
 pub(crate) trait Turn: Send + Sync + fmt::Debug {
-    /// Does one thing. Whether there is more to do: then its turn comes again;
-    /// otherwise it is to be given to [`Pool::take`] when there is.
+    /// Does one thing. Whether there is more to do: then this turn comes again;
+    /// otherwise a turn is to be asked of [`Pool::take`] when there is.
     fn turn(&self) -> bool;
 }
 
@@ -34,7 +34,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Who waits for a turn. Bounded by the number of torrents.
+    /// Who waits for a turn. Bounded by the number of torrents, and the turns of each.
     waiting: VecDeque<Arc<dyn Turn>>,
     threads: usize,
     /// Threads that wait for something to do.
@@ -42,8 +42,8 @@ struct State {
 }
 
 impl Pool {
-    /// Gives turns to `one`, which has something to do and is in no other's hands.
-    /// Where the system has no thread left, the caller does it.
+    /// Gives turns to `one`, which has something to do. Who is given several has as
+    /// many threads at once. Where the system has no thread left, the caller does it.
     pub(crate) fn take(&self, one: Arc<dyn Turn>) {
         let mut state = self.0.lock();
         state.waiting.push_back(one);

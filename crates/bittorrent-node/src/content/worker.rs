@@ -1,12 +1,12 @@
 //! What a torrent has done by a thread that may wait for the disk: hashing, writing
-//! and checking, one job after the other in the order they came.
+//! and checking.
 
 use super::checking::Checking;
+use super::order::Order;
 use super::pool::{Pool, Turn};
 use super::{Content, Held, Moved, Renames, Resume, moved_file, names_file, resume_file};
 use bittorrent::metainfo::{InfoHashV1, Verdict};
 use bittorrent::torrent::{BlockDigest, PieceSet};
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,15 +109,8 @@ pub(crate) struct Worker {
 struct Work {
     content: Arc<Content>,
     done: UnboundedSender<Done>,
-    jobs: Mutex<Jobs>,
+    jobs: Mutex<Order>,
     stopping: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Jobs {
-    queue: VecDeque<Job>,
-    /// The pool has them in its hands.
-    is_taken: bool,
 }
 
 impl Worker {
@@ -134,12 +127,8 @@ impl Worker {
 
     /// Queues a job. How many wait is bounded by the memory their blocks may take.
     pub(crate) fn send(&self, job: Job) {
-        let was_taken = {
-            let mut jobs = self.work.jobs();
-            jobs.queue.push_back(job);
-            std::mem::replace(&mut jobs.is_taken, true)
-        };
-        if !was_taken {
+        let further = self.work.jobs().push(job);
+        if further {
             self.pool.take(self.work.clone());
         }
     }
@@ -152,22 +141,18 @@ impl Drop for Worker {
 }
 
 impl Work {
-    fn jobs(&self) -> std::sync::MutexGuard<'_, Jobs> {
+    fn jobs(&self) -> std::sync::MutexGuard<'_, Order> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn for Work {
     fn turn(&self) -> bool {
-        // Not in the condition of an `if let`: the lock would be held meanwhile.
-        let job = self.jobs().queue.pop_front();
-        let rest = job.and_then(|job| run(&self.content, job, &self.stopping, &self.done));
-        let mut jobs = self.jobs();
-        if let Some(rest) = rest {
-            jobs.queue.push_front(rest);
-        }
-        jobs.is_taken = !jobs.queue.is_empty();
-        jobs.is_taken
+        // A binding of its own: in a `let … else` the lock would be held meanwhile.
+        let begun = self.jobs().begin();
+        let Some(job) = begun else { return false };
+        let rest = run(&self.content, job, &self.stopping, &self.done);
+        self.jobs().end(rest)
     }
 }
 

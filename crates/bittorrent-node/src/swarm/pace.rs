@@ -51,8 +51,8 @@ impl SendAhead {
     }
 }
 
-/// Octets that one read brings from which on the next follows at once.
-const REST_BELOW_OCTETS: usize = 64 * 1024;
+/// Octets that come while a slow connection is left alone from which on it is quick.
+const QUICK_OCTETS: usize = 64 * 1024;
 /// How long a slow connection is left alone after it was read.
 const REST: Duration = Duration::from_millis(20);
 
@@ -60,22 +60,43 @@ const REST: Duration = Duration::from_millis(20);
 /// acknowledges what was read: where each pair of packets is read as it comes, the
 /// acknowledgements take more than two octets of our uplink for each hundred that
 /// come in, and each wakes us.
-#[derive(Debug, Default)]
-pub(super) struct Rest(Alarm);
+///
+/// What one read brings tells nothing: who reads as quickly as the other sends
+/// reads little each time.
+#[derive(Debug)]
+pub(super) struct Rest {
+    alarm: Alarm,
+    since: Instant,
+    octets: usize,
+    is_slow: bool,
+}
 
 impl Rest {
-    /// All that had come was read, `octets` of it. Whether a rest begins.
-    pub(super) fn begin(&mut self, octets: usize) -> bool {
-        let rests = (1..REST_BELOW_OCTETS).contains(&octets);
-        if rests {
-            self.0.set(REST);
+    /// Of a connection that is not known to be slow yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { alarm: Alarm::default(), since: now, octets: 0, is_slow: false }
+    }
+
+    /// Octets were read.
+    pub(super) fn note(&mut self, octets: usize) {
+        self.octets += octets;
+    }
+
+    /// All that had come was read. Whether a rest begins.
+    pub(super) fn begin(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= REST {
+            self.is_slow = self.octets < QUICK_OCTETS;
+            (self.since, self.octets) = (now, 0);
         }
-        rests
+        if self.is_slow {
+            self.alarm.set(REST);
+        }
+        self.is_slow
     }
 
     /// Ready when it may be read; else the task is woken then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll(cx)
+        self.alarm.poll(cx)
     }
 }
 
@@ -141,14 +162,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_connection_rests_between_reads_and_a_quick_one_does_not() {
-        let mut rest = Rest::default();
+    async fn a_slow_connection_rests_between_reads() {
+        let start = Instant::now();
+        let mut rest = Rest::new(start);
         assert!(std::future::poll_fn(|cx| rest.poll(cx)).now_or_never().is_some());
-        assert!(!rest.begin(0) && !rest.begin(REST_BELOW_OCTETS));
-        assert!(std::future::poll_fn(|cx| rest.poll(cx)).now_or_never().is_some());
+        rest.note(QUICK_OCTETS - 1);
+        assert!(!rest.begin(start), "it is not known to be slow yet");
         let begun = Instant::now();
-        assert!(rest.begin(REST_BELOW_OCTETS - 1));
+        assert!(rest.begin(start + REST));
         std::future::poll_fn(|cx| rest.poll(cx)).await;
         assert!(begun.elapsed() >= REST);
+    }
+
+    #[tokio::test]
+    async fn a_quick_connection_does_not_rest_however_little_each_read_brings() {
+        let start = Instant::now();
+        let mut rest = Rest::new(start);
+        let rests = (1..10_000).filter(|read| {
+            rest.note(QUICK_OCTETS / 16);
+            rest.begin(start + REST * *read / 16)
+        });
+        assert_eq!(rests.count(), 0);
+        // Once nothing came for a while it is slow, until more does in a rest.
+        let after = start + REST * 1_000;
+        rest.note(1);
+        assert!(rest.begin(after));
+        rest.note(QUICK_OCTETS);
+        assert!(!rest.begin(after + REST));
     }
 }

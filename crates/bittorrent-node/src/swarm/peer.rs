@@ -60,7 +60,7 @@ impl Peer {
             ahead: SendAhead::new(Instant::now()),
             share,
             held: Alarm::default(),
-            rest: Rest::default(),
+            rest: Rest::new(Instant::now()),
             ticks,
         }
     }
@@ -135,7 +135,7 @@ impl Peer {
             let received = self.reception.poll_receive(cx, &mut self.transport, &context.buffers, blocks_max);
             let octets = match received {
                 Poll::Pending => {
-                    if self.transport.may_rest() && self.reception.is_in_block() && self.rest.begin(read) {
+                    if self.transport.may_rest() && self.reception.is_in_block() && self.rest.begin(now) {
                         // The task must be woken when it is over.
                         let _ = self.rest.poll(cx);
                     }
@@ -146,6 +146,7 @@ impl Peer {
                 Poll::Ready(Err(error)) => return Err(Ended::Failed(error)),
             };
             read += octets;
+            self.rest.note(octets);
             context.count_download(octets, self.swarm.download_limit());
             self.session.handle_octets(now);
         }
