@@ -343,24 +343,36 @@ async fn too_much_mail_at_once_is_put_off() {
         .as_bytes()
         .chunks(70)
         .fold(String::new(), |text, line| text + &String::from_utf8_lossy(line) + "\r\n");
-    let mut first = Talk::with(&host).await;
-    for turn in 0..4 {
-        first.say(if turn == 0 { begin } else { "" }).await;
+    // Whose octets come last is put off; the other is, too, where its next ones come
+    // before the room of the first is given back.
+    let mut accepted = false;
+    for _ in 0..50 {
+        let mut first = Talk::with(&host).await;
+        for turn in 0..4 {
+            first.say(if turn == 0 { begin } else { "" }).await;
+        }
+        let mut second = Talk::with(&host).await;
+        for turn in 0..4 {
+            second.say(if turn == 0 { begin } else { "" }).await;
+        }
+        for talk in [&mut first, &mut second] {
+            // Who is put off already cannot say all.
+            let _ = talk.0.get_mut().write_all(large.as_bytes()).await;
+        }
+        let (reply, other) = tokio::select! {
+            reply = first.reply() => (reply, &mut second),
+            reply = second.reply() => (reply, &mut first),
+        };
+        assert!(reply.starts_with("421 4.3.1"), "{reply}");
+        let reply = other.say(".\r\n").await;
+        accepted = reply.starts_with("250");
+        assert!(accepted || reply.is_empty() || reply.starts_with("421 4.3.1"), "{reply}");
+        if accepted {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut second = Talk::with(&host).await;
-    for turn in 0..4 {
-        second.say(if turn == 0 { begin } else { "" }).await;
-    }
-    for talk in [&mut first, &mut second] {
-        talk.0.get_mut().write_all(large.as_bytes()).await.unwrap();
-    }
-    // Whose octets come last is put off.
-    let (reply, other) = tokio::select! {
-        reply = first.reply() => (reply, &mut second),
-        reply = second.reply() => (reply, &mut first),
-    };
-    assert!(reply.starts_with("421 4.3.1"), "{reply}");
-    assert!(other.say(".\r\n").await.starts_with("250"));
+    assert!(accepted, "one of the two fits");
     // The room is given back a moment after the 250.
     let mut accepted = false;
     for _ in 0..100 {
