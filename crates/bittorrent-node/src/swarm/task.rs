@@ -55,7 +55,6 @@ impl Task {
     pub(crate) async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Ending {
         let mut told = tokio::time::interval(PROGRESS_INTERVAL);
         let mut ticks = tokio::time::interval(TICK);
-        let mut shown = self.swarm.stage();
         self.swarm.add_contacts(Source::User, self.swarm.options.peers.iter().copied());
         loop {
             let now = Instant::now();
@@ -63,13 +62,7 @@ impl Task {
                 self.swarm.give_up(now, why);
             }
             self.open(now);
-            let stage = self.swarm.stage();
-            if stage != shown {
-                // Whoever waits for it need not wait for the interval's end.
-                self.show();
-                shown = stage.clone();
-            }
-            let announced = match stage {
+            let announced = match self.swarm.stage() {
                 Stage::Metadata | Stage::Downloading | Stage::Seeding => true,
                 Stage::Checking => self.announcing.is_begun(),
                 Stage::Done | Stage::Halted | Stage::Paused(_) => false,
