@@ -135,7 +135,9 @@ impl Peer {
             let received = self.reception.poll_receive(cx, &mut self.transport, &context.buffers, blocks_max);
             let octets = match received {
                 Poll::Pending => {
-                    if self.transport.may_rest() && self.reception.is_in_block() && self.rest.begin(now) {
+                    // Where nothing had come there is nothing to acknowledge.
+                    let rests = read > 0 && self.transport.may_rest() && self.reception.is_in_block();
+                    if rests && self.rest.begin(now) {
                         // The task must be woken when it is over.
                         let _ = self.rest.poll(cx);
                     }
