@@ -25,6 +25,8 @@ pub(super) struct Hashes {
     asked: BTreeMap<(Hash, u32), (PeerKey, Instant)>,
     /// Peers that rejected a request.
     refusing: BTreeSet<PeerKey>,
+    /// Peers that did not answer in time: they are asked where nobody else can be.
+    late: BTreeSet<PeerKey>,
     trees: BTreeMap<Hash, Tree>,
 }
 
@@ -67,7 +69,13 @@ impl Hashes {
 
     /// Asks peers for what is missing and not on its way.
     pub(super) fn ask(&mut self, now: Instant, peers: &BTreeMap<u32, Entry>) {
-        self.asked.retain(|_, (_, until)| now < *until);
+        self.asked.retain(|_, (key, until)| {
+            let waits = now < *until;
+            if !waits && peers.contains_key(&key.0) {
+                self.late.insert(*key);
+            }
+            waits
+        });
         let mut room: BTreeMap<PeerKey, usize> = peers
             .keys()
             .map(|key| (PeerKey(*key), REQUESTS_PER_PEER_MAX))
@@ -86,11 +94,9 @@ impl Hashes {
                 if here || self.asked.contains_key(&(*root, index)) {
                     continue;
                 }
-                let chosen = room.iter_mut().filter(|(_, room)| **room > 0).max_by_key(|(_, room)| **room);
-                let Some((key, room)) = chosen else { return };
+                let Some(key) = choose(&mut room, &self.late) else { return };
                 let Some(entry) = peers.get(&key.0) else { continue };
-                *room -= 1;
-                self.asked.insert((*root, index), (*key, now + PATIENCE));
+                self.asked.insert((*root, index), (key, now + PATIENCE));
                 let request = gathering.request(index);
                 entry.link.send(&Message::HashRequest(range(root, &request)));
             }
@@ -114,6 +120,7 @@ impl Hashes {
             return Ok(false);
         }
         self.asked.remove(&(root, said.index));
+        self.late.remove(&key);
         let Some(gathering) = self.gathering.get_mut(&root) else { return Ok(false) };
         let request = gathering.request(said.index);
         if *said != range(&root, &request) {
@@ -148,6 +155,7 @@ impl Hashes {
     pub(super) fn forget(&mut self, key: PeerKey) {
         self.asked.retain(|_, (asked, _)| *asked != key);
         self.refusing.remove(&key);
+        self.late.remove(&key);
     }
 
     /// The answer to a peer's request; `None` where it cannot be given: only piece
@@ -171,7 +179,33 @@ impl Hashes {
     }
 }
 
+/// Who is asked next: whoever answers in time and has the most room, of which a
+/// request takes some.
+fn choose(room: &mut BTreeMap<PeerKey, usize>, late: &BTreeSet<PeerKey>) -> Option<PeerKey> {
+    let with_room = room.iter_mut().filter(|(_, room)| **room > 0);
+    let (key, room) = with_room.max_by_key(|(key, room)| (!late.contains(key), **room))?;
+    *room -= 1;
+    Some(*key)
+}
+
 fn range(root: &Hash, request: &HashRequest) -> HashRange {
     let HashRequest { base_layer, index, length, proof_layers } = *request;
     HashRange { pieces_root: *root, base_layer, index, length, proof_layers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_answer_is_asked_last() {
+        let [one, other] = [PeerKey(1), PeerKey(2)];
+        let mut room = BTreeMap::from([(one, 2), (other, 2)]);
+        let silent = choose(&mut room, &BTreeSet::new()).expect("a peer");
+        let late = BTreeSet::from([silent]);
+        room.insert(silent, 2);
+        let asked: Vec<_> = std::iter::from_fn(|| choose(&mut room, &late)).collect();
+        let honest = if silent == one { other } else { one };
+        assert_eq!(asked, [honest, honest, silent, silent]);
+    }
 }
