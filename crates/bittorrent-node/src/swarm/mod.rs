@@ -350,6 +350,9 @@ impl Swarm {
                 .peers(now)
                 .filter_map(|view| {
                     let entry = state.peers.get(&view.key.0)?;
+                    if entry.link.closing().is_some() {
+                        return None;
+                    }
                     let source = state.contacts.source(&entry.link.address);
                     Some(PeerLine::new(&view, progress.pieces, entry.connection(source)))
                 })

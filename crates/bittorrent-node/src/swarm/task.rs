@@ -55,6 +55,7 @@ impl Task {
     pub(crate) async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> Ending {
         let mut told = tokio::time::interval(PROGRESS_INTERVAL);
         let mut ticks = tokio::time::interval(TICK);
+        let mut seeds = false;
         self.swarm.add_contacts(Source::User, self.swarm.options.peers.iter().copied());
         loop {
             let now = Instant::now();
@@ -62,7 +63,13 @@ impl Task {
                 self.swarm.give_up(now, why);
             }
             self.open(now);
-            let announced = match self.swarm.stage() {
+            let stage = self.swarm.stage();
+            let seeded = std::mem::replace(&mut seeds, stage == Stage::Seeding);
+            if seeds && !seeded {
+                // Whoever waits for the last piece need not wait for the interval's end.
+                self.show();
+            }
+            let announced = match stage {
                 Stage::Metadata | Stage::Downloading | Stage::Seeding => true,
                 Stage::Checking => self.announcing.is_begun(),
                 Stage::Done | Stage::Halted | Stage::Paused(_) => false,
