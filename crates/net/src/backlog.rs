@@ -7,18 +7,20 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Octets of `struct tcp_info` that are read: up to and with `tcpi_min_rtt`.
-const INFO_OCTETS: usize = 152;
+/// Octets of `struct tcp_info` that are read: up to and with `tcpi_bytes_retrans`,
+/// which Linux 4.19 and later have.
+const INFO_OCTETS: usize = 216;
 /// Where the fields lie (`linux/tcp.h`).
-const SEGMENT_OCTETS: usize = 16;
-const UNACKED_SEGMENTS: usize = 24;
+const ACKNOWLEDGED_OCTETS: usize = 120;
 const NOT_SENT_OCTETS: usize = 144;
 const ROUND_TRIP_MIN: usize = 148;
+const SENT_OCTETS: usize = 200;
+const SENT_AGAIN_OCTETS: usize = 208;
 
 /// What a connection has under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Octets that were written and are not acknowledged, to about a packet.
+    /// Octets that were written and are not acknowledged.
     pub octets: u64,
     /// The shortest round trip that was seen.
     pub round_trip_min: Duration,
@@ -26,15 +28,18 @@ pub struct Backlog {
 
 pub(crate) fn read(tcp: &TcpStream) -> io::Result<Backlog> {
     let info = info(tcp.as_raw_fd())?;
-    let field = |at: usize| {
-        let octets = info.get(at..at + 4).and_then(|octets| octets.try_into().ok());
-        octets.map_or(0, u32::from_ne_bytes)
-    };
-    let under_way = u64::from(field(UNACKED_SEGMENTS)) * u64::from(field(SEGMENT_OCTETS));
+    let narrow = |at: usize| u64::from(field(&info, at).map_or(0, u32::from_ne_bytes));
+    let wide = |at: usize| field(&info, at).map_or(0, u64::from_ne_bytes);
+    // The packet that opens the connection is acknowledged too, and has no octets.
+    let gone = wide(ACKNOWLEDGED_OCTETS) + wide(SENT_AGAIN_OCTETS);
     Ok(Backlog {
-        octets: under_way + u64::from(field(NOT_SENT_OCTETS)),
-        round_trip_min: Duration::from_micros(u64::from(field(ROUND_TRIP_MIN))),
+        octets: wide(SENT_OCTETS).saturating_sub(gone) + narrow(NOT_SENT_OCTETS),
+        round_trip_min: Duration::from_micros(narrow(ROUND_TRIP_MIN)),
     })
+}
+
+fn field<const OCTETS: usize>(info: &[u8], at: usize) -> Option<[u8; OCTETS]> {
+    info.get(at..at + OCTETS)?.try_into().ok()
 }
 
 fn info(socket: RawFd) -> io::Result<[u8; INFO_OCTETS]> {
@@ -66,6 +71,12 @@ mod tests {
         let (one, other) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (mut one, mut other) = (one.expect("connected"), other.expect("accepted").0);
         assert_eq!(read(&one).expect("read").octets, 0);
+        for small in 1..=9 {
+            // Each is a packet of its own; one is about to be acknowledged at most.
+            one.set_nodelay(true).expect("set");
+            one.write_all(&[small]).await.expect("written");
+            assert!(read(&one).expect("read").octets <= u64::from(small));
+        }
         // More than the other end's buffer takes.
         let mut written = 0;
         while let Ok(Ok(octets)) =
