@@ -6,7 +6,7 @@ use super::pace::{Alarm, Rest, SendAhead, UNSENT_OCTETS_MIN};
 use super::reception::{Found, Reception};
 use super::{Ended, Swarm};
 use crate::transport::Transport;
-use crate::uplink::{HELD_SPAN, Share};
+use crate::uplink::{HELD_SPAN, Share, TELL_SPAN};
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
 use std::rc::Rc;
@@ -31,7 +31,7 @@ pub(crate) struct Peer {
     outgoing: Option<Outgoing>,
     ahead: SendAhead,
     share: Share,
-    /// Blocks are held back until then.
+    /// Blocks are held back until then, or what was acknowledged is told.
     held: Alarm,
     rest: Rest,
     ticks: Interval,
@@ -48,7 +48,7 @@ impl Peer {
     ) -> Self {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let share = swarm.context().uplink.share();
+        let share = swarm.context().uplink.share(Instant::now());
         Self {
             swarm,
             key,
@@ -177,6 +177,7 @@ impl Peer {
 
     /// Writes until nothing waits, or the connection takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Poll<()>, Ended> {
+        let mut held = false;
         loop {
             let outgoing = match &mut self.outgoing {
                 Some(outgoing) => outgoing,
@@ -198,6 +199,7 @@ impl Peer {
                             self.outgoing.insert(outgoing)
                         } else {
                             self.link.put_back(Item::Serve(octets));
+                            held = true;
                             self.held.set(HELD_SPAN);
                             // The task must be woken then.
                             let _ = self.held.poll(cx);
@@ -223,6 +225,10 @@ impl Peer {
                 }
                 self.swarm.handle_block_sent(now, self.key, octets, true);
             }
+        }
+        if !held && self.share.tell(now, || self.transport.backlog()) {
+            self.held.set(TELL_SPAN);
+            let _ = self.held.poll(cx);
         }
         match self.transport.poll_flush(cx) {
             Poll::Ready(Err(error)) => Err(Ended::Failed(error)),
