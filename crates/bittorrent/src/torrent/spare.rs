@@ -6,16 +6,19 @@
 
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the uplink is full.
+/// How often it is looked whether the uplink is full, at most and at least; between
+/// these as often as a full one sends so much that a block more or less is no matter.
+const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const LOOK_OCTETS: f64 = 256.0 * 1024.0;
 /// The part of the most that was ever sent below which the uplink has room, and
 /// from which on it is full.
 const ROOM_BELOW: f64 = 0.85;
 const FULL_FROM: f64 = 0.95;
-/// By how much the most that was sent is forgotten in a look: to a half in a minute.
-const FORGET: f64 = 0.997;
-/// How much a look counts beside those before it.
-const WEIGHT: f64 = 0.4;
+/// Seconds in which the most that was sent is forgotten to a half.
+const FORGET_SECONDS: f64 = 60.0;
+/// Seconds over which what is sent is averaged.
+const AVERAGE_SECONDS: f64 = 0.5;
 
 /// How full the uplink is, and how many slots that gives.
 #[derive(Debug, Clone)]
@@ -46,24 +49,30 @@ impl Spare {
 
     /// Whether it is time to look whether there is room.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.looked) >= LOOK_INTERVAL
+        let full = Duration::from_secs_f64(LOOK_OCTETS / self.most.max(1.0));
+        now.saturating_duration_since(self.looked) >= full.clamp(LOOK_INTERVAL_MIN, LOOK_INTERVAL)
     }
 
     /// Looks; `taken` are the spare slots that have somebody. Whether there is one
     /// more to give away than before.
     pub(crate) fn look(&mut self, now: Instant, taken: u32, max: u32) -> bool {
-        let span = now.saturating_duration_since(self.looked).as_secs_f64();
-        let rate = self.octets as f64 / span.max(LOOK_INTERVAL.as_secs_f64());
+        let seconds = now.saturating_duration_since(self.looked).max(LOOK_INTERVAL_MIN).as_secs_f64();
+        let rate = self.octets as f64 / seconds;
         (self.looked, self.octets) = (now, 0);
-        self.rate += WEIGHT * (rate - self.rate);
-        self.most = (self.most * FORGET).max(self.rate);
+        self.rate += (1.0 - (-seconds / AVERAGE_SECONDS).exp()) * (rate - self.rate);
+        self.most = (self.most * 0.5_f64.powf(seconds / FORGET_SECONDS)).max(self.rate);
         // Nothing was ever sent: how much could be is not known.
-        let room = self.most > 0.0 && self.rate < ROOM_BELOW * self.most;
+        let room = self.most > 0.0 && self.has_room();
         if room && taken >= self.slots && self.slots < max {
             self.slots += 1;
             return true;
         }
         false
+    }
+
+    /// Whether more could go out, for all that is known.
+    pub(crate) fn has_room(&self) -> bool {
+        self.rate <= ROOM_BELOW * self.most
     }
 
     /// A round of the choker begins: a full uplink is for those who send again.

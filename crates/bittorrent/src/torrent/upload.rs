@@ -176,8 +176,10 @@ impl Torrent {
                 best = Some((rank, turn, at));
             }
         }
-        // It would only be held up by what others have already.
-        let best = best.filter(|((urgency, _), ..)| *urgency == Urgency::Novel || !waits || ahead == 0);
+        // It would only be held up by what others have already, unless it is the
+        // peer who takes it slowly and the uplink has room.
+        let copies = !waits || (ahead == 0 && self.spare.has_room());
+        let best = best.filter(|((urgency, _), ..)| *urgency == Urgency::Novel || copies);
         let chosen = best.and_then(|(_, turn, at)| {
             let slot = self.serving.remove(turn)?;
             self.serving.push_back(slot);

@@ -155,6 +155,36 @@ fn at_the_end_of_the_spread_copies_wait_for_what_is_novel() {
     assert_eq!(all.last(), Some(&(2, Send::Serve(octets(0, 0)))), "nothing else is to be done");
 }
 
+/// Who takes the last novel piece slowly holds nobody up, unless it is slow because
+/// our uplink is full.
+#[test]
+fn copies_go_out_beside_a_slow_taker_of_what_is_novel_where_the_uplink_has_room() {
+    for full in [true, false] {
+        let mut rig = Rig::seed(41, Settings { serve_ahead_octets: BLOCK_OCTETS, ..Settings::default() });
+        let copied: Vec<u32> = (1..41).collect();
+        for (key, pieces) in [(1, &[][..]), (2, &copied), (3, &[])] {
+            rig.join(key, pieces);
+            interested(&mut rig, key);
+            rig.sent_to(key);
+        }
+        let pass = |rig: &mut Rig, pieces: std::ops::Range<u32>, blocks: usize| {
+            for piece in pieces {
+                rig.now += Duration::from_millis(100);
+                for _ in 0..blocks {
+                    rig.torrent.handle_block_sent(rig.now, PeerKey(3), octets(piece, 0), true);
+                }
+                rig.torrent.handle_have(rig.now, PeerKey(3), piece);
+            }
+        };
+        pass(&mut rig, 1..21, 10);
+        assert_eq!(ask(&mut rig, 1, octets(0, 0)), [Send::Serve(octets(0, 0))]);
+        assert_eq!(ask(&mut rig, 1, octets(0, 1)), [], "there is no room for it");
+        pass(&mut rig, 21..41, if full { 10 } else { 0 });
+        let answer = ask(&mut rig, 2, octets(0, 0));
+        assert_eq!(answer == [Send::Serve(octets(0, 0))], !full, "{answer:?}");
+    }
+}
+
 /// The four keep their slots and ask for little: the rest is others'.
 #[test]
 fn a_leecher_whose_uplink_has_room_unchokes_more_and_no_more_than_is_set() {
