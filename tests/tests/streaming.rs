@@ -109,6 +109,12 @@ fn a_player_gets_octets_in_order_and_jumps_while_most_is_not_here() {
     let whole = fs::read(place.source()).expect("read");
     let (file, at, ours) = seeding(&place, "hybrid");
     let download = Download::start(&place, &file, at, 1_500_000);
+    // A player is given the address that is printed: of one file it is the file.
+    let mut stream = download.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 302 ") && answer.contains("location: /film.bin\r\n"), "{answer}");
     let mut playing = download.play("film.bin", 0);
     Download::expect(&mut playing, &whole[..1_000_000]);
     assert!(download.have_octets() < 6_000_000, "{} octets are here", download.have_octets());

@@ -58,7 +58,7 @@ impl Streaming {
         self.address
     }
 
-    /// What to give a player or a browser: a page with all files.
+    /// What to give a player or a browser: the only file, or a page with all.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }

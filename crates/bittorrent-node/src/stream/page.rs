@@ -1,4 +1,4 @@
-//! The page that lists the files of a torrent.
+//! The page that lists the files of a torrent, where there are several.
 
 use crate::http_file::encode_path;
 use bittorrent::metainfo::{File, Layout};

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST,
-    HeaderName, IF_RANGE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    HeaderName, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::response::Builder;
 use hyper::{Method, Request, Response, StatusCode};
@@ -51,6 +51,13 @@ pub(super) async fn reply(torrent: Option<Arc<Handle>>, request: &Request<Incomi
     let layout = files.content.info().layout();
     let path = request.uri().path();
     if path == "/" {
+        if let [only] = files.wanted[..]
+            && let Some(file) = layout.files().get(only)
+        {
+            // What a player was given: it reads no list.
+            let head = Response::builder().status(StatusCode::FOUND).header(LOCATION, page::path(file));
+            return finish(head, head_only, Bytes::new());
+        }
         let page = page::page(layout, &files.wanted);
         let policy = "default-src 'none'";
         let head = Response::builder()
