@@ -177,7 +177,7 @@ impl Peer {
 
     /// Writes until nothing waits, or the connection takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Poll<()>, Ended> {
-        let mut held = false;
+        let mut held = None;
         loop {
             let outgoing = match &mut self.outgoing {
                 Some(outgoing) => outgoing,
@@ -199,10 +199,7 @@ impl Peer {
                             self.outgoing.insert(outgoing)
                         } else {
                             self.link.put_back(Item::Serve(octets));
-                            held = true;
-                            self.held.set(HELD_SPAN);
-                            // The task must be woken then.
-                            let _ = self.held.poll(cx);
+                            held = Some(HELD_SPAN);
                             let Some(Item::Octets(octets)) = self.link.take_messages() else { break };
                             self.outgoing.insert(Outgoing::octets(octets))
                         }
@@ -226,8 +223,10 @@ impl Peer {
                 self.swarm.handle_block_sent(now, self.key, octets, true);
             }
         }
-        if !held && self.share.tell(now, || self.transport.backlog()) {
-            self.held.set(TELL_SPAN);
+        let tells = || self.share.tell(now, || self.transport.backlog()).then_some(TELL_SPAN);
+        if let Some(span) = held.or_else(tells) {
+            self.held.set(span);
+            // The task must be woken then.
             let _ = self.held.poll(cx);
         }
         match self.transport.poll_flush(cx) {

@@ -113,4 +113,19 @@ mod tests {
         spare.begin_round();
         assert_eq!(spare.slots(), 1);
     }
+
+    #[test]
+    fn a_quick_uplink_is_looked_at_more_often_within_bounds() {
+        for (per_second, milliseconds) in [(1_000, 250), (2_000_000, 131), (1_000_000_000, 100)] {
+            let mut now = Instant::now();
+            let mut spare = Spare::new(now);
+            for _ in 0..100 {
+                now += LOOK_INTERVAL;
+                spare.note_sent(per_second / 4);
+                spare.look(now, 0, 2);
+            }
+            let due = |milliseconds: u64| spare.is_due(now + Duration::from_millis(milliseconds));
+            assert!(!due(milliseconds - 1) && due(milliseconds + 1), "{per_second}");
+        }
+    }
 }
