@@ -39,6 +39,7 @@ mod resolver;
 mod resume;
 mod sasl;
 mod smtp;
+mod socks;
 mod stored;
 mod tracker_http;
 mod tracker_udp;
@@ -64,6 +65,7 @@ pub use resolver::dns_upstream;
 pub use resume::resume;
 pub use sasl::sasl;
 pub use smtp::{smtp_data, smtp_line, smtp_reply};
+pub use socks::socks;
 pub use stored::stored;
 pub use tracker_http::tracker_http;
 pub use tracker_udp::tracker_udp;
@@ -107,5 +109,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tracker_udp", run: tracker_udp },
     Target { name: "transmission_rpc", run: transmission_rpc },
     Target { name: "utp", run: utp },
+    Target { name: "socks", run: socks },
     Target { name: "resume", run: resume },
 ];

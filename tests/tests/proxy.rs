@@ -1,5 +1,5 @@
 //! `--proxy`: peers, trackers and web seeds through microsocks, a SOCKS5 proxy, and
-//! nothing beside it.
+//! nothing beside it; datagrams through Dante, which carries them.
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tests::nginx::Nginx;
-use tests::torrent::{Place, Running, address, ended, getting, lines, seed};
+use tests::torrent::{Place, Running, address, ended, getting, hash_table, lines, seed};
 use tests::utopia::{command, said, told, wait_for};
 use tests::{Peer, peer};
 
@@ -20,6 +20,63 @@ fn proxy(program: &Path, at: SocketAddr) -> (Peer, String) {
     let proxy = Peer::start(proxy.stdout(Stdio::null()).stderr(Stdio::null())).expect("microsocks runs");
     wait_for("microsocks listens", || TcpStream::connect(at).ok());
     (proxy, format!("socks5://me:secret@{at}"))
+}
+
+/// A proxy that carries datagrams, too.
+fn dante(program: &Path, place: &Place, at: SocketAddr) -> (Peer, String) {
+    let (ip, port) = (at.ip(), at.port());
+    let configuration = place.path("danted.conf");
+    let text = format!(
+        "logoutput: {}\ninternal: {ip} port = {port}\nexternal: {ip}\n\
+         clientmethod: none\nsocksmethod: none\n\
+         client pass {{ from: 0/0 to: 0/0 }}\n\
+         socks pass {{ from: 0/0 to: 0/0 command: connect udpassociate }}\n\
+         socks pass {{ from: 0/0 to: 0/0 command: udpreply }}\n",
+        place.path("danted.log").display(),
+    );
+    std::fs::write(&configuration, text).expect("written");
+    let mut proxy = Command::new(program);
+    proxy.arg("-f").arg(&configuration).arg("-p").arg(place.path("danted.pid"));
+    let proxy = Peer::start(proxy.stdout(Stdio::null()).stderr(Stdio::null())).expect("danted runs");
+    wait_for("danted listens", || TcpStream::connect(at).ok());
+    (proxy, format!("socks5://{at}"))
+}
+
+/// Peers that a seed has seen, until it ends.
+struct Seen {
+    child: std::process::Child,
+    peers: std::thread::JoinHandle<Vec<Value>>,
+}
+
+impl Seen {
+    /// Starts a seed that tells who comes.
+    fn start(place: &Place, file: &Path, listen: SocketAddr, more: &[&str]) -> Self {
+        let mut seeding = command(&["torrent", "seed", "--json", "--upload-limit", "1000000"]);
+        seeding.arg(place.source()).arg("--torrent").arg(file).args(["--listen", &listen.to_string()]);
+        seeding.arg("--data").arg(place.path("seed-data")).args(more);
+        let mut child = seeding.stdout(Stdio::piped()).spawn().expect("utopia runs");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let peers = std::thread::spawn(move || {
+            let read = output
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("JSON"));
+            read.flat_map(|line| line["peers"].as_array().cloned().unwrap_or_default()).collect()
+        });
+        Self { child, peers }
+    }
+
+    /// Ends it. All peers came from `ip`, over `protocol`.
+    fn ended(mut self, ip: std::net::IpAddr, protocol: &str) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().expect("kill").success());
+        self.child.wait().expect("it ends");
+        let peers = self.peers.join().expect("read");
+        assert!(!peers.is_empty(), "the peer was found and reached");
+        for peer in &peers {
+            let from: SocketAddr =
+                peer["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+            assert_eq!((from.ip(), &peer["protocol"]), (ip, &protocol.into()), "{peer}");
+        }
+    }
 }
 
 #[test]
@@ -34,17 +91,7 @@ fn peers_trackers_and_web_seeds_see_the_proxy_only() {
     let tracker = format!("http://{tracker_at}/announce");
     let more = ["--tracker", &tracker, "--web-seed", &format!("http://{server_at}/")];
     let (file, _) = place.torrent_with("v1", &more);
-    // The seed tells who comes.
-    let mut seeding = command(&["torrent", "seed", "--json", "--dht", "off", "--upload-limit", "1000000"]);
-    seeding.arg(place.source()).arg("--torrent").arg(&file).args(["--listen", &peer_at.to_string()]);
-    seeding.arg("--data").arg(place.path("seed-data"));
-    let mut child = seeding.stdout(Stdio::piped()).spawn().expect("utopia runs");
-    let output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let seen = std::thread::spawn(move || {
-        let read =
-            output.lines().map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("JSON"));
-        read.flat_map(|line| line["peers"].as_array().cloned().unwrap_or_default()).collect::<Vec<_>>()
-    });
+    let seeding = Seen::start(&place, &file, peer_at, &["--dht", "off"]);
     let stats = || {
         let output = Command::new("curl").args(["-s", &format!("http://{tracker_at}/stats")]).output();
         serde_json::from_slice::<Value>(&output.expect("curl runs").stdout).ok()
@@ -54,18 +101,61 @@ fn peers_trackers_and_web_seeds_see_the_proxy_only() {
     let get = getting(&place, file.to_str().expect("a name"), &out, &["--json", "--proxy", &url]);
     let shown = lines(&told(ended(get)));
     place.compare(&out);
-    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill").success());
-    child.wait().expect("it ends");
-    let seen = seen.join().expect("read");
-    assert!(!seen.is_empty(), "the peer was found by the tracker and reached");
-    for peer in &seen {
-        let from: SocketAddr =
-            peer["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
-        assert_eq!((from.ip(), &peer["protocol"]), (proxy_at.ip(), &"tcp".into()), "{peer}");
-    }
+    seeding.ended(proxy_at.ip(), "tcp");
     assert!(!server.requests().is_empty(), "the web seed was asked");
     let last = shown.last().expect("a line");
     assert_eq!(last["stage"], "seeding", "{last}");
+}
+
+/// Only uTP and a tracker over UDP, which is asked for by a name that the proxy
+/// looks up.
+#[test]
+fn utp_and_udp_trackers_pass_a_proxy_that_carries_datagrams() {
+    let Some(danted) = peer("danted") else { return };
+    let place = Place::with_file(3_000_000);
+    let (proxy_at, peer_at) = (address(), address());
+    let (_proxy, url) = dante(&danted, &place, proxy_at);
+    // The name is that of this address.
+    let tracker_at = SocketAddr::new([127, 0, 0, 1].into(), address().port());
+    let _tracker = Running::start(command(&["torrent", "track", "--udp", &tracker_at.to_string()]), 1);
+    let (file, _) = place.torrent("hybrid", &[format!("udp://localhost:{}", tracker_at.port())]);
+    let seeding = Seen::start(&place, &file, peer_at, &["--dht", "off", "--transport", "utp"]);
+    let out = place.path("out");
+    let more = ["--json", "--dht", "off", "--transport", "utp", "--proxy", &url];
+    let shown = lines(&told(ended(getting(&place, file.to_str().expect("a name"), &out, &more))));
+    place.compare(&out);
+    seeding.ended(proxy_at.ip(), "utp");
+    let last = shown.last().expect("a line");
+    assert_eq!(last["trackers"][0]["failure"], Value::Null, "{last}");
+}
+
+/// Who has nothing but a link and the name of a node.
+#[test]
+fn the_hash_table_is_asked_through_a_proxy_that_carries_datagrams() {
+    let Some(danted) = peer("danted") else { return };
+    let place = Place::with_file(1_000_000);
+    let (proxy_at, peer_at) = (address(), address());
+    let (_proxy, url) = dante(&danted, &place, proxy_at);
+    let (_nodes, node) = hash_table(&place);
+    let router = SocketAddr::new([127, 0, 0, 1].into(), address().port());
+    let mut at_router = command(&["torrent", "seed", "--dht-node", &node.to_string()]);
+    at_router.arg(place.path("busy")).args(["--listen", &router.to_string()]);
+    let _router = Running::start(
+        {
+            at_router.arg("--data").arg(place.path("router"));
+            at_router
+        },
+        2,
+    );
+    let (file, link) = place.torrent("v1", &[]);
+    let seeding = Seen::start(&place, &file, peer_at, &["--dht-node", &node.to_string()]);
+    let out = place.path("out");
+    let router = format!("localhost:{}", router.port());
+    let get = getting(&place, &link, &out, &["--json", "--dht-router", &router, "--proxy", &url]);
+    told(ended(get));
+    place.compare(&out);
+    assert!(Command::new("kill").arg(seeding.child.id().to_string()).status().expect("kill").success());
+    drop(seeding.peers.join());
 }
 
 #[test]
@@ -87,7 +177,7 @@ fn a_proxy_that_refuses_or_is_gone_is_not_passed_by() {
         )
         .expect("JSON");
         assert_eq!(last["have_octets"], 0, "{last}");
-        assert!(last["trackers"].to_string().contains("UDP, which does not pass the proxy"), "{last}");
+        assert!(last["trackers"].to_string().contains("the proxy"), "{last}");
     }
     let web = command(&[
         "torrent",

@@ -26,6 +26,7 @@ const PEERS: &[(&str, &str)] = &[
     ("aria2c", "aria2"),
     ("nginx", "nginx-light"),
     ("microsocks", "microsocks"),
+    ("danted", "dante-server"),
     ("python3:libtorrent", "python3-libtorrent"),
     ("python3:ensurepip", "python3-venv"),
     ("transmission-remote", "transmission-cli"),

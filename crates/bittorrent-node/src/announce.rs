@@ -1,16 +1,17 @@
 //! Announcing one torrent to its trackers, and hearing of peers from them.
 
-use crate::context::Context;
+mod over_udp;
+
 use crate::details::TrackerAnswer;
 use crate::http::{self, Get};
 use crate::progress::Source;
 use crate::search;
 use crate::swarm::Swarm;
 use bittorrent::metainfo::InfoHashV1;
-use bittorrent::tracker::announcer::{Announcer, Due, Exchange, Progress, Schedule, TrackerUrl};
+use bittorrent::tracker::Event;
+use bittorrent::tracker::announcer::{Announcer, Due, Schedule, TrackerUrl};
 use bittorrent::tracker::http::{Announce, AnnounceReply, REPLY_OCTETS_MAX};
-use bittorrent::tracker::udp::{self, Options, Reply};
-use bittorrent::tracker::{Event, Family};
+use over_udp::over_udp;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,12 +20,8 @@ use tokio::task::JoinSet;
 
 /// How long a tracker over HTTP may take.
 const HTTP_PATIENCE: Duration = Duration::from_secs(30);
-/// Repetitions of a request over UDP while other trackers wait to be asked.
-const UDP_REPETITIONS_MAX: u32 = 2;
 /// Peers asked for.
 const PEERS_WANTED: i32 = 200;
-/// Octets of the largest datagram of a tracker.
-const DATAGRAM_OCTETS_MAX: usize = 8 * 1024;
 /// How long trackers may take to hear that we leave.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked whether more peers are wanted or all is here.
@@ -205,7 +202,9 @@ fn settle(swarm: &Swarm, announcer: &mut Announcer, due: Due, outcome: Result<An
 async fn announce(swarm: Rc<Swarm>, hash: InfoHashV1, due: Due) -> Outcome {
     let outcome = match &due.url {
         TrackerUrl::Http { url, .. } => over_http(&swarm, hash, &due, url).await,
-        TrackerUrl::Udp { host, port, path } => over_udp(&swarm, hash, &due, (host, *port), path).await,
+        TrackerUrl::Udp { host, port, path } => {
+            over_udp(&swarm, hash, due.event, (host, *port), due.family, path).await
+        }
     };
     (due, outcome)
 }
@@ -251,76 +250,4 @@ async fn over_http(swarm: &Swarm, hash: InfoHashV1, due: &Due, url: &str) -> Res
 /// Who leaves wants nobody.
 fn wanted(event: Event) -> i32 {
     if event == Event::Stopped { 0 } else { PEERS_WANTED }
-}
-
-async fn over_udp(
-    swarm: &Swarm,
-    hash: InfoHashV1,
-    due: &Due,
-    (host, port): (&str, u16),
-    path: &str,
-) -> Result<Answer, String> {
-    let context: &Context = swarm.context();
-    if context.network.is_proxied() {
-        return Err("it is asked over UDP, which does not pass the proxy".to_owned());
-    }
-    let addresses = context.names.addresses(host, port).await.map_err(|error| error.to_string())?;
-    let address = addresses.into_iter().find(|address| Family::of(*address) == due.family);
-    let address = address.ok_or_else(|| format!("{host} has no address of this family"))?;
-    let transferred = swarm.transferred();
-    let announce = udp::Announce {
-        connection_id: 0,
-        transaction_id: 0,
-        info_hash: hash.0,
-        peer_id: context.peer_id.0,
-        downloaded: transferred.received,
-        // Unknown while there is no info dictionary: more than nothing.
-        left: transferred.left.unwrap_or(1),
-        uploaded: transferred.sent,
-        event: due.event,
-        ip: 0,
-        key: context.key,
-        num_want: wanted(due.event),
-        port: context.port(),
-        options: Options(&[]),
-    };
-    let socket = context.network.datagrams_towards(address).map_err(|error| error.to_string())?;
-    let mut exchange = {
-        let cache = context.trackers.borrow();
-        let (now, path) = (Instant::now(), path.as_bytes());
-        Exchange::announce(now, address, announce, path, UDP_REPETITIONS_MAX, &cache, &mut rand::rng())
-    };
-    let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
-    loop {
-        while let Some(datagram) = exchange.poll_transmit() {
-            socket.send_to(&datagram, address).await.map_err(|error| error.to_string())?;
-        }
-        let Some(until) = exchange.poll_timeout() else { return Err("the exchange is over".to_owned()) };
-        let received = tokio::time::timeout_at(until.into(), socket.receive_from(&mut buffer)).await;
-        let (now, mut cache) = (Instant::now(), context.trackers.borrow_mut());
-        let progress = match received {
-            Ok(Ok((length, from))) => {
-                let octets = buffer.get(..length).unwrap_or_default();
-                exchange.handle_datagram(now, from, octets, &mut cache, &mut rand::rng())
-            }
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => exchange.handle_timeout(now, &mut cache),
-        };
-        match progress {
-            Progress::Continues => {}
-            Progress::TimedOut => return Err("it does not answer".to_owned()),
-            Progress::Answered(Reply::Error { message }) => {
-                return Err(format!("it refuses: {}", String::from_utf8_lossy(message)));
-            }
-            Progress::Answered(reply) => {
-                let schedule = Schedule::of_udp(&reply).ok_or("its answer is none to an announce")?;
-                let (seeds, leechers) = match &reply {
-                    Reply::Announce { seeds, leechers, .. } => (Some(*seeds), Some(*leechers)),
-                    _ => (None, None),
-                };
-                let peers = reply.peers(due.family).collect();
-                return Ok(Answer { schedule, peers, seeds, leechers });
-            }
-        }
-    }
 }

@@ -80,6 +80,7 @@ impl Context {
     pub(crate) fn new(settings: &Settings, network: Network) -> Self {
         let now = Instant::now();
         let pool = Pool::default();
+        let proxied = network.is_proxied();
         Self {
             network,
             data: settings.data.clone(),
@@ -96,7 +97,8 @@ impl Context {
             names: settings.names.clone(),
             key: rand::random(),
             trackers: RefCell::default(),
-            families: families(&settings.listen),
+            // Which family a host is reached over is the proxy's to choose.
+            families: if proxied { vec![Family::V4] } else { families(&settings.listen) },
             is_inside: settings.listen.iter().all(|address| address.ip().is_loopback()),
             port: Cell::new(0),
             download: RefCell::new(TokenBucket::new(now, settings.limits.rates.download)),
@@ -176,7 +178,7 @@ impl Context {
     /// The socket for connections over uTP to `address`.
     pub(crate) fn utp_towards(&self, address: SocketAddr) -> Option<Rc<UtpSocket>> {
         let sockets = self.utp.borrow();
-        sockets.iter().find(|socket| socket.local_addr().is_ipv4() == address.is_ipv4()).cloned()
+        sockets.iter().find(|socket| socket.reaches(address)).cloned()
     }
 
     /// The address families that peers can reach us over.

@@ -1,17 +1,23 @@
 //! Finding peers without trackers: what all torrents of an engine share of it.
 
 use crate::context::Context;
-use crate::dht::{self, Dht, Wires};
+use crate::dht::{self, Dht, LookUp, Wires};
 use crate::lsd::LsdSettings;
-use net::Shutdown;
+use bittorrent::dht::Id;
+use bittorrent::dht::krpc::{Body, DATAGRAM_OCTETS_MAX, Message, Method, Query};
+use net::{Network, Shutdown};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked how many nodes of the hash table are known.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the hash table may take to save what it knows.
 const END_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a node that is known by name may take to answer through a proxy.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 /// The file of the hash table's nodes, in the data folder.
 const TABLE_FILE: &str = "dht-nodes";
 /// The program and its version as nodes tell them (BEP 5, `v`): the letters are
@@ -45,11 +51,12 @@ pub(crate) fn start_dht(context: &Rc<Context>, settings: &DhtSettings, wires: Wi
         routers: settings.routers.clone(),
         nodes: settings.nodes.clone(),
         file: Some(context.data.join(TABLE_FILE)),
-        read_only: settings.read_only,
+        // Who knows the proxy only cannot reach us.
+        read_only: settings.read_only || context.network.is_proxied(),
         version: Some(VERSION),
         ..dht::Options::default()
     };
-    let dht = Dht::start(options, wires, context.names.look_up(), shutdown);
+    let dht = Dht::start(options, wires, look_up(context), shutdown);
     let watched = dht.clone();
     // The engine has one hash table.
     let _ = context.dht.set(dht);
@@ -68,6 +75,43 @@ pub(crate) fn start_dht(context: &Rc<Context>, settings: &DhtSettings, wires: Wi
     });
 }
 
+/// How the addresses of nodes are found that are known by name.
+fn look_up(context: &Context) -> LookUp {
+    if !context.network.is_proxied() {
+        return context.names.look_up();
+    }
+    let network = context.network.clone();
+    Arc::new(move |target: String| {
+        let network = network.clone();
+        Box::pin(async move {
+            if let Ok(address) = target.parse() {
+                return Ok(vec![address]);
+            }
+            tokio::time::timeout(PING_PATIENCE, ping_by_name(&network, &target)).await?.map(|it| vec![it])
+        })
+    })
+}
+
+/// Where a node answers from whose name the proxy looks up: nobody else need know
+/// for which names we ask.
+async fn ping_by_name(network: &Network, target: &str) -> io::Result<SocketAddr> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{target}: write HOST:PORT"));
+    let (host, port) = target.rsplit_once(':').ok_or_else(wrong)?;
+    let socket = network.relayed_datagrams(PING_PATIENCE).await?;
+    let transaction = rand::random::<[u8; 4]>();
+    let query = Query { id: Id::new(rand::random()), method: Method::Ping };
+    let ping = Message { read_only: true, ..Message::new(transaction, Body::Query(query)) };
+    socket.send_to_name(&ping.encode(), host, port.parse().map_err(|_| wrong())?).await?;
+    let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
+    loop {
+        let (octets, from) = socket.receive_from(&mut buffer).await?;
+        let answer = buffer.get(..octets).and_then(|datagram| Message::read(datagram).ok());
+        if answer.is_some_and(|answer| answer.transaction == transaction) {
+            return Ok(from);
+        }
+    }
+}
+
 /// Waits until the hash table has saved what it knows.
 pub(crate) async fn end_dht(shutdown: Shutdown) {
     if !shutdown.finish(END_PATIENCE).await {
@@ -80,7 +124,7 @@ pub(crate) async fn end_dht(shutdown: Shutdown) {
 pub(crate) async fn add_nodes(context: Rc<Context>, nodes: Vec<(String, u16)>) {
     let Some(dht) = context.dht.get() else { return };
     for (host, port) in nodes {
-        let found = context.names.addresses(&host, port).await.unwrap_or_else(|error| {
+        let found = look_up(&context)(format!("{host}:{port}")).await.unwrap_or_else(|error| {
             tracing::debug!(%error, host, "looking up a torrent's node of the hash table");
             Vec::new()
         });

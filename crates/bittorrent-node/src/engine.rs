@@ -331,8 +331,7 @@ async fn serve(
 ) {
     if network.is_proxied() {
         // Whatever does not pass the proxy would tell who we are.
-        settings.protocols = Protocols::Tcp;
-        settings.discovery = Discovery::default();
+        settings.discovery.lsd = None;
     }
     let context = Rc::new(Context::new(&settings, network));
     // The hash table outlives the torrents, which ask it to their end.
@@ -342,8 +341,14 @@ async fn serve(
         Ok(doors) => {
             let addresses = doors.addresses();
             context.set_port(addresses.first().map_or(0, SocketAddr::port));
-            let wires = doors.serve(&context, &shutdown);
-            if let Some(dht) = dht {
+            let mut wires = doors.serve(&context, &shutdown);
+            if context.network.is_proxied() {
+                match reach::serve_by_proxy(&context, dht.is_some(), &shutdown).await {
+                    Ok(carried) => wires = carried,
+                    Err(error) => tracing::warn!(%error, "neither uTP nor the hash table is used"),
+                }
+            }
+            if let Some(dht) = dht.as_ref().filter(|_| !wires.is_empty()) {
                 discovery::start_dht(&context, dht, wires, &dht_shutdown);
             }
             if let Some(lsd) = settings.discovery.lsd {

@@ -2,7 +2,7 @@
 //! on, TCP and uTP at the same port, and which of both a connection is opened over.
 
 use crate::context::Context;
-use crate::dht::{self, FarEnd, Wires};
+use crate::dht::{self, FarEnd, Wire, Wires};
 use crate::handshake;
 use crate::transport::{Carrier, Protocol, Protocols};
 use crate::utp::{OtherDatagram, UtpOptions, UtpSocket};
@@ -31,6 +31,8 @@ const HEAD_START: Duration = Duration::from_millis(500);
 /// Ports tried where the system chooses one and it must be free for both
 /// protocols.
 const PORTS_TRIED_MAX: usize = 20;
+/// How long a proxy may take to agree to carry datagrams.
+const PROXY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long uTP may take to tell peers that we leave.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -94,14 +96,7 @@ impl Doors {
             }
             let place = if address.is_ipv4() { &mut wires.v4 } else { &mut wires.v6 };
             if let Some((socket, others)) = utp {
-                let socket = Rc::new(socket);
-                context.utp.borrow_mut().push(socket.clone());
-                tokio::task::spawn_local(take_over_utp(context.clone(), socket.clone(), shutdown.clone()));
-                if place.is_none() {
-                    let (near, far) = dht::wire();
-                    tokio::task::spawn_local(share(socket, others, far));
-                    *place = Some(near);
-                }
+                serve_utp(context, socket, others, place, shutdown);
             } else if let (Some(socket), None) = (datagrams, &place) {
                 let (near, far) = dht::wire();
                 tokio::task::spawn_local(dht::carry(socket, far));
@@ -110,6 +105,53 @@ impl Doors {
         }
         wires
     }
+}
+
+/// Takes the connections that come over uTP; what else comes is carried to `place`
+/// where nothing is carried there yet.
+fn serve_utp(
+    context: &Rc<Context>,
+    socket: UtpSocket,
+    others: mpsc::Receiver<OtherDatagram>,
+    place: &mut Option<Wire>,
+    shutdown: &Shutdown,
+) {
+    let socket = Rc::new(socket);
+    context.utp.borrow_mut().push(socket.clone());
+    tokio::task::spawn_local(take_over_utp(context.clone(), socket.clone(), shutdown.clone()));
+    if place.is_none() {
+        let (near, far) = dht::wire();
+        tokio::task::spawn_local(share(socket, others, far));
+        *place = Some(near);
+    }
+}
+
+/// Has the proxy carry the datagrams of uTP and the hash table, where either is
+/// wanted. The hash table then takes part over IPv4 only, since many proxies have
+/// nothing else.
+///
+/// # Errors
+/// When the proxy does not carry datagrams.
+pub(crate) async fn serve_by_proxy(
+    context: &Rc<Context>,
+    dht: bool,
+    shutdown: &Shutdown,
+) -> io::Result<Wires> {
+    let mut wires = Wires::default();
+    let network = &context.network;
+    if context.protocols.has(Protocol::Utp) {
+        let options = UtpOptions::default();
+        let trains = network.relayed_trains(PROXY_PATIENCE, options.receive_buffer_octets).await?;
+        let (others, taken) = mpsc::channel(dht::WAITING_MAX);
+        let socket = UtpSocket::over(trains, options, Some(others));
+        serve_utp(context, socket, taken, &mut wires.v4, shutdown);
+    } else if dht {
+        let socket = network.relayed_datagrams(PROXY_PATIENCE).await?;
+        let (near, far) = dht::wire();
+        tokio::task::spawn_local(dht::carry(socket, far));
+        wires.v4 = Some(near);
+    }
+    Ok(wires)
 }
 
 /// Carries datagrams between a socket of uTP and the hash table, until that is
@@ -152,12 +194,14 @@ impl Door {
             tcp = Some(listener);
         }
         let (mut utp, mut datagrams) = (None, None);
-        if protocols.has(Protocol::Utp) {
+        // Behind a proxy nothing is sent beside it.
+        let direct = !network.is_proxied();
+        if direct && protocols.has(Protocol::Utp) {
             let (others, taken) = mpsc::channel(dht::WAITING_MAX);
             let socket = UtpSocket::bind(network, address, UtpOptions::default(), Some(others))?;
             address = socket.local_addr();
             utp = Some((socket, taken));
-        } else if dht {
+        } else if direct && dht {
             datagrams = Some(network.datagrams(address)?);
         }
         Ok(Self { address, tcp, utp, datagrams })

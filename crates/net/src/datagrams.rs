@@ -5,10 +5,11 @@ use crate::delay::DelayQueue;
 use crate::held::{self, Held};
 use crate::layer::Layers;
 use crate::message::{self, Taken};
+use crate::socks::{Association, Place};
 use crate::{Direction, Passing};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::io::Interest;
@@ -23,6 +24,8 @@ pub struct Datagrams {
     held: Option<Arc<Held>>,
     /// Where it is bound.
     local: SocketAddr,
+    /// The proxy that carries them on.
+    association: Option<Association>,
     layers: Layers,
     incoming: Mutex<DelayQueue<Parcel>>,
     /// Wakes receivers when a datagram was put into `incoming`.
@@ -68,6 +71,7 @@ impl Datagrams {
             udp: Arc::new(UdpSocket::from_std(socket)?),
             held,
             local,
+            association: None,
             layers,
             incoming: Mutex::default(),
             arrived: Notify::new(),
@@ -75,9 +79,34 @@ impl Datagrams {
         })
     }
 
+    /// One whose datagrams a proxy carries on.
+    pub(crate) fn relayed(
+        socket: std::net::UdpSocket,
+        association: Association,
+        layers: Layers,
+    ) -> io::Result<Self> {
+        Ok(Self { association: Some(association), ..Self::new(socket, None, layers)? })
+    }
+
+    /// Whether a proxy carries its datagrams on.
+    pub fn is_relayed(&self) -> bool {
+        self.association.is_some()
+    }
+
+    /// Where the system sends its datagrams to `to`: there, or to the proxy that
+    /// carries them on; `None` while it does not.
+    pub(crate) fn next_hop(&self, to: SocketAddr) -> Option<SocketAddr> {
+        self.association.as_ref().map_or(Some(to), Association::relay)
+    }
+
     /// Where it is bound.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.udp.local_addr()
+    }
+
+    /// Where it is bound, as it was when it was made.
+    pub(crate) fn bound(&self) -> SocketAddr {
+        self.local
     }
 
     /// Speaks with `peer` only from here on: datagrams of others are not
@@ -88,6 +117,28 @@ impl Datagrams {
 
     /// Sends one datagram.
     pub async fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        if let Some(association) = &self.association {
+            return self.relay(association, datagram, Place::Address(to)).await;
+        }
+        self.send_by_wire(datagram, to).await
+    }
+
+    /// Sends one datagram to a host by its name, which the proxy looks up.
+    ///
+    /// # Errors
+    /// When no proxy carries datagrams on, or it cannot be sent.
+    pub async fn send_to_name(&self, datagram: &[u8], host: &str, port: u16) -> io::Result<usize> {
+        let association = self.association.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        self.relay(association, datagram, Place::of(host, port)).await
+    }
+
+    async fn relay(&self, association: &Association, datagram: &[u8], to: Place<'_>) -> io::Result<usize> {
+        let (wrapped, relay) = association.wrap(datagram, to)?;
+        self.send_by_wire(&wrapped, relay).await?;
+        Ok(datagram.len())
+    }
+
+    async fn send_by_wire(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
         if self.layers.is_empty() {
             return self.udp.send_to(datagram, to).await;
         }
@@ -96,8 +147,12 @@ impl Datagrams {
 
     /// Sends one datagram that leaves from `from`, one of our addresses: where
     /// the socket is bound to all of them, a reply must leave from the address
-    /// that was asked. The port of `from` is not read.
+    /// that was asked. The port of `from` is not read, and all of it is not where a
+    /// proxy carries datagrams on.
     pub async fn send_from(&self, datagram: &[u8], from: SocketAddr, to: SocketAddr) -> io::Result<usize> {
+        if self.is_relayed() {
+            return self.send_to(datagram, to).await;
+        }
         if self.layers.is_empty() {
             return send_now(&self.udp, datagram, self.source(from.ip()), to).await;
         }
@@ -113,6 +168,20 @@ impl Datagrams {
     /// Receives one datagram, who sent it and to which of our addresses. May be
     /// dropped while it waits without losing a datagram.
     pub async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        loop {
+            let received = self.receive_by_wire(buffer).await?;
+            match &self.association {
+                None => return Ok(received),
+                Some(association) => {
+                    if let Some(received) = association.unwrap(received, buffer) {
+                        return Ok(received);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn receive_by_wire(&self, buffer: &mut [u8]) -> io::Result<Received> {
         if self.layers.is_empty() {
             return self.take(buffer).await;
         }
@@ -233,6 +302,12 @@ impl Datagrams {
 /// The source to name with a datagram: only where the socket has several.
 fn source_of(bound: SocketAddr, from: IpAddr) -> Option<IpAddr> {
     (bound.ip().is_unspecified() && !from.is_unspecified()).then_some(from)
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.udp.as_fd()
+    }
 }
 
 async fn send_now(

@@ -12,9 +12,9 @@
 //!   the address it was asked at.
 //! * [`batch::DatagramBatch`]: UDP for the hot path, one thread a socket, one
 //!   system call for up to 64 datagrams.
-//!   call, gathered from where they lie.
 //! * [`Doors`]: what a service listens on, changed while its connections go on.
 //! * [`Trains`]: UDP for bulk transfer, up to 64 KiB of datagrams by one system
+//!   call, gathered from where they lie.
 //! * [`Multicast`]: UDP to all neighbours.
 //! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
 //!   [`Impairment`] makes a link slow, lossy or cut.
@@ -61,7 +61,7 @@ pub use multicast::{Multicast, multicast_addresses};
 pub use network::{Network, system_addresses};
 pub use prefetch::prefetch;
 pub use shutdown::{Hold, Shutdown};
-pub use socks::{Proxy, ProxyError};
+pub use socks::{Place, Proxy, ProxyError, RelayedDatagram};
 pub use stream::{Stream, TlsFacts};
 pub use timeouts::{Phase, Timeouts, within};
 pub use trains::{Arrival, Arrivals, TRAIN_DATAGRAMS_MAX, TRAIN_OCTETS_MAX, TRAIN_PARTS_MAX, Train, Trains};

@@ -4,10 +4,10 @@
 use crate::batch::{BatchOptions, DatagramBatch};
 use crate::held::{Held, HeldSockets};
 use crate::layer::{Layer, Layers};
-use crate::socks::{Destination, Proxy};
+use crate::socks::{Association, Place, Proxy, Request};
 use crate::{Datagrams, Ends, Inherited, ListenOptions, Listener, Phase, Role, Stream, Trains, within};
 use event::{Reporter, SocketEvent};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// Connections the system keeps ready for [`Listener::accept`].
 pub(crate) const BACKLOG_MAX: i32 = 1024;
+/// How long nothing comes from a proxy that carries datagrams before it is asked
+/// whether it is still there.
+const CONTROL_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Opens every socket of one host. Cheap to clone.
 ///
@@ -71,9 +74,9 @@ impl Network {
         &self.reporter
     }
 
-    /// Opens all connections through a SOCKS5 proxy from here on. Datagrams do not
-    /// pass it: sockets to ask others with are refused. What is listened on is not
-    /// changed.
+    /// Opens all connections through a SOCKS5 proxy from here on. Datagrams pass it
+    /// where it carries them ([`Self::relayed_datagrams`]); other sockets to ask
+    /// with are refused. What is listened on is not changed.
     pub fn through(self, proxy: Proxy) -> Self {
         Self { proxy: Some(proxy), ..self }
     }
@@ -154,7 +157,9 @@ impl Network {
     /// Connects to `to` within `patience`.
     pub async fn connect(&self, to: SocketAddr, patience: Duration) -> io::Result<Stream> {
         if let Some(proxy) = &self.proxy {
-            return within(patience, Phase::Connect, self.by_proxy(proxy, Destination::Address(to))).await;
+            // Seldom, and large: it would make every connection's future large.
+            let opening = Box::pin(self.by_proxy(proxy, Place::Address(to)));
+            return within(patience, Phase::Connect, opening).await;
         }
         within(patience, Phase::Connect, async {
             self.layers.opening(to).await;
@@ -172,24 +177,54 @@ impl Network {
     /// When there is no proxy, or it does not get there.
     pub async fn connect_by_name(&self, host: &str, port: u16, patience: Duration) -> io::Result<Stream> {
         let proxy = self.proxy.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        let to = match host.parse() {
-            Ok(ip) => Destination::Address(SocketAddr::new(ip, port)),
-            Err(_) => Destination::Name(host, port),
-        };
+        let to = Place::of(host, port);
         within(patience, Phase::Connect, self.by_proxy(proxy, to)).await
     }
 
-    async fn by_proxy(&self, proxy: &Proxy, to: Destination<'_>) -> io::Result<Stream> {
+    async fn by_proxy(&self, proxy: &Proxy, to: Place<'_>) -> io::Result<Stream> {
+        let (tcp, at, _) = self.ask_proxy(proxy, Request::Connect(to)).await?;
+        let peer = if let Place::Address(address) = to { address } else { at };
+        let ends = Ends { local: tcp.local_addr()?, peer, role: Role::Client };
+        Ok(Stream::new(tcp, ends, &self.layers, None))
+    }
+
+    /// Has the proxy carry datagrams on, as long as the connection stands, that
+    /// are sent to the address.
+    pub(crate) async fn associate(
+        &self,
+        proxy: &Proxy,
+        patience: Duration,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
+        within(patience, Phase::Connect, async {
+            let (control, at, relay) = self.ask_proxy(proxy, Request::Associate).await?;
+            // A proxy that dies silently is noticed.
+            SockRef::from(&control).set_tcp_keepalive(&TcpKeepalive::new().with_time(CONTROL_KEEPALIVE))?;
+            let mut relay = relay.unwrap_or(at);
+            if relay.ip().is_unspecified() {
+                relay.set_ip(at.ip());
+            }
+            Ok((control, relay))
+        })
+        .await
+    }
+
+    /// A connection to the proxy, which has just agreed, at which address that is,
+    /// and what it answered.
+    async fn ask_proxy(
+        &self,
+        proxy: &Proxy,
+        request: Request<'_>,
+    ) -> io::Result<(TcpStream, SocketAddr, Option<SocketAddr>)> {
         let (host, port) = proxy.place();
         let mut failure = None;
         for at in tokio::net::lookup_host((host, port)).await? {
             match self.open(at).await {
                 Ok(mut tcp) => {
-                    let peer = if let Destination::Address(address) = to { address } else { at };
+                    let peer =
+                        if let Request::Connect(Place::Address(address)) = request { address } else { at };
                     self.layers.opening(peer).await;
-                    proxy.negotiate(&mut tcp, to).await?;
-                    let ends = Ends { local: tcp.local_addr()?, peer, role: Role::Client };
-                    return Ok(Stream::new(tcp, ends, &self.layers, None));
+                    let answer = proxy.negotiate(&mut tcp, request).await?;
+                    return Ok((tcp, at, answer));
                 }
                 Err(error) => failure = Some(error),
             }
@@ -231,11 +266,32 @@ impl Network {
         if self.proxy.is_some() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "UDP does not pass the proxy"));
         }
-        let source = self.source_towards(to).unwrap_or(match to {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        });
-        self.datagrams(SocketAddr::new(source, 0))
+        self.datagrams(SocketAddr::new(self.source_or_any(to), 0))
+    }
+
+    /// A datagram socket whose datagrams the proxy carries on, to any address of
+    /// either family; it is asked within `patience`.
+    ///
+    /// # Errors
+    /// When there is no proxy, or it carries no datagrams.
+    pub async fn relayed_datagrams(&self, patience: Duration) -> io::Result<Datagrams> {
+        let proxy = self.proxy.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let (control, relay) = self.associate(proxy, patience).await?;
+        let socket = bind_datagrams(SocketAddr::new(self.source_or_any(relay), 0), false)?;
+        let association = Association::keep(self.clone(), proxy.clone(), control, relay);
+        Datagrams::relayed(socket.into(), association, self.layers.clone())
+    }
+
+    /// The same for bulk, with as large a buffer as in [`Self::trains`].
+    ///
+    /// # Errors
+    /// As [`Self::relayed_datagrams`].
+    pub async fn relayed_trains(
+        &self,
+        patience: Duration,
+        receive_buffer_octets: usize,
+    ) -> io::Result<Trains> {
+        Trains::one_by_one(self.relayed_datagrams(patience).await?, receive_buffer_octets)
     }
 
     /// Whether the system knows a way to `to`; nothing is sent. A host without
@@ -306,6 +362,13 @@ impl Network {
 
     fn source_towards(&self, to: SocketAddr) -> Option<IpAddr> {
         self.source.filter(|source| source.is_ipv4() == to.is_ipv4())
+    }
+
+    fn source_or_any(&self, to: SocketAddr) -> IpAddr {
+        self.source_towards(to).unwrap_or(match to {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        })
     }
 }
 

@@ -6,13 +6,14 @@
 //! Datagrams are not fragmented unless they say so, whatever the system believes
 //! about the path: a transport that looks for the path's MTU stands above.
 //!
-//! Where the [`Network`](crate::Network) has layers, datagrams take the longer way
-//! through them, one by one.
+//! Where the [`Network`](crate::Network) has layers, or a proxy carries them on,
+//! datagrams take the longer way, one by one.
 
 mod arrivals;
 mod wire;
 
 use crate::layer::Layers;
+use crate::socks::RelayedDatagram;
 use crate::{Datagrams, message};
 pub use arrivals::{Arrival, Arrivals};
 use std::io::{self, IoSlice};
@@ -54,7 +55,7 @@ pub struct Trains {
 #[derive(Debug)]
 enum Kind {
     Direct(Wire),
-    Layered(Datagrams),
+    OneByOne(Datagrams),
 }
 
 impl Trains {
@@ -70,9 +71,20 @@ impl Trains {
         let kind = if layers.is_empty() {
             Kind::Direct(Wire::new(socket, local)?)
         } else {
-            Kind::Layered(Datagrams::new(socket, None, layers)?)
+            Kind::OneByOne(Datagrams::new(socket, None, layers)?)
         };
         Ok(Self { kind, local })
+    }
+
+    /// All of them by a socket that sends one at a time.
+    pub(crate) fn one_by_one(datagrams: Datagrams, receive_buffer_octets: usize) -> io::Result<Self> {
+        socket2::SockRef::from(&datagrams).set_recv_buffer_size(receive_buffer_octets)?;
+        Ok(Self { local: datagrams.bound(), kind: Kind::OneByOne(datagrams) })
+    }
+
+    /// Whether a proxy carries them on, to any address of either family.
+    pub fn is_relayed(&self) -> bool {
+        matches!(&self.kind, Kind::OneByOne(datagrams) if datagrams.is_relayed())
     }
 
     /// Where it is bound.
@@ -85,7 +97,7 @@ impl Trains {
     pub async fn receive(&self, arrivals: &mut Arrivals) -> io::Result<()> {
         match &self.kind {
             Kind::Direct(wire) => wire.receive(arrivals).await,
-            Kind::Layered(datagrams) => arrivals.take_one(datagrams, self.local).await,
+            Kind::OneByOne(datagrams) => arrivals.take_one(datagrams, self.local).await,
         }
     }
 
@@ -97,7 +109,7 @@ impl Trains {
     pub async fn send(&self, trains: &[Train<'_>]) -> io::Result<()> {
         match &self.kind {
             Kind::Direct(wire) => wire.send(trains).await,
-            Kind::Layered(datagrams) => {
+            Kind::OneByOne(datagrams) => {
                 for train in trains {
                     for parts in train.datagrams() {
                         let octets: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
@@ -119,7 +131,20 @@ impl Trains {
 
     /// The largest datagram (its payload, in octets) that the first link of the
     /// way to `to` carries; the path may carry less. Nothing is sent.
+    ///
+    /// # Errors
+    /// When there is no way to it.
     pub fn link_datagram_octets(&self, to: SocketAddr) -> io::Result<usize> {
+        match &self.kind {
+            Kind::OneByOne(datagrams) if datagrams.is_relayed() => {
+                let relay = datagrams.next_hop(to).ok_or(io::ErrorKind::NotConnected)?;
+                Ok(self.link_octets(relay)?.saturating_sub(RelayedDatagram::head_octets(to)))
+            }
+            _ => self.link_octets(to),
+        }
+    }
+
+    fn link_octets(&self, to: SocketAddr) -> io::Result<usize> {
         let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let bound = if self.local.ip().is_unspecified() {
             std::net::UdpSocket::bind(any)?

@@ -49,6 +49,11 @@ pub fn wire() -> (Wire, FarEnd) {
 }
 
 impl Wires {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.v4.is_none() && self.v6.is_none()
+    }
+
     /// Opens a socket of its own at each address, at most one of a family. Gives
     /// where they are bound, too.
     pub fn open(

@@ -4,7 +4,7 @@ use super::engine::{Command, Engine};
 use super::stream::UtpStream;
 use bittorrent::utp::{Config, Measured};
 use bytes::Bytes;
-use net::{Network, Trains};
+use net::{Network, RelayedDatagram, Trains};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,7 +31,8 @@ impl Default for UtpOptions {
         Self {
             config: Config::default(),
             receive_buffer_octets: 4 << 20,
-            datagram_octets_max: net::TRAIN_OCTETS_MAX,
+            // The proxy of the other side may put a head before each.
+            datagram_octets_max: net::TRAIN_OCTETS_MAX - RelayedDatagram::HEAD_OCTETS_MAX,
         }
     }
 }
@@ -69,12 +70,23 @@ impl UtpSocket {
         options: UtpOptions,
         others: Option<mpsc::Sender<OtherDatagram>>,
     ) -> io::Result<Self> {
-        let trains = Arc::new(network.trains(address, options.receive_buffer_octets)?);
+        Ok(Self::over(network.trains(address, options.receive_buffer_octets)?, options, others))
+    }
+
+    /// The same over a socket that is open, such as one whose datagrams a proxy
+    /// carries on.
+    pub fn over(trains: Trains, options: UtpOptions, others: Option<mpsc::Sender<OtherDatagram>>) -> Self {
+        let trains = Arc::new(trains);
         let (commands, taken) = mpsc::unbounded_channel();
         let (accepted, accepts) = mpsc::channel(ACCEPTED_MAX);
         let ends = (commands.downgrade(), taken);
         tokio::spawn(Engine::new(trains.clone(), options, ends, accepted, others).run());
-        Ok(Self { trains, commands, accepted: Mutex::new(accepts) })
+        Self { trains, commands, accepted: Mutex::new(accepts) }
+    }
+
+    /// Whether it reaches addresses of the other's family.
+    pub fn reaches(&self, to: SocketAddr) -> bool {
+        self.trains.is_relayed() || self.local_addr().is_ipv4() == to.is_ipv4()
     }
 
     /// Where it is bound.

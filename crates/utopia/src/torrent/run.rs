@@ -51,7 +51,7 @@ pub(super) struct Shared {
     encryption: Encryption,
     #[command(flatten)]
     peers: PeerArguments,
-    /// Open all connections through this SOCKS5 proxy, socks5://NAME:PASSWORD@HOST:PORT; what is UDP (uTP, the hash table, neighbours, trackers over UDP) is not used then
+    /// Reach all others through this SOCKS5 proxy, socks5://NAME:PASSWORD@HOST:PORT; uTP, the hash table and trackers over UDP are used if it carries datagrams, neighbours are neither told nor heard
     #[arg(long, value_name = "URL", env = "UTOPIA_PROXY", hide_env_values = true)]
     proxy: Option<net::Proxy>,
     /// Do not ask the router to hand on what comes to our ports (UPnP)

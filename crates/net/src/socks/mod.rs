@@ -1,19 +1,46 @@
-//! Connections through a SOCKS5 proxy (RFC 1928), with a name and password where it
-//! asks for them (RFC 1929).
+//! Connections and datagrams through a SOCKS5 proxy (RFC 1928), with a name and
+//! password where it asks for them (RFC 1929).
 
+mod association;
+mod place;
+
+pub(crate) use association::Association;
+use place::NAME_OCTETS_MAX;
+pub use place::{Place, RelayedDatagram};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Octets of a name, a password or a host at most: their length is told in one.
+/// Octets of a name or password at most: their length is told in one.
 const TEXT_OCTETS_MAX: usize = 255;
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;
 const BY_PASSWORD: u8 = 2;
-const CONNECT: u8 = 1;
+/// The longest place: a name, with its length and port.
+const PLACE_OCTETS_MAX: usize = 1 + 1 + NAME_OCTETS_MAX + 2;
+
+/// What a proxy is asked for (RFC 1928 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request<'a> {
+    /// A connection.
+    Connect(Place<'a>),
+    /// A place that carries datagrams on, wherever we send them from.
+    Associate,
+}
+
+impl Request<'_> {
+    fn write(self, out: &mut Vec<u8>) -> io::Result<()> {
+        let (command, place) = match self {
+            Self::Connect(to) => (1, to),
+            Self::Associate => (3, Place::Address(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))),
+        };
+        out.extend_from_slice(&[VERSION, command, 0]);
+        place.write(out)
+    }
+}
 
 /// A SOCKS5 proxy: `socks5://NAME:PASSWORD@HOST:PORT`, without the part before `@`
 /// where it asks for none. `socks5h` is the same: host names are always the proxy's
@@ -29,13 +56,6 @@ pub struct Proxy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write the proxy as socks5://HOST:PORT or socks5://NAME:PASSWORD@HOST:PORT")]
 pub struct ProxyError;
-
-/// Where a connection through a proxy leads.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Destination<'a> {
-    Address(SocketAddr),
-    Name(&'a str, u16),
-}
 
 impl FromStr for Proxy {
     type Err = ProxyError;
@@ -78,17 +98,19 @@ impl Proxy {
         (&self.host, self.port)
     }
 
-    /// Has the proxy at the other end of `stream` connect to `to`; from then on the
-    /// octets are those of that connection.
+    /// Asks the proxy at the other end of `stream` for something. Gives the address
+    /// that it answers: after [`Request::Connect`] the octets are those of a
+    /// connection that leaves from there, after [`Request::Associate`] it carries
+    /// on the datagrams that come there, as long as `stream` is open.
     ///
     /// # Errors
-    /// When the proxy speaks no SOCKS5, wants another name or password, or does not
-    /// get there.
+    /// When the proxy speaks no SOCKS5, wants another name or password, cannot do
+    /// that, or does not get there.
     pub(crate) async fn negotiate(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        to: Destination<'_>,
-    ) -> io::Result<()> {
+        request: Request<'_>,
+    ) -> io::Result<Option<SocketAddr>> {
         // RFC 1928 section 3.
         let methods: &[u8] =
             if self.credentials.is_some() { &[NO_AUTHENTICATION, BY_PASSWORD] } else { &[NO_AUTHENTICATION] };
@@ -105,25 +127,38 @@ impl Proxy {
             _ => return Err(refused("it speaks no SOCKS5")),
         }
         // Sections 4 to 6.
-        let mut request = vec![VERSION, CONNECT, 0];
-        write_destination(&mut request, to)?;
-        stream.write_all(&request).await?;
-        let mut head = [0; 4];
+        let mut octets = Vec::new();
+        request.write(&mut octets)?;
+        stream.write_all(&octets).await?;
+        let mut head = [0; 3];
         stream.read_exact(&mut head).await?;
-        let [VERSION, code, _, kind] = head else { return Err(refused("it speaks no SOCKS5")) };
+        let [VERSION, code, _] = head else { return Err(refused("it speaks no SOCKS5")) };
         if code != 0 {
-            return Err(failure(code));
+            return Err(failure(code, request));
         }
-        let octets = match kind {
-            1 => 4,
-            3 => usize::from(stream.read_u8().await?),
-            4 => 16,
-            _ => return Err(refused("its reply makes no sense")),
-        };
-        // The address it connects from, and the port.
-        let mut bound = [0; TEXT_OCTETS_MAX + 2];
-        stream.read_exact(bound.get_mut(..octets + 2).unwrap_or_default()).await?;
-        Ok(())
+        read_place(stream).await
+    }
+}
+
+/// The address that follows; `None` for a name.
+async fn read_place(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
+    let senseless = || refused("its reply makes no sense");
+    let mut octets = [0; PLACE_OCTETS_MAX];
+    let (kind, rest) = octets.split_at_mut(1);
+    stream.read_exact(kind).await?;
+    let (length, rest) = rest.split_at_mut(usize::from(*kind == [3]));
+    stream.read_exact(length).await?;
+    let more = match (&*kind, &*length) {
+        ([1], _) => 4,
+        ([4], _) => 16,
+        (_, [length]) => usize::from(*length),
+        _ => return Err(senseless()),
+    };
+    stream.read_exact(rest.get_mut(..more + 2).ok_or_else(senseless)?).await?;
+    match Place::read(&octets) {
+        Some((Place::Address(address), _)) => Ok(Some(address)),
+        Some((Place::Name(..), _)) => Ok(None),
+        None => Err(senseless()),
     }
 }
 
@@ -142,41 +177,14 @@ async fn authenticate(
     if answer[1] == 0 { Ok(()) } else { Err(refused("it does not know this name and password")) }
 }
 
-fn write_destination(request: &mut Vec<u8>, to: Destination<'_>) -> io::Result<()> {
-    let port = match to {
-        Destination::Address(address) => {
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    request.push(1);
-                    request.extend_from_slice(&ip.octets());
-                }
-                IpAddr::V6(ip) => {
-                    request.push(4);
-                    request.extend_from_slice(&ip.octets());
-                }
-            }
-            address.port()
-        }
-        Destination::Name(name, port) => {
-            if name.is_empty() || name.len() > TEXT_OCTETS_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is no host name")));
-            }
-            request.extend_from_slice(&[3, name.len() as u8]);
-            request.extend_from_slice(name.as_bytes());
-            port
-        }
-    };
-    request.extend_from_slice(&port.to_be_bytes());
-    Ok(())
-}
-
 fn refused(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("the proxy: {why}"))
 }
 
 /// RFC 1928 section 6.
-fn failure(code: u8) -> io::Error {
+fn failure(code: u8, request: Request<'_>) -> io::Error {
     let (kind, why) = match code {
+        7 if request == Request::Associate => (io::ErrorKind::Unsupported, "it carries no datagrams"),
         2 => (io::ErrorKind::PermissionDenied, "it does not allow this connection"),
         3 => (io::ErrorKind::NetworkUnreachable, "the network is unreachable"),
         4 => (io::ErrorKind::HostUnreachable, "the host is unreachable"),
@@ -204,11 +212,11 @@ mod tests {
     }
 
     /// Negotiates with a proxy that says `answers`; gives what it was told.
-    async fn told(proxy: &Proxy, to: Destination<'_>, answers: &[u8]) -> (io::Result<()>, Vec<u8>) {
+    async fn told(proxy: &Proxy, to: Place<'_>, answers: &[u8]) -> (io::Result<Option<SocketAddr>>, Vec<u8>) {
         let (mut ours, mut theirs) = tokio::io::duplex(4_096);
         theirs.write_all(answers).await.expect("written");
         let result = tokio::time::timeout(std::time::Duration::from_secs(5), async {
-            let result = proxy.negotiate(&mut ours, to).await;
+            let result = proxy.negotiate(&mut ours, Request::Connect(to)).await;
             drop(ours);
             result
         });
@@ -244,22 +252,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_octets_are_those_of_rfc_1928_and_1929() {
-        let address = Destination::Address("192.0.2.1:80".parse().expect("an address"));
+        let address = Place::Address("192.0.2.1:80".parse().expect("an address"));
         let (result, said) =
             told(&proxy("socks5://p:1"), address, &[5, 0, 5, 0, 0, 1, 1, 2, 3, 4, 0, 9]).await;
-        result.expect("it connects");
+        let from = "1.2.3.4:9".parse().expect("an address");
+        assert_eq!(result.expect("it connects"), Some(from));
         assert_eq!(said, [5, 1, 0, 5, 1, 0, 1, 192, 0, 2, 1, 0, 80]);
-        let name = Destination::Name("w.test", 443);
+        let name = Place::Name("w.test", 443);
         let answers = [&[5, 2, 1, 0, 5, 0, 0, 3, 2][..], b"ab", &[0, 9]].concat();
         let (result, said) = told(&proxy("socks5://me:pw@p:1"), name, &answers).await;
-        result.expect("it connects");
+        assert_eq!(result.expect("it connects"), None);
         let expected = [&[5, 2, 0, 2, 1, 2][..], b"me", &[2], b"pw", &[5, 1, 0, 3, 6], b"w.test", &[1, 187]];
         assert_eq!(said, expected.concat());
     }
 
     #[tokio::test]
     async fn a_proxy_that_refuses_or_talks_nonsense_is_an_error() {
-        let to = Destination::Name("w.test", 1);
+        let to = Place::Name("w.test", 1);
         let named = proxy("socks5://me:pw@p:1");
         for answers in [
             &b"HTTP/1.1 400"[..],
@@ -273,6 +282,6 @@ mod tests {
         }
         assert!(told(&proxy("socks5://p:1"), to, &[5, 2]).await.0.is_err());
         let long = "x".repeat(TEXT_OCTETS_MAX + 1);
-        assert!(told(&named, Destination::Name(&long, 1), &[5, 0]).await.0.is_err());
+        assert!(told(&named, Place::Name(&long, 1), &[5, 0]).await.0.is_err());
     }
 }
