@@ -5,8 +5,8 @@
 //! look-up for the torrent and one for the peer, and both are laid out for the
 //! processor's cache: an index of 8 octets a torrent, a torrent with its first
 //! peers in one line of 64 octets, a peer in 8 octets (IPv4) or 24 (IPv6). The
-//! peers of a large swarm are a hash table of their own, and the peers of a
-//! reply are taken from random places of it, so that no list is built.
+//! leechers and the seeds of a large swarm are a hash table each, and the peers of
+//! a reply are taken from random places of them, so that no list is built.
 //!
 //! A service with many threads keeps several `Swarms`, each under a short lock,
 //! and chooses by [`Keyed::shard`]. Before it takes a batch of announces one by
@@ -20,6 +20,7 @@ mod peers;
 mod policy;
 mod slot;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -1,15 +1,14 @@
-//! The peers of one torrent: a few within the torrent itself, more in a hash
-//! table of their own.
+//! The peers of one torrent: a few within the torrent itself, more in two hash
+//! tables, one of leechers and one of seeds, so that a seed, which is told of
+//! leechers only, does not look at all others like itself.
 
 use super::keyed::Keyed;
 use super::slot::{Slot, State};
+use super::table::{LINE_SLOTS, Table, among, home, position};
 
-/// Slots that are looked through one by one: one line of the cache (IPv4). A
-/// table of no more than these is no hash table.
-const LINE_SLOTS: usize = 8;
-/// Slots looked at for one reply at most: a seed among ten thousand seeds finds
-/// some leechers, not all.
-const EXAMINED_SLOTS_MAX: usize = 1_024;
+/// Lines looked at for one reply at most: who asks among thousands of expired
+/// peers finds some of the others, not all.
+const EXAMINED_LINES_MAX: usize = 128;
 
 /// What the processor fetches at once.
 const CACHE_LINE_OCTETS: usize = 64;
@@ -17,11 +16,10 @@ const CACHE_LINE_OCTETS: usize = 64;
 /// The peers of one torrent.
 #[derive(Debug)]
 pub(super) enum Peers<S: Slot> {
-    /// In the torrent itself.
+    /// In the torrent itself, in any order.
     Few(S::Few),
-    /// In a table: up to [`LINE_SLOTS`] in any order, more as a hash table with
-    /// linear probing. Its length is a power of two.
-    Many { slots: Box<[S]>, peers: u32, seeds: u32 },
+    /// In a table of leechers and one of seeds, and how many each of them holds.
+    Many { slots: [Box<[S]>; 2], used: [u32; 2] },
 }
 
 /// What putting a peer did.
@@ -54,34 +52,30 @@ impl<S: Slot> Default for Peers<S> {
 }
 
 impl<S: Slot> Peers<S> {
-    #[inline]
-    fn slots(&self) -> &[S] {
-        match self {
-            Self::Few(few) => few.as_ref(),
-            Self::Many { slots, .. } => slots,
-        }
-    }
-
     /// Has the slots fetched that putting the asker and [`Peers::select`] are
     /// about to read, where they lie outside of the torrent.
     #[inline]
     pub(super) fn fetch(&self, wish: &Wish<S>, keyed: &Keyed, fetch: impl Fn(*const u8)) {
         let Self::Many { slots, .. } = self else { return };
-        if slots.len() <= LINE_SLOTS {
-            fetch_line(slots, fetch);
-            return;
+        for slots in slots.iter().filter(|slots| !slots.is_empty()) {
+            fetch(slots.as_ptr().wrapping_add(home(&wish.asker, slots.len(), keyed)).cast());
         }
-        fetch(slots.as_ptr().wrapping_add(home(&wish.asker, slots.len(), keyed)).cast());
         // About half of the slots are used.
-        let walk = Walk::new(slots.len(), wish.random).take(wish.peers * 2 / LINE_SLOTS + 1);
-        for line in walk {
-            fetch_line(&slots[line * LINE_SLOTS..][..LINE_SLOTS], &fetch);
+        for line in Lines::new(slots, wish).take(wish.peers * 2 / LINE_SLOTS + 1) {
+            let first: *const u8 = line.as_ptr().cast();
+            for at in (0..size_of_val(line)).step_by(CACHE_LINE_OCTETS) {
+                fetch(first.wrapping_add(at));
+            }
         }
     }
 
     /// All peers, expired ones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = &S> {
-        self.slots().iter().filter(|slot| !slot.is_empty())
+        let [one, other]: [&[S]; 2] = match self {
+            Self::Few(few) => [few.as_ref(), &[]],
+            Self::Many { slots: [leechers, seeds], .. } => [leechers, seeds],
+        };
+        one.iter().chain(other).filter(|slot| !slot.is_empty())
     }
 
     /// How many peers, and how many of them are seeds.
@@ -92,145 +86,122 @@ impl<S: Slot> Peers<S> {
                 let here = !slot.is_empty();
                 (peers + u32::from(here), seeds + u32::from(here & slot.state().is_seed()))
             }),
-            Self::Many { peers, seeds, .. } => (*peers, *seeds),
-        }
-    }
-
-    /// Where the peer is, or else where there is room for it.
-    #[inline]
-    fn position(&self, peer: &S, keyed: &Keyed) -> Result<usize, Option<usize>> {
-        let slots = self.slots();
-        let mut at = 0;
-        if slots.len() <= LINE_SLOTS {
-            if let Some(at) = slots.iter().position(|slot| slot.is_same_peer(peer)) {
-                return Ok(at);
-            }
-            return Err(slots.iter().position(Slot::is_empty));
-        }
-        at += home(peer, slots.len(), keyed);
-        loop {
-            // At most three quarters are used: there is an end.
-            let slot = &slots[at];
-            if slot.is_same_peer(peer) {
-                return Ok(at);
-            }
-            if slot.is_empty() {
-                return Err(Some(at));
-            }
-            at = (at + 1) & (slots.len() - 1);
+            Self::Many { used: [leechers, seeds], .. } => (leechers + seeds, *seeds),
         }
     }
 
     /// Adds a peer or takes over its new state; `peers_max` bounds additions.
     #[inline]
     pub(super) fn put(&mut self, peer: S, keyed: &Keyed, peers_max: u32) -> Put {
-        match self.position(&peer, keyed) {
-            Ok(at) => {
-                let slot = match self {
-                    Self::Few(few) => &mut few.as_mut()[at],
-                    Self::Many { slots, seeds, .. } => {
-                        let (was, is) = (slots[at].state().is_seed(), peer.state().is_seed());
-                        *seeds = *seeds + u32::from(is) - u32::from(was);
-                        &mut slots[at]
+        let count = self.counts().0;
+        match self {
+            Self::Few(few) => match among(few.as_ref(), &peer) {
+                Ok(at) => {
+                    let before = few.as_ref()[at].state();
+                    few.as_mut()[at] = peer;
+                    Put::Updated(before)
+                }
+                Err(_) if count >= peers_max => Put::Full,
+                Err(Some(at)) => {
+                    few.as_mut()[at] = peer;
+                    Put::Added
+                }
+                Err(None) => {
+                    self.part(keyed);
+                    self.put(peer, keyed, peers_max)
+                }
+            },
+            Self::Many { slots, .. } => {
+                let class = class(&peer);
+                let room = match position(&slots[class], &peer, keyed) {
+                    Ok(at) => {
+                        let before = slots[class][at].state();
+                        slots[class][at] = peer;
+                        return Put::Updated(before);
                     }
+                    Err(room) => room,
                 };
-                let before = slot.state();
-                *slot = peer;
-                Put::Updated(before)
-            }
-            Err(_) if self.counts().0 >= peers_max => Put::Full,
-            Err(room) => {
-                self.add(peer, room, keyed);
-                Put::Added
-            }
-        }
-    }
-
-    /// Adds a peer that is not there.
-    fn add(&mut self, peer: S, room: Option<usize>, keyed: &Keyed) {
-        match (&mut *self, room) {
-            (Self::Few(few), Some(at)) => few.as_mut()[at] = peer,
-            (Self::Many { slots, peers, seeds }, Some(at))
-                if slots.len() <= LINE_SLOTS || (*peers as usize + 1) * 4 <= slots.len() * 3 =>
-            {
-                slots[at] = peer;
-                *peers += 1;
-                *seeds += u32::from(peer.state().is_seed());
-            }
-            _ => {
-                let length = (self.slots().len() * 2).max(LINE_SLOTS);
-                self.rebuild(length, keyed);
-                let room = self.position(&peer, keyed).err().flatten();
-                self.add(peer, room, keyed);
+                let other = 1 - class;
+                let put = match position(&slots[other], &peer, keyed) {
+                    Ok(at) => Put::Updated(
+                        self.table(other).map_or(State::default(), |mut table| table.remove(at, keyed)),
+                    ),
+                    Err(_) if count >= peers_max => return Put::Full,
+                    Err(_) => Put::Added,
+                };
+                if let Some(mut table) = self.table(class) {
+                    table.add(peer, room, keyed);
+                }
+                put
             }
         }
     }
 
-    /// Puts all peers into another table; one of no slots lies in the torrent.
-    fn rebuild(&mut self, length: usize, keyed: &Keyed) {
-        let empty = match length {
-            0 => Self::default(),
-            _ => Self::Many { slots: vec![S::default(); length].into(), peers: 0, seeds: 0 },
-        };
-        let before = std::mem::replace(self, empty);
-        for peer in before.iter() {
-            let room = self.position(peer, keyed).err().flatten();
-            self.add(*peer, room, keyed);
+    /// The table of a class; `None` while there are few.
+    #[inline]
+    fn table(&mut self, class: usize) -> Option<Table<'_, S>> {
+        match self {
+            Self::Few(_) => None,
+            Self::Many { slots, used } => Some(Table { slots: &mut slots[class], used: &mut used[class] }),
         }
     }
 
-    /// Takes a smaller table where most of this one is empty.
-    fn shrink(&mut self, keyed: &Keyed) {
-        let Self::Many { slots, peers, .. } = self else { return };
-        let (length, peers) = (slots.len(), *peers as usize);
-        if peers <= S::Few::default().as_ref().len() / 2 {
-            self.rebuild(0, keyed);
-        } else if length > LINE_SLOTS && peers * 8 <= length {
-            let fitting = if peers < LINE_SLOTS { LINE_SLOTS } else { (peers * 2).next_power_of_two() };
-            self.rebuild(fitting, keyed);
+    /// Puts the few into tables.
+    fn part(&mut self, keyed: &Keyed) {
+        let Self::Few(few) = *self else { return };
+        let (mut slots, mut used) = ([Box::default(), Box::default()], [0, 0]);
+        for peer in few.as_ref().iter().filter(|slot| !slot.is_empty()) {
+            let class = class(peer);
+            let room = position(&slots[class], peer, keyed).err().flatten();
+            Table { slots: &mut slots[class], used: &mut used[class] }.add(*peer, room, keyed);
         }
+        *self = Self::Many { slots, used };
+    }
+
+    /// Takes back into the torrent what are few enough by far.
+    fn join(&mut self) {
+        let mut few = S::Few::default();
+        if matches!(self, Self::Few(_)) || self.counts().0 as usize > few.as_ref().len() / 2 {
+            return;
+        }
+        for (slot, peer) in few.as_mut().iter_mut().zip(self.iter()) {
+            *slot = *peer;
+        }
+        *self = Self::Few(few);
     }
 
     /// Removes a peer; gives what it was.
     pub(super) fn remove(&mut self, peer: &S, keyed: &Keyed) -> Option<State> {
-        let at = self.position(peer, keyed).ok()?;
         let state = match self {
-            Self::Few(few) => std::mem::take(&mut few.as_mut()[at]).state(),
-            Self::Many { slots, peers, seeds } => {
-                let state = slots[at].state();
-                *peers -= 1;
-                *seeds -= u32::from(state.is_seed());
-                if slots.len() <= LINE_SLOTS {
-                    slots[at] = S::default();
-                } else {
-                    close(slots, at, keyed);
-                }
-                state
+            Self::Few(few) => {
+                let at = among(few.as_ref(), peer).ok()?;
+                std::mem::take(&mut few.as_mut()[at]).state()
+            }
+            Self::Many { slots, .. } => {
+                let found = |class: usize| Some((class, position(&slots[class], peer, keyed).ok()?));
+                let (class, at) = found(0).or_else(|| found(1))?;
+                self.table(class)?.remove(at, keyed)
             }
         };
-        self.shrink(keyed);
+        self.join();
         Some(state)
     }
 
     /// Forgets peers whose deadline is over; gives how many.
     pub(super) fn expire(&mut self, now_tick: u64, keyed: &Keyed) -> usize {
-        let over = |slot: &S| !slot.is_empty() && slot.state().is_expired(now_tick);
-        let count = self.slots().iter().filter(|slot| over(slot)).count();
-        if count == 0 {
-            return 0;
-        }
-        match self {
-            Self::Few(few) => {
-                few.as_mut().iter_mut().filter(|slot| over(slot)).for_each(|slot| *slot = S::default());
-            }
-            Self::Many { slots, .. } => {
-                // The probing order is made anew below.
-                let length = slots.len();
-                slots.iter_mut().filter(|slot| over(slot)).for_each(|slot| *slot = S::default());
-                self.rebuild(length, keyed);
-                self.shrink(keyed);
+        let mut count = 0;
+        if let Self::Few(few) = self {
+            for slot in few.as_mut() {
+                if !slot.is_empty() && slot.state().is_expired(now_tick) {
+                    *slot = S::default();
+                    count += 1;
+                }
             }
         }
+        for class in 0..2 {
+            count += self.table(class).map_or(0, |mut table| table.expire(now_tick, keyed));
+        }
+        self.join();
         count
     }
 
@@ -238,63 +209,93 @@ impl<S: Slot> Peers<S> {
     /// wished and as have room; gives how many.
     #[inline]
     pub(super) fn select(&self, wish: &Wish<S>, out: &mut [u8]) -> usize {
-        let slots = self.slots();
         let mut chosen = Chosen { wish, out, count: 0 };
-        if slots.len() <= LINE_SLOTS {
-            let (before, after) = slots.split_at(wish.random as usize % slots.len());
-            chosen.offer(after);
-            chosen.offer(before);
-            return chosen.count;
-        }
-        let first = (wish.random >> 29) as usize % LINE_SLOTS;
-        for line in Walk::new(slots.len(), wish.random) {
-            let (before, after) = slots[line * LINE_SLOTS..][..LINE_SLOTS].split_at(first);
-            chosen.offer(after);
-            chosen.offer(before);
-            if chosen.is_full() {
-                break;
+        match self {
+            Self::Few(few) => {
+                let slots = few.as_ref();
+                chosen.offer_from(wish.random as usize % slots.len(), slots);
+            }
+            Self::Many { slots, .. } => {
+                let first = (wish.random >> 29) as usize % LINE_SLOTS;
+                for line in Lines::new(slots, wish) {
+                    chosen.offer_from(first, line);
+                    if chosen.is_full() {
+                        break;
+                    }
+                }
             }
         }
         chosen.count
     }
 }
 
-/// In which order the lines of a hash table are looked at for one reply.
-#[derive(Debug, Clone)]
-struct Walk {
-    line: usize,
-    stride: usize,
-    lines: usize,
+/// Which of the two tables is the peer's.
+#[inline]
+fn class<S: Slot>(peer: &S) -> usize {
+    usize::from(peer.state().is_seed())
+}
+
+/// The lines of both tables in the order in which they are looked at for one
+/// reply: those of each in random order, and as many of one as of the other for
+/// their size, so that each peer is told of as often as any other.
+#[derive(Debug)]
+struct Lines<'a, S> {
+    walks: [Walk<'a, S>; 2],
     left: usize,
 }
 
-impl Walk {
+impl<'a, S: Slot> Lines<'a, S> {
     #[inline]
-    fn new(slots: usize, random: u64) -> Self {
-        let lines = slots / LINE_SLOTS;
+    fn new(slots: &'a [Box<[S]>; 2], wish: &Wish<S>) -> Self {
+        let [leechers, seeds] = slots;
+        let seeds: &[S] = if wish.upload_only { &[] } else { seeds };
+        let walks = [Walk::new(leechers, wish.random), Walk::new(seeds, wish.random)];
+        Self { walks, left: EXAMINED_LINES_MAX }
+    }
+}
+
+impl<'a, S: Slot> Iterator for Lines<'a, S> {
+    type Item = &'a [S];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [S]> {
+        self.left = self.left.checked_sub(1)?;
+        let [one, other] = &mut self.walks;
+        // Both parts of what was seen are compared, without dividing.
+        if one.seen * other.lines <= other.seen * one.lines && one.seen < one.lines {
+            one.next()
+        } else {
+            other.next()
+        }
+    }
+}
+
+/// The lines of one table in random order.
+#[derive(Debug)]
+struct Walk<'a, S> {
+    slots: &'a [S],
+    line: usize,
+    stride: usize,
+    lines: usize,
+    seen: usize,
+}
+
+impl<'a, S: Slot> Walk<'a, S> {
+    #[inline]
+    fn new(slots: &'a [S], random: u64) -> Self {
         // The lines are a power of two: an odd stride comes to each of them once.
         let stride = (random >> 32) as usize | 1;
-        Self { line: random as usize, stride, lines, left: lines.min(EXAMINED_SLOTS_MAX / LINE_SLOTS) }
+        Self { slots, line: random as usize, stride, lines: slots.len() / LINE_SLOTS, seen: 0 }
     }
-}
-
-impl Iterator for Walk {
-    type Item = usize;
 
     #[inline]
-    fn next(&mut self) -> Option<usize> {
-        self.left = self.left.checked_sub(1)?;
+    fn next(&mut self) -> Option<&'a [S]> {
+        if self.seen >= self.lines {
+            return None;
+        }
+        self.seen += 1;
         self.line = self.line.wrapping_add(self.stride) & (self.lines - 1);
-        Some(self.line)
-    }
-}
-
-/// Has the memory of some slots fetched.
-#[inline]
-fn fetch_line<S>(slots: &[S], fetch: impl Fn(*const u8)) {
-    let first: *const u8 = slots.as_ptr().cast();
-    for at in (0..size_of_val(slots)).step_by(CACHE_LINE_OCTETS) {
-        fetch(first.wrapping_add(at));
+        self.slots.get(self.line * LINE_SLOTS..(self.line + 1) * LINE_SLOTS)
     }
 }
 
@@ -308,6 +309,14 @@ struct Chosen<'a, S> {
 impl<S: Slot> Chosen<'_, S> {
     fn is_full(&self) -> bool {
         self.count >= self.wish.peers || (self.count + 1) * S::OCTETS > self.out.len()
+    }
+
+    /// Offers slots, from the one at `first` on and around.
+    #[inline]
+    fn offer_from(&mut self, first: usize, slots: &[S]) {
+        let (before, after) = slots.split_at(first);
+        self.offer(after);
+        self.offer(before);
     }
 
     /// Every slot is written and kept or written over: which of them are of use
@@ -327,29 +336,4 @@ impl<S: Slot> Chosen<'_, S> {
             self.count += usize::from(!useless);
         }
     }
-}
-
-/// Where a look-up of the peer begins.
-#[inline]
-fn home<S: Slot>(peer: &S, slots: usize, keyed: &Keyed) -> usize {
-    peer.hash(keyed) as usize & (slots - 1)
-}
-
-/// Empties a slot of a hash table; what was pushed away from its place comes
-/// back as near as it can.
-fn close<S: Slot>(slots: &mut [S], mut hole: usize, keyed: &Keyed) {
-    let mask = slots.len() - 1;
-    let mut at = hole;
-    loop {
-        at = (at + 1) & mask;
-        if slots[at].is_empty() {
-            break;
-        }
-        let home = home(&slots[at], slots.len(), keyed);
-        if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
-            slots[hole] = slots[at];
-            hole = at;
-        }
-    }
-    slots[hole] = S::default();
 }

@@ -84,7 +84,7 @@ pub struct Slot4(u64);
 
 impl Slot for Slot4 {
     type Address = SocketAddrV4;
-    type Few = [Self; 3];
+    type Few = [Self; 4];
     const FAMILY: Family = Family::V4;
     const OCTETS: usize = 6;
 

@@ -176,8 +176,8 @@ proptest! {
 
 #[test]
 fn a_torrent_with_its_first_peers_fills_one_line() {
-    assert_eq!(size_of::<super::peers::Peers<Slot4>>(), 32);
-    assert_eq!(size_of::<super::peers::Peers<Slot6>>(), 32);
+    assert_eq!(size_of::<super::peers::Peers<Slot4>>(), 40);
+    assert_eq!(size_of::<super::peers::Peers<Slot6>>(), 40);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn peers_are_chosen_evenly() {
 }
 
 #[test]
-fn a_seed_among_thousands_of_seeds_looks_at_some_of_them_only() {
+fn a_seed_among_thousands_of_seeds_is_told_of_leechers() {
     let limits = Limits { peers_per_torrent_max: 10_000, peers_max: 10_000, ..LIMITS };
     let mut tracker = Tracker::<Slot4>::new(limits);
     for n in 0..10_000 {
@@ -278,9 +278,46 @@ fn a_seed_among_thousands_of_seeds_looks_at_some_of_them_only() {
     let again = Announce { event: Event::None, ..seed(four(5_000)) };
     let (told, peers) = tracker.announce(1, &again).expect("room");
     assert_eq!((told.seeds, told.leechers), (9_900, 100));
-    assert!(!peers.is_empty() && peers.len() < 50, "{}", peers.len());
-    // Who downloads is told of seeds at once.
+    assert_eq!(peers.len(), 50);
+    // Who downloads is told of seeds as well.
     assert_eq!(tracker.announce(1, &leecher(four(5))).expect("room").1.len(), 50);
+}
+
+#[test]
+fn who_asks_among_thousands_of_no_use_looks_at_some_of_them_only() {
+    let limits = Limits { peers_per_torrent_max: 10_000, peers_max: 10_000, ..LIMITS };
+    let mut tracker = Tracker::<Slot4>::new(limits);
+    // Partial seeds are no seeds: they stand among the leechers.
+    for n in 0..10_000 {
+        tracker.announce(1, &Announce { event: Event::Paused, ..leecher(four(n)) }).expect("room");
+    }
+    for n in 0..100 {
+        tracker.announce(1, &leecher(four(n))).expect("room");
+    }
+    let again = Announce { event: Event::Paused, ..leecher(four(5_000)) };
+    let (told, peers) = tracker.announce(1, &again).expect("room");
+    assert_eq!((told.seeds, told.leechers), (0, 10_000));
+    assert!(!peers.is_empty() && peers.len() < 50, "{}", peers.len());
+}
+
+/// Leechers and seeds of a large swarm are told of in proportion.
+#[test]
+fn leechers_and_seeds_are_mixed() {
+    let mut tracker = Tracker::<Slot4>::new(LIMITS);
+    for n in 0..200 {
+        tracker.announce(1, &leecher(four(n))).expect("room");
+    }
+    for n in 200..800 {
+        tracker.announce(1, &seed(four(n))).expect("room");
+    }
+    let mut seeds = 0;
+    for _ in 0..400 {
+        let (_, peers) = tracker.announce(1, &leecher(four(0))).expect("room");
+        assert_eq!(peers.len(), 50);
+        seeds += peers.iter().filter(|peer| (200..800).any(|n| SocketAddr::from(four(n)) == **peer)).count();
+    }
+    // Three quarters of all are seeds.
+    assert!((70..80).contains(&(seeds * 100 / (400 * 50))), "{seeds}");
 }
 
 #[test]
