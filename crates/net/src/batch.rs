@@ -70,6 +70,10 @@ pub struct BatchOptions {
     /// What the system may keep for a socket while its thread is busy; the
     /// system's own limit (`net.core.rmem_max`) holds.
     pub receive_buffer_octets: usize,
+    /// Whether replies may be fragmented on their way. Who never sends one that is
+    /// longer than the least link carries says no, and spares the system an id for
+    /// each.
+    pub fragmentable: bool,
     /// How long [`DatagramBatch::receive`] waits, so that the thread can see
     /// that it shall stop.
     pub patience: Duration,
@@ -85,6 +89,7 @@ impl BatchOptions {
             datagram_octets_max: 4_096,
             reply_octets_max: 4_096,
             receive_buffer_octets: 4 << 20,
+            fragmentable: true,
             patience: Duration::from_millis(200),
         }
     }
@@ -208,6 +213,9 @@ impl DatagramBatch {
             message::enable_destination(socket.as_fd(), bound.is_ipv4())?;
         }
         SockRef::from(&socket).set_recv_buffer_size(options.receive_buffer_octets)?;
+        if !options.fragmentable {
+            message::forbid_fragments(socket.as_fd(), bound.is_ipv4(), true)?;
+        }
         let patience = options.patience.max(Duration::from_millis(1));
         let n = options.datagrams_max.clamp(1, 1_024);
         let no_part = iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };

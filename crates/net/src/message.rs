@@ -157,6 +157,18 @@ pub(crate) fn set_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, valu
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Sets DF, or leaves fragments to the system (IP_MTU_DISCOVER). The system's own
+/// idea of the path's MTU is not asked either way.
+pub(crate) fn forbid_fragments(socket: BorrowedFd<'_>, ipv4: bool, forbid: bool) -> io::Result<()> {
+    let (level, name) = if ipv4 {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
+    };
+    let value = if forbid { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
+    set_option(socket, level, name, value)
+}
+
 /// Reads an option of a socket that is an int.
 pub(crate) fn option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;

@@ -67,7 +67,7 @@ impl Trains {
         let local = socket.local_addr()?;
         // The system gives at most what net.core.rmem_max allows.
         socket2::SockRef::from(&socket).set_recv_buffer_size(receive_buffer_octets)?;
-        wire::forbid_fragments(socket.as_fd(), local.is_ipv4(), true)?;
+        message::forbid_fragments(socket.as_fd(), local.is_ipv4(), true)?;
         let kind = if layers.is_empty() {
             Kind::Direct(Wire::new(socket, local)?)
         } else {

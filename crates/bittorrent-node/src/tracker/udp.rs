@@ -33,6 +33,7 @@ pub(super) fn options(address: SocketAddr, threads: usize) -> BatchOptions {
         datagrams_max: DATAGRAMS_MAX,
         datagram_octets_max: DATAGRAM_OCTETS_MAX,
         reply_octets_max: REPLY_OCTETS_MAX,
+        fragmentable: false,
         patience: Duration::from_millis(200),
         ..BatchOptions::at(address)
     }

@@ -8,7 +8,7 @@ use libc::{c_int, c_uint, iovec, mmsghdr, sockaddr_storage, socklen_t};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -23,18 +23,6 @@ pub(super) struct Wire {
     local: SocketAddr,
     /// The system cuts trains; false once it said that it cannot.
     cuts: AtomicBool,
-}
-
-/// Sets DF, or leaves fragments to the system (IP_MTU_DISCOVER). The system's own
-/// idea of the path's MTU is not asked either way.
-pub(super) fn forbid_fragments(socket: BorrowedFd<'_>, ipv4: bool, forbid: bool) -> io::Result<()> {
-    let (level, name) = if ipv4 {
-        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)
-    } else {
-        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)
-    };
-    let value = if forbid { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
-    message::set_option(socket, level, name, value)
 }
 
 impl Wire {
@@ -106,11 +94,11 @@ impl Wire {
         for group in trains.chunk_by(|one, other| one.fragmentable == other.fragmentable) {
             let fragmentable = group.first().is_some_and(|train| train.fragmentable);
             if fragmentable {
-                forbid_fragments(self.udp.as_fd(), self.local.is_ipv4(), false)?;
+                message::forbid_fragments(self.udp.as_fd(), self.local.is_ipv4(), false)?;
             }
             let sent = self.send_group(group).await;
             if fragmentable {
-                forbid_fragments(self.udp.as_fd(), self.local.is_ipv4(), true)?;
+                message::forbid_fragments(self.udp.as_fd(), self.local.is_ipv4(), true)?;
             }
             sent?;
         }
