@@ -22,7 +22,7 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
-    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm, torrent), or `http` (tracker).
+    /// Only clients and cases whose names contain one of these, e.g. `ours,slow` (swarm, torrent), or `http` or `aquatic` (tracker).
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }

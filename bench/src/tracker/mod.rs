@@ -1,11 +1,12 @@
 //! Announces over UDP: ours, a bare echo of the same shape, opentracker and
-//! aquatic, on the same load in the same run. Announces over HTTP: ours and
-//! opentracker.
+//! aquatic, on the same load in the same run; ours and aquatic on aquatic's own
+//! load. Announces over HTTP: ours and opentracker.
 //!
 //! Each server answers on one thread that is kept on one processor, the load
 //! comes from another. What counts is the processor time the server took: it is
 //! hardly disturbed by what else the machine does. The rate beside it is.
 
+mod foreign_load;
 mod http;
 mod load;
 mod servers;
@@ -40,16 +41,20 @@ const WORLDS: [World; 2] = [
     World { name: "500,000 torrents, 1,000,000 peers", torrents: 500_000, peers: 1_000_000 },
 ];
 
-/// Runs the comparison and prints the rows of each world, then those over HTTP;
-/// `only` `http` leaves out the others.
+/// Runs the comparison and prints the rows of each world, then those of aquatic's
+/// load and over HTTP; `only` `http` or `aquatic` leaves out the others.
 pub(crate) fn run(json: bool, only: &[String]) -> io::Result<()> {
     pin(&this_thread()?, "1");
     if only.iter().any(|only| only == "http") {
         return http::compare(json);
     }
+    if only.iter().any(|only| only == "aquatic") {
+        return foreign_load::compare(json);
+    }
     for world in &WORLDS {
         compare(world, json)?;
     }
+    foreign_load::compare(json)?;
     http::compare(json)
 }
 
