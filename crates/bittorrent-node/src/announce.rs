@@ -24,6 +24,9 @@ const HTTP_PATIENCE: Duration = Duration::from_secs(30);
 const PEERS_WANTED: i32 = 200;
 /// How long trackers may take to hear that we leave.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// How long one that was just asked may take to answer before that: who never
+/// answered does not hold us up.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether more peers are wanted or all is here.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -134,30 +137,36 @@ async fn run(
     let mut completed = seed;
     let mut under_way: JoinSet<Outcome> = JoinSet::new();
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
-    let mut leaving = false;
+    // Until when, at present and at most.
+    let mut leaving: Option<(Instant, Instant)> = None;
     loop {
         let now = Instant::now();
         while let Some(due) = announcer.poll_announce(now) {
             under_way.spawn_local(announce(swarm.clone(), hash, due));
         }
-        if leaving && under_way.is_empty() {
+        if leaving.is_some() && under_way.is_empty() {
             return;
         }
         tokio::select! {
             Some(outcome) = under_way.join_next() => if let Ok((due, outcome)) = outcome {
                 settle(&swarm, &mut announcer, due, outcome);
+                if let Some((until, last)) = &mut leaving {
+                    *until = *last;
+                }
             },
-            changed = demand.changed(), if !leaving => if changed.is_ok() {
+            changed = demand.changed(), if leaving.is_none() => if changed.is_ok() {
                 announcer.handle_demand(Instant::now());
             } else {
-                leaving = true;
-                under_way.abort_all();
+                let last = Instant::now() + STOP_PATIENCE;
+                // What is on its way may be answered yet: that tracker is told as well.
+                let until = if under_way.is_empty() { last } else { Instant::now() + ANSWER_PATIENCE };
+                leaving = Some((until, last));
                 if !completed && swarm.transferred().left == Some(0) {
                     announcer.handle_completed(Instant::now());
                 }
                 announcer.handle_stop(Instant::now());
             },
-            _ = looks.tick(), if !leaving => {
+            _ = looks.tick(), if leaving.is_none() => {
                 if !completed && swarm.transferred().left == Some(0) {
                     completed = true;
                     announcer.handle_completed(Instant::now());
@@ -166,7 +175,7 @@ async fn run(
                     announcer.handle_want(Instant::now());
                 }
             }
-            () = tokio::time::sleep(STOP_PATIENCE), if leaving => return,
+            () = tokio::time::sleep_until(leaving.map_or(now, |(until, _)| until).into()), if leaving.is_some() => return,
         }
     }
 }
