@@ -1,30 +1,27 @@
 //! The engine: a thread of its own on which all torrents of a host run, and the
 //! listeners for their peers.
 
-use crate::content::metainfo_file;
-use crate::context::Context;
+mod serving;
+mod what;
+
 use crate::control::{Handle, Rates};
 use crate::dht::Dht;
-use crate::discovery::{self, Discovery};
-use crate::lsd;
+use crate::discovery::Discovery;
 use crate::names::Names;
-use crate::reach::{self, Doors};
-use crate::swarm::{Ending, Options, Swarm, Task};
+use crate::swarm::Options;
 use crate::transport::{Protocol, Protocols};
 use bittorrent::encryption::Policy;
 use bittorrent::ip_filter::IpFilter;
-use bittorrent::metainfo::{InfoHashes, Magnet, Metainfo};
-use bittorrent::tracker::announcer::TrackerUrl;
-use bittorrent::web_seed::WebSeed;
 use net::{ListenError, Network, Shutdown};
+use serving::serve;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
+pub use what::What;
+use what::known;
 
 /// Commands that wait for the engine or a torrent.
 const COMMANDS_MAX: usize = 64;
@@ -65,46 +62,6 @@ pub enum EngineError {
     /// It is being stopped.
     #[error("the engine is stopping")]
     Stopping,
-}
-
-/// What a torrent is made of.
-#[derive(Debug, Clone)]
-pub enum What {
-    /// Its metainfo.
-    Metainfo(Arc<Metainfo>),
-    /// A link: the rest comes from peers.
-    Magnet(Box<Magnet>),
-}
-
-impl What {
-    /// Its trackers, tier by tier; those whose URL is of no use are left out.
-    fn trackers(&self) -> Vec<Vec<TrackerUrl>> {
-        let read = |tier: &[String]| tier.iter().filter_map(|url| TrackerUrl::parse(url).ok()).collect();
-        match self {
-            What::Metainfo(metainfo) => metainfo.trackers.iter().map(|tier| read(tier)).collect(),
-            // A link has no tiers: each is one of its own.
-            What::Magnet(magnet) => magnet.trackers.chunks(1).map(read).collect(),
-        }
-    }
-
-    /// Its web seeds.
-    fn web_seeds(&self) -> Vec<WebSeed> {
-        let files = |urls: &[String]| urls.iter().cloned().map(WebSeed::Files).collect::<Vec<_>>();
-        match self {
-            What::Metainfo(metainfo) => {
-                let scripts = metainfo.http_seeds.iter().cloned().map(WebSeed::Script);
-                files(&metainfo.web_seeds).into_iter().chain(scripts).collect()
-            }
-            What::Magnet(magnet) => files(&magnet.web_seeds),
-        }
-    }
-
-    fn hashes(&self) -> InfoHashes {
-        match self {
-            What::Metainfo(metainfo) => metainfo.info.hashes(),
-            What::Magnet(magnet) => magnet.hashes,
-        }
-    }
 }
 
 /// What an engine was started with, as it is shown.
@@ -299,155 +256,4 @@ impl Engine {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
-}
-
-/// A link as what is known of it from an earlier run.
-fn known(data: &Path, magnet: Box<Magnet>) -> What {
-    let Some(hash) = magnet.hashes.wire().next() else { return What::Magnet(magnet) };
-    let limits = bittorrent::metainfo::Limits::DEFAULT;
-    let read = storage::files::read(&metainfo_file(data, &hash), limits.metainfo_octets_max as u64);
-    let Ok(Some(octets)) = read else { return What::Magnet(magnet) };
-    let same = |metainfo: &Metainfo| {
-        let hashes = metainfo.info.hashes();
-        (magnet.hashes.v1.is_none() || magnet.hashes.v1 == hashes.v1)
-            && (magnet.hashes.v2.is_none() || magnet.hashes.v2 == hashes.v2)
-    };
-    match Metainfo::parse(&octets, &limits).ok().filter(same) {
-        Some(mut metainfo) => {
-            metainfo.trackers = magnet.trackers.chunks(1).map(<[String]>::to_vec).collect();
-            What::Metainfo(Arc::new(metainfo))
-        }
-        None => What::Magnet(magnet),
-    }
-}
-
-/// All that happens on the engine's thread.
-async fn serve(
-    mut settings: Settings,
-    network: Network,
-    mut orders: mpsc::Receiver<Order>,
-    told: oneshot::Sender<Result<Begun, ListenError>>,
-    shutdown: Shutdown,
-) {
-    if network.is_proxied() {
-        // Whatever does not pass the proxy would tell who we are.
-        settings.discovery.lsd = None;
-    }
-    let context = Rc::new(Context::new(&settings, network));
-    // The hash table outlives the torrents, which ask it to their end.
-    let dht_shutdown = Shutdown::new();
-    let dht = &settings.discovery.dht;
-    match Doors::open(&context.network, &settings.listen, settings.protocols, dht.is_some()) {
-        Ok(doors) => {
-            let addresses = doors.addresses();
-            context.set_port(addresses.first().map_or(0, SocketAddr::port));
-            let mut wires = doors.serve(&context, &shutdown);
-            if context.network.is_proxied() {
-                match reach::serve_by_proxy(&context, dht.is_some(), &shutdown).await {
-                    Ok(carried) => wires = carried,
-                    Err(error) => tracing::warn!(%error, "neither uTP nor the hash table is used"),
-                }
-            }
-            if let Some(dht) = dht.as_ref().filter(|_| !wires.is_empty()) {
-                discovery::start_dht(&context, dht, wires, &dht_shutdown);
-            }
-            if let Some(lsd) = settings.discovery.lsd {
-                lsd::start(&context, lsd, &addresses, &shutdown);
-            }
-            let _ = told.send(Ok((addresses, context.dht.get().cloned())));
-        }
-        Err(error) => {
-            let _ = told.send(Err(error));
-            return;
-        }
-    }
-    let throttling = context.clone();
-    tokio::task::spawn_local(async move { throttling.keep_throttling().await });
-    let mut running = tokio::task::JoinSet::new();
-    loop {
-        let order = tokio::select! {
-            () = shutdown.requested() => break,
-            order = orders.recv() => match order {
-                Some(order) => order,
-                None => break,
-            },
-        };
-        // Those that were removed.
-        while running.try_join_next().is_some() {}
-        // Who asked may have left.
-        match order {
-            Order::Add(what, options, reply) => {
-                let _ = reply.send(begin(&context, what, *options, &mut running));
-            }
-            Order::List(reply) => drop(reply.send(context.handles.borrow().values().cloned().collect())),
-            Order::Filter(filter, reply) => {
-                context.set_filter(filter);
-                let _ = reply.send(());
-            }
-            Order::External(ip, port) => context.set_external(ip, port),
-            Order::Limits(limits, reply) => {
-                context.set_limits(Instant::now(), limits);
-                let _ = reply.send(());
-            }
-        }
-    }
-    let handles = context.handles.take();
-    for handle in handles.values() {
-        handle.stop().await;
-    }
-    while running.join_next().await.is_some() {}
-    discovery::end_dht(dht_shutdown).await;
-    reach::close(&context).await;
-    context.torrents.borrow_mut().clear();
-}
-
-fn begin(
-    context: &Rc<Context>,
-    what: What,
-    options: Options,
-    running: &mut tokio::task::JoinSet<()>,
-) -> Result<Handle, EngineError> {
-    let hashes = what.hashes();
-    let mut torrents = context.torrents.borrow_mut();
-    if let Some(hash) = hashes.wire().find(|hash| torrents.contains_key(&hash.0)) {
-        return Err(EngineError::Twice(hash.to_string()));
-    }
-    let (trackers, web_seeds) = (what.trackers(), what.web_seeds());
-    let (name, metainfo) = match what {
-        What::Metainfo(metainfo) => (metainfo.info.name().to_owned(), Some(metainfo)),
-        What::Magnet(magnet) => {
-            let hash = hashes.wire().next().map(|hash| hash.to_string());
-            (magnet.name.or(hash).unwrap_or_default(), None)
-        }
-    };
-    if let Some(metainfo) = metainfo.as_ref().filter(|metainfo| !metainfo.info.is_private()) {
-        tokio::task::spawn_local(discovery::add_nodes(context.clone(), metainfo.nodes.clone()));
-    }
-    let swarm = Rc::new(Swarm::new(context.clone(), hashes, name, metainfo, web_seeds, options));
-    for hash in hashes.wire() {
-        torrents.insert(hash.0, swarm.clone());
-    }
-    let (commands, mut taken) = mpsc::channel(COMMANDS_MAX);
-    let (tell, progress) = watch::channel(swarm.progress(Instant::now()));
-    let handle = Handle::new(hashes, commands, progress);
-    let key = hashes.wire().next().map_or([0; 20], |hash| hash.0);
-    context.handles.borrow_mut().insert(key, handle.clone());
-    let context = context.clone();
-    running.spawn_local(async move {
-        let mut task = Task::new(swarm.clone(), trackers, tell);
-        let ending = task.run(&mut taken).await;
-        let removed = match ending {
-            Ending::Stop => {
-                task.end().await;
-                None
-            }
-            Ending::Remove(data, reply) => Some((task.remove(data).await, reply)),
-        };
-        context.torrents.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, &swarm));
-        context.handles.borrow_mut().remove(&key);
-        if let Some((result, reply)) = removed {
-            let _ = reply.send(result);
-        }
-    });
-    Ok(handle)
 }
