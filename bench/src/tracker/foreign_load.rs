@@ -19,9 +19,9 @@ use std::time::Duration;
 /// The program that makes the load.
 const PROGRAM: &str = "aquatic_udp_load_test";
 /// Rounds of each tracker, by turns.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 11;
 /// How long each round is, once the peers were chosen.
-const SECONDS: u32 = 8;
+const SECONDS: u32 = 5;
 
 /// Runs the comparison and prints its row; says so where the load is not installed.
 pub(super) fn compare(json: bool) -> io::Result<()> {
