@@ -8,6 +8,9 @@ use super::merkle::{self, Hash};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
+/// Padding, a part of it.
+const ZEROS: [u8; 1024] = [0; 1024];
+
 /// What a piece is found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -61,13 +64,20 @@ impl PieceHasher {
         }
     }
 
-    /// Takes the next octets.
+    /// Takes the next octets. Padding behind a file of a hybrid torrent is zeros
+    /// (BEP 47), whatever is said here: a peer that sends something else could set
+    /// its two hashes against each other.
     pub fn update(&mut self, octets: &[u8]) {
-        if let Some(v1) = &mut self.v1 {
-            v1.update(octets);
-        }
+        let content = self.v2.as_ref().map_or(octets.len(), |v2| v2.content_left.min(octets.len()));
+        let (content, padding) = octets.split_at_checked(content).unwrap_or((octets, &[]));
         if let Some(v2) = &mut self.v2 {
-            v2.update(octets);
+            v2.update(content);
+        }
+        if let Some(v1) = &mut self.v1 {
+            v1.update(content);
+            for zeros in padding.chunks(ZEROS.len()) {
+                v1.update(ZEROS.get(..zeros.len()).unwrap_or(&ZEROS));
+            }
         }
     }
 
