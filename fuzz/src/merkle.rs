@@ -1,6 +1,8 @@
 //! Requests for hashes of v2 torrents, and the answers of peers to them.
 
-use bittorrent::metainfo::merkle::{HASHES_PER_REQUEST_MAX, HashRequest, ProofError, Tree, TreeShape, leaf};
+use bittorrent::metainfo::merkle::{
+    Below, HASHES_PER_REQUEST_MAX, Hash, HashRequest, ProofError, Tree, TreeShape, leaf,
+};
 
 /// Blocks of the file under test.
 const BLOCKS_MAX: u64 = 300;
@@ -21,9 +23,17 @@ pub fn merkle(input: &[u8]) {
     };
     let shape = TreeShape { blocks, piece_layer: u32::from(head[13] % 4) };
     let hashes: Vec<[u8; 32]> = answer.as_chunks().0.to_vec();
-    let leaves = (0..blocks).map(|block| leaf(&block.to_be_bytes())).collect();
-    let tree = Tree::new(shape, 0, leaves).expect("all leaves");
+    let leaves: Vec<Hash> = (0..blocks).map(|block| leaf(&block.to_be_bytes())).collect();
+    let tree = Tree::new(shape, 0, leaves.clone()).expect("all leaves");
     let root = tree.root();
+    if let Some(pieces) = Below::pieces(&shape, &request) {
+        let block = |piece: u64| (piece << shape.piece_layer).min(blocks) as usize;
+        let read = leaves.get(block(pieces.start)..block(pieces.end)).expect("no more than there is");
+        let layer =
+            tree.row(shape.piece_layer).and_then(|row| Tree::new(shape, shape.piece_layer, row.to_vec()));
+        let answer = Below::new(shape, pieces.start, read.to_vec()).answer(&request, layer.as_ref());
+        assert_eq!(answer, request.answer(&tree).ok(), "from pieces as from the whole");
+    }
     match request.answer(&tree) {
         Err(refused) => {
             assert!(!refused.to_string().is_empty());

@@ -33,6 +33,7 @@ pub mod id {
     pub const EXTENDED: u8 = 20;
     pub const HASH_REQUEST: u8 = 21;
     pub const HASHES: u8 = 22;
+    pub const HASH_REJECT: u8 = 23;
 }
 
 /// What a torrent is called on the wire: the first 20 octets of its info-hash.

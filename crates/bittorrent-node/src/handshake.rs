@@ -294,6 +294,7 @@ async fn serve(swarm: Rc<Swarm>, greeted: Greeted, address: SocketAddr, incoming
         link: link.clone(),
         id: peer.peer_id,
         fast: session.has(Feature::Fast),
+        knows_trees: session.knows_trees(),
         extensions: session.has(Feature::Extensions),
         dht: session.has(Feature::Dht),
         incoming,

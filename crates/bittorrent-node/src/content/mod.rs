@@ -15,11 +15,15 @@ pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 
-use bittorrent::metainfo::{FileKind, Info, Metainfo, PieceHasher, PieceLayers, Slice, Verdict, Verifier};
+use bittorrent::metainfo::merkle::{Below, Hash, TreeShape};
+use bittorrent::metainfo::{
+    FileKind, Info, Metainfo, PieceHasher, PieceHashes, PieceLayers, Slice, Verdict, Verifier,
+};
 use bittorrent::torrent::BlockDigest;
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -208,9 +212,15 @@ impl Content {
             Ok(())
         };
         each(&mut |octets| hasher.update(octets))?;
-        let verdict = Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hasher.finish());
+        let hashes = hasher.finish();
+        let verdict = Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hashes);
         if digests || verdict != Verdict::Right {
-            each(&mut |octets| digested.push(Sha1::digest(octets).into()))?;
+            match &hashes.v2_blocks {
+                Some(leaves) => digested.extend(leaves.iter().map(block_digest)),
+                None => each(&mut |octets| digested.push(Sha1::digest(octets).into()))?,
+            }
+            // Blocks of padding, of hybrid torrents, are whatever they ought to be.
+            digested.resize(blocks.len(), BlockDigest::default());
         }
         if verdict == Verdict::Right {
             self.write_held(piece, blocks)?;
@@ -218,11 +228,38 @@ impl Content {
         Ok((verdict, digested))
     }
 
+    /// The leaves of pieces that are here, all of one file, of which they are the
+    /// pieces from `first` on. `None` where one is not what it ought to be.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn below(&self, pieces: Range<u32>, first: u64) -> Result<Option<Below>, StorageError> {
+        let layout = self.info.layout();
+        let mut leaves = Vec::new();
+        let mut shape = None;
+        for piece in pieces {
+            let Some(hashes) = self.hashes(piece)? else { return Ok(None) };
+            if Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hashes) != Verdict::Right {
+                return Ok(None);
+            }
+            let file = layout.merkle_file(piece);
+            shape = file.map(|(file, _)| TreeShape::new(file.length, layout.piece_length()));
+            leaves.extend(hashes.v2_blocks.unwrap_or_default());
+        }
+        Ok(shape.map(|shape| Below::new(shape, first, leaves)))
+    }
+
     /// Whether a piece on the disk is right.
     ///
     /// # Errors
     /// When the disk fails; that it is not there is no error.
     pub(crate) fn check(&self, piece: u32) -> Result<bool, StorageError> {
+        let Some(hashes) = self.hashes(piece)? else { return Ok(false) };
+        Ok(Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hashes) == Verdict::Right)
+    }
+
+    /// The hashes of a piece on the disk; `None` where it is not there.
+    fn hashes(&self, piece: u32) -> Result<Option<PieceHashes>, StorageError> {
         let layout = self.info.layout();
         let octets = layout.piece_octets(piece) as usize;
         let mut hasher = PieceHasher::new(&self.info, piece);
@@ -232,13 +269,12 @@ impl Content {
             let here = buffer.len().min(octets - begin);
             let Some(place) = buffer.get_mut(..here) else { break };
             if !self.read(piece, begin as u32, place)? {
-                return Ok(false);
+                return Ok(None);
             }
             hasher.update(place);
             begin += here;
         }
-        let layers = self.layers();
-        Ok(Verifier::new(&self.info, &layers).verify_hashes(piece, &hasher.finish()) == Verdict::Right)
+        Ok(Some(hasher.finish()))
     }
 
     /// What tells whether any file changes; `None` for those that are not there.
@@ -270,4 +306,9 @@ impl Content {
         }
         Ok(())
     }
+}
+
+/// What a block's sender is judged by, from the block's leaf in the tree of its file.
+pub(crate) fn block_digest(leaf: &Hash) -> BlockDigest {
+    std::array::from_fn(|at| leaf.get(at).copied().unwrap_or_default())
 }

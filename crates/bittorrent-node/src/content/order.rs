@@ -76,9 +76,9 @@ impl Order {
     }
 }
 
-/// Whether a job may be done while others of its kind are.
+/// Whether a job may be done while others of which that is true are.
 fn shares(job: &Job) -> bool {
-    matches!(job, Job::Piece { .. })
+    matches!(job, Job::Piece { .. } | Job::Leaves { .. })
 }
 
 #[cfg(test)]

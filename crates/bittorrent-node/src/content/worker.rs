@@ -5,8 +5,11 @@ use super::checking::Checking;
 use super::order::Order;
 use super::pool::{Pool, Turn};
 use super::{Content, Held, Moved, Renames, Resume, moved_file, names_file, resume_file};
+use bittorrent::metainfo::merkle::Below;
 use bittorrent::metainfo::{InfoHashV1, Verdict};
-use bittorrent::torrent::{BlockDigest, PieceSet};
+use bittorrent::torrent::{BlockDigest, PeerKey, PieceSet};
+use bittorrent::wire::HashRange;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +23,9 @@ pub(crate) enum Job {
     Piece { piece: u32, blocks: Vec<Held>, digests: bool },
     /// Write blocks of a piece that is not whole yet, for want of memory.
     Spill { piece: u32, blocks: Vec<(u32, Vec<u8>)> },
+    /// Read pieces that are here and make the leaves of their trees, for a peer that
+    /// asked. `first` is which of the file's pieces they begin with.
+    Leaves { of: PeerKey, range: HashRange, pieces: Range<u32>, first: u64 },
     /// Look which pieces are here: believe what a clean stop left, or check all.
     /// All are where the files look as they were `sealed`.
     Look { notes: Notes, recheck: bool, sealed: Option<Vec<Option<Stamp>>> },
@@ -71,6 +77,8 @@ pub(crate) enum Done {
     Piece(Checked),
     /// Blocks were written; their buffers can be used again.
     Spilled { piece: u32, buffers: Vec<Vec<u8>>, result: Result<(), StorageError> },
+    /// What a peer asked for; `None` where the pieces are no longer what they were.
+    Leaves { of: PeerKey, range: HashRange, below: Option<Below> },
     /// So many pieces were looked at.
     Looking { pieces: u32 },
     /// The pieces that are here.
@@ -172,6 +180,13 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
                 content.write(piece, block * bittorrent::wire::BLOCK_OCTETS, &[octets.as_slice()])
             });
             Done::Spilled { piece, buffers: blocks.into_iter().map(|(_, buffer)| buffer).collect(), result }
+        }
+        Job::Leaves { of, range, pieces, first } => {
+            let below = content.below(pieces, first).unwrap_or_else(|error| {
+                tracing::warn!(%error, "no hashes of blocks for a peer that asks");
+                None
+            });
+            Done::Leaves { of, range, below }
         }
         Job::Look { notes, sealed: Some(stamps), .. } => {
             content.set_found();

@@ -26,6 +26,16 @@ impl Swarm {
                     Self::pause(now, &mut state, error.to_string());
                 }
             }
+            Done::Leaves { of, range, below } => {
+                let state = &mut *state;
+                let (Some(entry), Some(active)) = (state.peers.get(&of.0), &state.active) else { return };
+                let answer =
+                    below.and_then(|below| state.hashes.answer_below(&active.content, &range, &below));
+                match answer {
+                    Some(hashes) => entry.link.send(&Message::Hashes { range, hashes: &hashes }),
+                    None => entry.link.send(&Message::HashReject(range)),
+                }
+            }
             Done::Looking { pieces } => {
                 state.looked = pieces;
             }
@@ -48,6 +58,9 @@ impl Swarm {
             Ok((Verdict::Wrong, digests)) => {
                 self.tell_failed(piece);
                 active.torrent.handle_piece_checked(now, piece, false, &digests);
+                if active.torrent.has_suspects(piece) {
+                    state.leaves.ask(now, piece, active, &state.peers);
+                }
             }
             Ok((Verdict::Unknown, _)) => active.torrent.handle_piece_unwritten(now, piece),
             Ok((Verdict::Contradiction, _)) => {
@@ -108,6 +121,8 @@ impl Swarm {
                     let address = entry.link.address;
                     tracing::info!(%address, piece, torrent = %state.name, "banned: it sent wrong octets");
                     state.banned.insert(address.ip());
+                } else if let Some(address) = state.banned.insert_left(peer) {
+                    tracing::info!(%address, piece, torrent = %state.name, "banned: it sent wrong octets and left");
                 } else if let Some(seed) = state.web_seeds.ban(peer) {
                     tracing::info!(%seed, piece, torrent = %state.name, "banned: it sent wrong octets");
                 }

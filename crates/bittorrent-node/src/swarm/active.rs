@@ -302,7 +302,9 @@ impl Swarm {
         hashes: &[u8],
     ) -> Result<(), Ended> {
         let Some(active) = &mut state.active else { return Ok(()) };
-        if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
+        if let Some(known) = state.leaves.handle_hashes(key, range, hashes, active)? {
+            active.torrent.handle_block_digests(now, known.piece, known.first, &known.digests);
+        } else if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
             active.torrent.set_paused(now, state.halted);
             if let Some(metainfo) = &state.metainfo {
                 let piece_layers = active.content.layers().clone();

@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub(super) link: Rc<Link>,
     pub(super) id: PeerId,
     pub(super) fast: bool,
+    /// It speaks of hashes of trees (BEP 52).
+    pub(super) knows_trees: bool,
     pub(super) incoming: bool,
     pub(super) protocol: Protocol,
     pub(super) encrypted: bool,

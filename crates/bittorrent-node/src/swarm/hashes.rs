@@ -1,9 +1,9 @@
-//! Hashes of files' trees (BEP 52): asked of peers while piece layers are missing,
-//! as they are behind a magnet link, and given to peers that ask.
+//! Hashes of files' trees (BEP 52) from the piece layer up: asked of peers while they
+//! are missing, as they are behind a magnet link, and given to peers that ask.
 
 use super::{Ended, Entry};
 use crate::content::Content;
-use bittorrent::metainfo::merkle::{Hash, HashRequest, Tree, TreeShape};
+use bittorrent::metainfo::merkle::{Below, Hash, HashRequest, Tree, TreeShape};
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{HASHES_MAX, HashRange, Message};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ impl Hashes {
                 let Some(entry) = peers.get(&key.0) else { continue };
                 self.asked.insert((*root, index), (key, now + PATIENCE));
                 let request = gathering.request(index);
-                entry.link.send(&Message::HashRequest(range(root, &request)));
+                entry.link.send(&Message::HashRequest(range_of(root, &request)));
             }
         }
     }
@@ -123,7 +123,7 @@ impl Hashes {
         self.late.remove(&key);
         let Some(gathering) = self.gathering.get_mut(&root) else { return Ok(false) };
         let request = gathering.request(said.index);
-        if *said != range(&root, &request) {
+        if *said != range_of(&root, &request) {
             return Err(Ended::Broke("hashes that were not asked for".to_owned()));
         }
         let (hashes, _) = octets.as_chunks::<32>();
@@ -161,7 +161,23 @@ impl Hashes {
     /// The answer to a peer's request; `None` where it cannot be given: only piece
     /// layers and what is above them are kept.
     pub(super) fn answer(&mut self, content: &Content, asked: &HashRange) -> Option<Vec<u8>> {
-        let root = asked.pieces_root;
+        let tree = self.tree(content, asked.pieces_root)?;
+        Some(request_of(asked).answer(tree).ok()?.concat())
+    }
+
+    /// The same of what lies below the piece layer.
+    pub(super) fn answer_below(
+        &mut self,
+        content: &Content,
+        asked: &HashRange,
+        below: &Below,
+    ) -> Option<Vec<u8>> {
+        let tree = self.tree(content, asked.pieces_root);
+        Some(below.answer(&request_of(asked), tree)?.concat())
+    }
+
+    /// The tree of a file from its piece layer up; `None` for a file that has none.
+    fn tree(&mut self, content: &Content, root: Hash) -> Option<&Tree> {
         if !self.trees.contains_key(&root) {
             let layout = content.info().layout();
             let file = layout.files().iter().find(|file| file.pieces_root == Some(root))?;
@@ -173,9 +189,7 @@ impl Hashes {
             }
             self.trees.insert(root, tree);
         }
-        let HashRange { base_layer, index, length, proof_layers, .. } = *asked;
-        let request = HashRequest { base_layer, index, length, proof_layers };
-        Some(request.answer(self.trees.get(&root)?).ok()?.concat())
+        self.trees.get(&root)
     }
 }
 
@@ -188,9 +202,16 @@ fn choose(room: &mut BTreeMap<PeerKey, usize>, late: &BTreeSet<PeerKey>) -> Opti
     Some(*key)
 }
 
-fn range(root: &Hash, request: &HashRequest) -> HashRange {
+/// What is said to ask for hashes of the tree with this root.
+pub(super) fn range_of(root: &Hash, request: &HashRequest) -> HashRange {
     let HashRequest { base_layer, index, length, proof_layers } = *request;
     HashRange { pieces_root: *root, base_layer, index, length, proof_layers }
+}
+
+/// What is asked for, without the root.
+pub(super) fn request_of(range: &HashRange) -> HashRequest {
+    let HashRange { base_layer, index, length, proof_layers, .. } = *range;
+    HashRequest { base_layer, index, length, proof_layers }
 }
 
 #[cfg(test)]

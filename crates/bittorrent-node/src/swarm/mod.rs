@@ -10,6 +10,7 @@ mod contacts;
 mod control;
 mod entry;
 mod hashes;
+mod leaves;
 mod link;
 mod meet;
 mod options;
@@ -47,6 +48,7 @@ use bittorrent::wire::{PIECE_HEADER_OCTETS, piece_header};
 use contacts::Contacts;
 use entry::Entry;
 use hashes::Hashes;
+use leaves::Leaves;
 use meet::Meetings;
 use outgoing::{Outgoing, Part};
 use readers::Readers;
@@ -117,6 +119,7 @@ struct State {
     /// Peers that a third one brings us together with.
     meetings: Meetings,
     hashes: Hashes,
+    leaves: Leaves,
     banned: Bans,
     /// Below which folder its files lie.
     folder: PathBuf,
@@ -178,6 +181,7 @@ impl Swarm {
             contacts: Contacts::new(context.own.get()),
             meetings: Meetings::default(),
             hashes: Hashes::default(),
+            leaves: Leaves::new(now),
             banned: Bans::default(),
             // Where it is must not depend on where a later run is started.
             folder: std::path::absolute(&options.folder).unwrap_or_else(|_| options.folder.clone()),

@@ -33,6 +33,7 @@ pub(crate) struct Admission {
     pub(crate) link: Rc<Link>,
     pub(crate) id: PeerId,
     pub(crate) fast: bool,
+    pub(crate) knows_trees: bool,
     pub(crate) extensions: bool,
     pub(crate) dht: bool,
     pub(crate) incoming: bool,
@@ -77,7 +78,8 @@ impl Swarm {
 
     /// A connection has shaken hands.
     pub(crate) fn admit(&self, now: Instant, admission: Admission) -> Result<PeerKey, &'static str> {
-        let Admission { link, id, fast, extensions, dht, incoming, protocol, encrypted } = admission;
+        let Admission { link, id, fast, knows_trees, extensions, dht, incoming, protocol, encrypted } =
+            admission;
         self.may_admit(link.address)?;
         let counted = self.context.connection().ok_or("all torrents have as many peers as they may")?;
         let mut state = self.state.borrow_mut();
@@ -103,6 +105,7 @@ impl Swarm {
         let mut entry = Entry {
             id,
             fast,
+            knows_trees,
             incoming,
             protocol,
             encrypted,
@@ -176,6 +179,7 @@ impl Swarm {
             assembly.handle_gone(metadata_peer(key));
         }
         state.hashes.forget(key);
+        state.banned.note_left(key, entry.link.address.ip());
         if let Some(active) = &mut state.active {
             active.torrent.remove_peer(now, key);
         }

@@ -84,9 +84,13 @@ impl Swarm {
                     .map_err(|error| Ended::Broke(error.to_string()))?;
                 self.handle_extension(now, state, key, message)?;
             }
-            Message::HashRequest(range) => handle_hash_request(state, key, range),
+            Message::HashRequest(range) => handle_hash_request(now, state, key, range),
             Message::Hashes { range, hashes } => self.handle_hashes(now, state, key, range, hashes)?,
-            Message::HashReject(range) => state.hashes.handle_reject(key, range),
+            Message::HashReject(range) => {
+                if !state.leaves.handle_reject(key, range) {
+                    state.hashes.handle_reject(key, range);
+                }
+            }
             Message::Port(port) => self.handle_port(state, key, *port),
             Message::KeepAlive | Message::Piece { .. } => {}
             _ => match &mut state.active {
@@ -286,13 +290,16 @@ pub(super) fn ask_for_metadata(now: Instant, state: &mut State) {
 }
 
 /// Hashes of a file's tree are asked for (BEP 52): those of the piece layer are
-/// at hand.
-fn handle_hash_request(state: &mut State, key: PeerKey, range: &HashRange) {
-    let content = state.active.as_ref().map(|active| active.content.clone());
-    let answer = content.and_then(|content| state.hashes.answer(&content, range));
+/// at hand, for those below it pieces are read.
+fn handle_hash_request(now: Instant, state: &mut State, key: PeerKey, range: &HashRange) {
     let Some(entry) = state.peers.get(&key.0) else { return };
-    match answer {
-        Some(hashes) => entry.link.send(&Message::Hashes { range: *range, hashes: &hashes }),
-        None => entry.link.send(&Message::HashReject(*range)),
+    if let Some(active) = &state.active {
+        if let Some(hashes) = state.hashes.answer(&active.content, range) {
+            return entry.link.send(&Message::Hashes { range: *range, hashes: &hashes });
+        }
+        if state.leaves.begin(now, key, range, active) {
+            return;
+        }
     }
+    entry.link.send(&Message::HashReject(*range));
 }

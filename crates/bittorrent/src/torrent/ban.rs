@@ -3,7 +3,8 @@
 //! When a piece fails its hash, what each peer sent is remembered as a digest a
 //! block. The piece is asked for again; once it is good, the digests that differ
 //! name the liars. Whoever sent a bad piece alone, or the same block in two
-//! versions, is named at once.
+//! versions, is named at once. A v2 torrent's tree tells what each block ought to be:
+//! peers are asked for its leaves, which name the liars before that.
 
 use super::PeerKey;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,11 +65,24 @@ impl Evidence {
         liars
     }
 
+    /// What some blocks of a piece ought to be, from block `first` on. Names those who
+    /// sent something else.
+    pub(crate) fn handle_known(
+        &self,
+        piece: u32,
+        first: usize,
+        digests: &[BlockDigest],
+    ) -> BTreeSet<PeerKey> {
+        let versions = self.pieces.get(&piece).into_iter().flatten();
+        let blocks = versions.flat_map(|version| version.iter().skip(first).zip(digests));
+        blocks.filter(|((_, sent), right)| sent != *right).map(|((sender, _), _)| *sender).collect()
+    }
+
     /// A piece was good. Names those who sent something else before.
     pub(crate) fn handle_good(&mut self, piece: u32, digests: &[BlockDigest]) -> BTreeSet<PeerKey> {
-        let versions = self.pieces.remove(&piece).unwrap_or_default();
-        let blocks = versions.iter().flat_map(|version| version.iter().zip(digests));
-        blocks.filter(|((_, sent), right)| sent != *right).map(|((sender, _), _)| *sender).collect()
+        let liars = self.handle_known(piece, 0, digests);
+        self.pieces.remove(&piece);
+        liars
     }
 }
 
@@ -106,6 +120,16 @@ mod tests {
         assert_eq!(evidence.handle_bad(5, &[A, B], &digests(b"xz")), set(&[B]));
         // Both versions count when the good one comes.
         assert_eq!(evidence.handle_good(5, &digests(b"wy")), set(&[A, B]));
+    }
+
+    #[test]
+    fn what_a_block_ought_to_be_names_who_sent_another_at_once() {
+        let mut evidence = Evidence::default();
+        assert_eq!(evidence.handle_bad(5, &[A, B, C], &digests(b"x2y")), set(&[]));
+        assert_eq!(evidence.handle_known(5, 0, &digests(b"x")), set(&[]));
+        assert_eq!(evidence.handle_known(5, 1, &digests(b"zy")), set(&[B]));
+        assert_eq!(evidence.handle_known(6, 1, &digests(b"zy")), set(&[]), "of another piece");
+        assert_eq!(evidence.handle_known(5, 3, &digests(b"zy")), set(&[]), "beyond the last");
     }
 
     #[test]

@@ -198,13 +198,18 @@ impl Torrent {
         self.settle(now);
     }
 
-    /// One block was found wrong by itself (the hash tree of BEP 52 tells): its
-    /// sender is banned, the rest of the piece stays.
-    pub fn handle_block_refuted(&mut self, now: Instant, id: BlockId) {
-        let Some(sender) = self.picker.sender(id) else { return };
-        self.picker.discard(id);
-        self.wake = true;
-        self.ban(now, PeerKey(sender), id.piece);
+    /// A bad piece may be told apart by what its blocks ought to be: whether there are
+    /// several whom it may be blamed on.
+    pub fn has_suspects(&self, piece: u32) -> bool {
+        self.evidence.wants(piece)
+    }
+
+    /// It is known what some blocks of a bad piece ought to be, from block `first` on
+    /// (the hash tree of BEP 52 tells): who sent something else is banned.
+    pub fn handle_block_digests(&mut self, now: Instant, piece: u32, first: usize, digests: &[BlockDigest]) {
+        for key in self.evidence.handle_known(piece, first, digests) {
+            self.ban(now, key, piece);
+        }
         self.settle(now);
     }
 

@@ -257,6 +257,13 @@ impl Session {
         self.peer.is_some_and(|peer| peer.info_hash != self.ours.info_hash)
     }
 
+    /// Whether the peer speaks of hashes of trees (BEP 52): it knows the torrent by its
+    /// v2 info-hash, or says that it knows v2.
+    pub fn knows_trees(&self) -> bool {
+        let by_v2 = self.settings.upgrade.is_none() || self.is_upgraded();
+        self.settings.merkle_tree && (by_v2 || self.has(Feature::V2Upgrade))
+    }
+
     fn check_negotiated(&self, feature: Feature) -> Result<(), Violation> {
         if self.has(feature) { Ok(()) } else { Err(Violation::NotNegotiated(feature)) }
     }

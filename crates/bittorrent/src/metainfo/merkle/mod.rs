@@ -6,9 +6,11 @@
 //! topmost is the file's `pieces root`. The *piece layer* is the one whose nodes
 //! cover a piece each.
 
+mod below;
 mod proof;
 mod tree;
 
+pub use below::Below;
 pub use proof::{HASHES_PER_REQUEST_MAX, HashRequest, ProofError};
 pub use tree::{Tree, TreeShape};
 

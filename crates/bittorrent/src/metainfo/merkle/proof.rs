@@ -90,19 +90,25 @@ impl HashRequest {
     /// # Errors
     /// When the request is not right, or reaches below what the tree has.
     pub fn answer(&self, tree: &Tree) -> Result<Vec<Hash>, ProofError> {
-        self.check(&tree.shape())?;
-        if self.base_layer < tree.base() {
-            return Err(ProofError::Outside);
-        }
+        self.answer_from(&tree.shape(), |layer, index| tree.node(layer, index))
+    }
+
+    /// The same from the nodes that `node` has, by layer and index, padding included.
+    pub(super) fn answer_from(
+        &self,
+        shape: &TreeShape,
+        node: impl Fn(u32, u64) -> Option<Hash>,
+    ) -> Result<Vec<Hash>, ProofError> {
+        self.check(shape)?;
         let mut hashes = Vec::with_capacity(self.answer_length());
         for offset in 0..self.length {
-            let node = tree.node(self.base_layer, u64::from(self.index) + u64::from(offset));
+            let node = node(self.base_layer, u64::from(self.index) + u64::from(offset));
             hashes.push(node.ok_or(ProofError::Outside)?);
         }
         let mut index = u64::from(self.index) >> self.covered();
         let first = self.base_layer + self.covered();
         for layer in first..first + self.uncles() {
-            hashes.push(tree.node(layer, index ^ 1).ok_or(ProofError::Outside)?);
+            hashes.push(node(layer, index ^ 1).ok_or(ProofError::Outside)?);
             index >>= 1;
         }
         Ok(hashes)

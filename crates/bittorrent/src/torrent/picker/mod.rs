@@ -262,11 +262,6 @@ impl Picker {
         self.partial(piece).filter(|partial| partial.is_whole()).map(Partial::senders)
     }
 
-    /// Who sent a block that is here.
-    pub(crate) fn sender(&self, id: BlockId) -> Option<u32> {
-        self.partial(id.piece)?.sender(id.block)
-    }
-
     /// The piece was checked and is good. Whether it was wanted and missing.
     pub(crate) fn pass(&mut self, piece: u32) -> bool {
         self.forget(piece);
@@ -289,24 +284,6 @@ impl Picker {
             self.missing.insert(piece);
         }
         self.fail(piece);
-    }
-
-    /// One block of a begun piece was found to be wrong.
-    pub(crate) fn discard(&mut self, id: BlockId) {
-        let wanted = self.missing.contains(id.piece);
-        let Some(partial) = self.partial_mut(id.piece).filter(|partial| partial.has(id.block)) else {
-            return;
-        };
-        partial.discard(id.block);
-        let untouched = partial.is_untouched();
-        if wanted {
-            self.free_blocks += 1;
-        }
-        self.epoch += 1;
-        self.note_open(id.piece);
-        if untouched {
-            self.fail(id.piece);
-        }
     }
 
     /// Blocks that are here in pieces that are not, to be kept over a restart.

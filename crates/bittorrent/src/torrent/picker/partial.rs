@@ -183,22 +183,6 @@ impl Partial {
     pub(super) fn senders(&self) -> Vec<u32> {
         self.blocks.iter().map(|block| block.who[0]).collect()
     }
-
-    /// The key of the peer that sent a block that is here.
-    pub(super) fn sender(&self, block: u32) -> Option<u32> {
-        let block = self.blocks.get(block as usize)?;
-        (block.state == BlockState::Received).then_some(block.who[0])
-    }
-
-    /// Makes a block that is here free again: it was found to be wrong.
-    pub(super) fn discard(&mut self, block: u32) {
-        if self.has(block) {
-            self.blocks[block as usize] = FREE;
-            self.received -= 1;
-            self.free += 1;
-            self.lowest_free = self.lowest_free.min(block);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +220,7 @@ mod tests {
         assert_eq!(receipt.others().collect::<Vec<_>>(), [1, 3]);
         assert!(receipt.whole && partial.is_whole());
         assert_eq!(partial.receive(1, 10, 0), None, "it is here already");
-        assert_eq!((partial.senders(), partial.sender(0)), (vec![20], Some(20)));
+        assert_eq!(partial.senders(), [20]);
     }
 
     #[test]
@@ -256,7 +240,5 @@ mod tests {
         assert!(partial.release(1, 0) && partial.is_untouched());
         assert!(partial.receive(1, 10, 0).is_some());
         assert_eq!(partial.free(), 1);
-        partial.discard(0);
-        assert!(partial.is_untouched() && !partial.has(0));
     }
 }

@@ -60,19 +60,11 @@ fn whoever_sent_a_bad_piece_alone_is_banned_and_asked_no_more() {
 }
 
 #[test]
-fn one_block_that_its_own_hash_refutes_is_asked_for_again_alone() {
-    let mut rig = Rig::leecher(1);
-    rig.join_open(1, &[0]);
-    for request in rig.requests_to(1) {
-        rig.block(1, request);
-    }
-    rig.take_events();
-    rig.join_open(2, &[0]);
-    rig.torrent.handle_block_refuted(rig.now, BlockId { piece: 0, block: 1 });
-    assert_eq!(rig.take_events(), [Event::Ban { peer: PeerKey(1), piece: 0 }]);
-    assert_eq!(rig.requests_to(2), [octets(0, 1)]);
-    rig.good_block(2, octets(0, 1));
-    assert!(rig.torrent.is_finished());
+fn what_the_tree_tells_of_a_bad_piece_names_the_liar_before_there_is_a_good_one() {
+    let (mut rig, ..) = bad_piece();
+    assert!(rig.torrent.has_suspects(0) && !rig.torrent.has_suspects(1));
+    rig.torrent.handle_block_digests(rig.now, 0, 0, &[[0; 20]; 2]);
+    assert_eq!(rig.take_events(), [Event::Ban { peer: PeerKey(2), piece: 0 }]);
 }
 
 #[test]
