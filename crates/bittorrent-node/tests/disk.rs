@@ -164,3 +164,28 @@ async fn what_the_disk_refuses_is_said_and_tried_again_by_command() {
     handle.resume().await.expect("resumed");
     until(&handle, |now| now.stage == Stage::Seeding).await;
 }
+
+#[tokio::test]
+async fn files_that_are_taken_away_while_they_come_are_not_said_to_be_here() {
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let leecher = Side::start().await;
+    let options =
+        Options { peers: vec![seed.address()], download_per_second: Some(400_000), ..leecher.options() };
+    let handle = leecher.add(&metainfo, options).await;
+    until(&handle, |now| now.have_pieces > 2).await;
+    let elsewhere = leecher.folder.path().join("elsewhere");
+    std::fs::rename(leecher.files(), &elsewhere).expect("moved by hand");
+    handle.set_rates(Rates::default()).await.expect("not limited");
+    let stopped = |stage: &Stage| matches!(stage, Stage::Paused(why) if why.contains("was taken away"));
+    let now = until(&handle, |now| stopped(&now.stage) || now.stage == Stage::Seeding).await;
+    assert!(stopped(&now.stage), "{:?}", now.stage);
+    // Nor when it is told to go on, until they are back.
+    handle.resume().await.expect("resumed");
+    let now = until(&handle, |now| stopped(&now.stage) || now.stage == Stage::Seeding).await;
+    assert!(stopped(&now.stage), "{:?}", now.stage);
+    // A check finds what is missing, and it comes again.
+    handle.recheck().await.expect("begun");
+    handle.add_peers(vec![seed.address()]).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    all_is_right(&leecher.files());
+}

@@ -287,3 +287,37 @@ fn files_and_folders_get_other_names() {
     assert_eq!(again.read(0, 0, &mut buffer).expect("read"), 3);
     assert_eq!(&buffer, b"one");
 }
+
+#[test]
+fn a_file_that_is_taken_away_is_neither_durable_nor_made_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = set(folder.path(), Allocation::Sparse);
+    let (place, aside) = (files.path(0), folder.path().join("aside"));
+    let refused = |result: Result<(), StorageError>| {
+        let error = result.expect_err("it is not there");
+        assert!(error.to_string().contains("album/one: it was taken away"), "{error}");
+    };
+    files.write(0, 0, b"hello").expect("written");
+    std::fs::rename(&place, &aside).expect("taken away");
+    refused(files.sync());
+    refused(files.stamp(0).map(drop));
+    // Another in its place is not it.
+    std::fs::write(&place, [0; 100]).expect("written");
+    refused(files.sync());
+    std::fs::rename(&aside, &place).expect("put back");
+    files.sync().expect("durable");
+    assert_eq!(files.stamp(0).expect("a stamp").expect("a file").octets, 100);
+    // Nor one that was not open.
+    std::fs::rename(&place, &aside).expect("taken away");
+    let again = set(folder.path(), Allocation::Sparse);
+    assert_eq!(again.stamp(0).expect("a stamp"), None, "it may never have been there");
+    std::fs::rename(&aside, &place).expect("put back");
+    again.stamp(0).expect("a stamp").expect("a file");
+    std::fs::rename(&place, &aside).expect("taken away");
+    refused(again.write(0, 5, b"!"));
+    assert!(!place.exists());
+    // Until all are looked at anew.
+    again.close();
+    again.write(0, 5, b"!").expect("written");
+    again.sync().expect("durable");
+}

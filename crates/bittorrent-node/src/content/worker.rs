@@ -194,6 +194,8 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
         Job::Look { notes, recheck, sealed: None } => {
             let files = content.files();
+            // Files are looked for where they ought to be, whichever were open.
+            files.close();
             let found = || {
                 if content.is_found() {
                     return Ok(());

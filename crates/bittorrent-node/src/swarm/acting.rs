@@ -1,6 +1,6 @@
 //! What the rules want done is done, and what came of it at the disk is told them.
 
-use super::active::in_memory;
+use super::active::{Active, in_memory};
 use super::{Link, State, Swarm};
 use crate::content::{Checked, Done};
 use crate::progress::Stage;
@@ -40,11 +40,19 @@ impl Swarm {
                 state.looked = pieces;
             }
             Done::Looked { .. } | Done::Moved { .. } | Done::Renamed { .. } | Done::Forgotten { .. } => {}
-            Done::Noted { result } | Done::Checkpointed { result, .. } => {
-                if let Err(error) = result {
-                    Self::pause(now, &mut state, error.to_string());
+            Done::Checkpointed { result, .. } => {
+                let last = state.active.as_mut().is_some_and(Active::handle_checkpoint);
+                match result {
+                    Err(error) => Self::pause(now, &mut state, error.to_string()),
+                    Ok(()) if last && state.stage == Stage::Downloading => {
+                        state.stage = state.standing();
+                        self.stir.notify_one();
+                    }
+                    Ok(()) => {}
                 }
             }
+            Done::Noted { result: Err(error) } => Self::pause(now, &mut state, error.to_string()),
+            Done::Noted { result: Ok(()) } => {}
         }
         self.act(now, &mut state);
     }
@@ -109,11 +117,8 @@ impl Swarm {
             }
             Event::Finished => {
                 let sent_before = state.sent_before;
+                // It is told once it would survive a power cut.
                 active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
-                if state.stage == Stage::Downloading {
-                    state.stage = Stage::Seeding;
-                }
-                self.stir.notify_one();
             }
             Event::Completed => {}
             Event::Ban { peer, piece } => {

@@ -35,6 +35,8 @@ pub(super) struct Active {
     /// Pieces came since the last checkpoint.
     pub(super) dirty: bool,
     checkpointed: Instant,
+    /// Checkpoints that are being made.
+    checkpoints: usize,
 }
 
 impl Active {
@@ -122,12 +124,19 @@ impl Active {
         let Some(hash) = hashes.wire().next() else { return };
         self.dirty = false;
         self.checkpointed = now;
+        self.checkpoints += 1;
         self.worker.send(Job::Checkpoint {
             resume_file: resume_file(&context.data, &hash),
             have: self.torrent.have().to_bitfield(),
             clean,
             sent_octets: sent_before + self.torrent.totals().sent_octets,
         });
+    }
+
+    /// A checkpoint was made, or failed. Whether it was the last that is on its way.
+    pub(super) fn handle_checkpoint(&mut self) -> bool {
+        self.checkpoints = self.checkpoints.saturating_sub(1);
+        self.checkpoints == 0
     }
 
     /// Peers that give or get something, or may.
@@ -257,8 +266,15 @@ impl Swarm {
         torrent.set_sent_before(sent_before);
         torrent.set_paused(now, state.halted);
         state.sent_before = sent_before;
-        let mut active =
-            Active { torrent, content, worker, assembling: BTreeMap::new(), dirty: true, checkpointed: now };
+        let mut active = Active {
+            torrent,
+            content,
+            worker,
+            assembling: BTreeMap::new(),
+            dirty: true,
+            checkpointed: now,
+            checkpoints: 0,
+        };
         // Those who came before hear what we have, and are heard.
         let mut early = Vec::new();
         for (key, entry) in &mut state.peers {

@@ -257,7 +257,7 @@ impl Swarm {
         let state = &mut *borrowed;
         match control {
             Control::Pause => self.halt(now, state),
-            Control::Resume => Self::go_on(now, state),
+            Control::Resume => self.go_on(now, state),
             Control::Files(files) => state.set_files(now, &files)?,
             Control::Sequential(sequential) => {
                 state.rules.sequential = sequential;
@@ -271,7 +271,7 @@ impl Swarm {
                     active.torrent.set_seeding_goal(goal);
                 }
                 if state.stage == Stage::Done {
-                    Self::go_on(now, state);
+                    self.go_on(now, state);
                 }
             }
             Control::Rates(rates) => {
@@ -336,17 +336,25 @@ impl Swarm {
     }
 
     /// Goes on, whatever it was stopped by.
-    fn go_on(now: Instant, state: &mut State) {
+    fn go_on(&self, now: Instant, state: &mut State) {
         let runs = matches!(state.stage, Stage::Metadata | Stage::Downloading | Stage::Seeding);
         state.halted = false;
         if runs || state.stage == Stage::Checking {
             return;
         }
+        let failed = matches!(state.stage, Stage::Paused(_));
         state.contacts.rest_is_over();
         state.stage = state.standing();
         let missing = state.hashes.are_missing();
+        let sent_before = state.sent_before;
         if let Some(active) = &mut state.active {
             active.torrent.set_paused(now, missing);
+            if failed {
+                // What came before it failed may not be durable: that is found out
+                // before the torrent is said to be here.
+                active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+                state.stage = Stage::Downloading;
+            }
         }
     }
 

@@ -390,6 +390,10 @@ impl Swarm {
 
     /// Stops everything with a reason that a person can mend.
     fn pause(now: Instant, state: &mut State, why: String) {
+        if matches!(state.stage, Stage::Paused(_)) {
+            // What came first is the reason.
+            return;
+        }
         tracing::warn!(torrent = %state.name, %why, "paused");
         state.quiet(now, "the torrent is paused");
         state.stage = Stage::Paused(why);

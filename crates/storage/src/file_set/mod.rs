@@ -10,7 +10,7 @@ use crate::files::sync_folder;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -76,6 +76,9 @@ struct Open {
     /// Files written to and folders they were made in, since the last sync.
     written: BTreeSet<usize>,
     made_in: BTreeSet<PathBuf>,
+    /// Files that were seen to be there. One that is not any more was taken away: to
+    /// make it anew would lose what was in it.
+    known: BTreeSet<usize>,
 }
 
 impl FileSet {
@@ -260,7 +263,8 @@ impl FileSet {
     /// Makes all that was written survive a power cut.
     ///
     /// # Errors
-    /// When the disk fails; what was written counts as not written then.
+    /// When the disk fails, or a file was taken away while it was written to; what was
+    /// written counts as not written then.
     pub fn sync(&self) -> Result<(), StorageError> {
         let (written, made_in) = {
             let mut open = self.lock();
@@ -270,6 +274,7 @@ impl FileSet {
             for file in &written {
                 if let Some(handle) = self.handle(*file, true)? {
                     handle.sync_data().map_err(|error| self.failed(*file, error))?;
+                    self.check_place(*file, &handle)?;
                 }
             }
             made_in.iter().try_for_each(|folder| sync_folder(folder))
@@ -281,21 +286,41 @@ impl FileSet {
         })
     }
 
-    /// What tells whether a file changes later; `None` where there is none.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn stamp(&self, file: usize) -> Result<Option<Stamp>, StorageError> {
+    /// Whether an open file is still the one that lies in its place.
+    fn check_place(&self, file: usize, handle: &File) -> Result<(), StorageError> {
+        let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+        let open = handle.metadata().map_err(|error| self.failed(file, error))?;
         match fs::metadata(self.path(file)) {
-            Ok(metadata) => Ok(Some(Stamp::from(&metadata))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed(file, error)),
+            Ok(there) if identity(&there) == identity(&open) => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed(file, error)),
+            _ => Err(self.failed(file, taken_away())),
         }
     }
 
-    /// Closes all files; they are opened again when they are needed.
+    /// What tells whether a file changes later; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the disk fails, or the file was there before.
+    pub fn stamp(&self, file: usize) -> Result<Option<Stamp>, StorageError> {
+        let there = fs::metadata(self.path(file));
+        let mut open = self.lock();
+        match there {
+            Ok(metadata) => {
+                open.known.insert(file);
+                Ok(Some(Stamp::from(&metadata)))
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed(file, error)),
+            Err(_) if open.known.contains(&file) && !self.sealed => Err(self.failed(file, taken_away())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Closes all files; they are opened again when they are needed. Which were there
+    /// before is of no account any more.
     pub fn close(&self) {
-        self.lock().handles.clear();
+        let mut open = self.lock();
+        open.handles.clear();
+        open.known.clear();
     }
 
     fn handle(&self, file: usize, to_write: bool) -> Result<Option<Arc<File>>, StorageError> {
@@ -324,6 +349,7 @@ impl FileSet {
             open.handles.pop_front();
         }
         open.handles.push_back((file, to_write, handle.clone()));
+        open.known.insert(file);
         Ok(Some(handle))
     }
 
@@ -339,6 +365,9 @@ impl FileSet {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         match options.open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && open.known.contains(&file) => {
+                return Err(taken_away());
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             opened => return opened,
         }
@@ -380,4 +409,9 @@ impl FileSet {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Somebody moved, removed or replaced a file that is being written to.
+fn taken_away() -> io::Error {
+    io::Error::other("it was taken away; put it back and go on, or have all pieces checked anew")
 }

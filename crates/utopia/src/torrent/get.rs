@@ -97,7 +97,7 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
         Stage::Seeding => !seeds,
         _ => false,
     };
-    let last = loop {
+    let (mut last, progress) = loop {
         let handle = engine.add(what, options.clone()).await.map_err(|error| error.to_string())?;
         if let Some(streaming) = &streaming {
             streaming.show(handle.clone());
@@ -106,7 +106,7 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
             remote = arguments.shared.remote(&engine, &arguments.out).await?;
         }
         what = tokio::select! {
-            last = watch(&handle, arguments.shared.json, remote.as_ref(), ends) => break last,
+            last = watch(&handle, arguments.shared.json, remote.as_ref(), ends) => break (last, handle.progress()),
             next = follower.next() => next?,
         };
         // Its files stay; some may be those of the next one.
@@ -114,6 +114,9 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
     };
     let closed = Remote::end(remote).await;
     end(mapping, engine).await;
+    if let after @ Stage::Paused(_) = &progress.borrow().stage {
+        last.stage = after.clone();
+    }
     if closed {
         // As it was told, however far it is.
         return Ok(ExitCode::SUCCESS);
