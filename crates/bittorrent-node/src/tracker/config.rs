@@ -18,8 +18,8 @@ pub struct Config {
     /// Where to listen for the UDP protocol (BEP 15), e.g. `["0.0.0.0:6969",
     /// "[::]:6969"]`. With port 0 the system chooses one.
     pub udp_listen: Vec<SocketAddr>,
-    /// Where to listen for the HTTP protocol (BEP 3): `/announce`, `/scrape` and
-    /// `/stats`. With port 0 the system chooses one.
+    /// Where to listen for the HTTP protocol (BEP 3): `/announce` and `/scrape`; what
+    /// it does is shown at `/`, `/stats` (JSON) and `/metrics`. With port 0 the system chooses one.
     pub http_listen: Vec<SocketAddr>,
     /// Threads that answer over UDP for each address; 0: one for each processor.
     #[schemars(range(min = 0, max = 256))]

@@ -4,7 +4,7 @@
 
 use super::stats::Tally;
 use super::udp::Served;
-use super::{NOT_SERVED, Settings, Shared, tell};
+use super::{NOT_SERVED, Settings, Shared, page, tell};
 use bittorrent::tracker::Event;
 use bittorrent::tracker::http::{
     self, Announced, HEAD_OCTETS_MAX, Head, HeadError, Scrape, write_announced, write_failure, write_scraped,
@@ -211,6 +211,8 @@ struct Status {
 
 impl Status {
     const BENCODED: Self = Self { line: "200 OK", kind: "text/plain" };
+    const HTML: Self = Self { line: "200 OK", kind: "text/html; charset=utf-8" };
+    const METRICS: Self = Self { line: "200 OK", kind: page::METRICS_KIND };
     const JSON: Self = Self { line: "200 OK", kind: "application/json" };
     const NOT_FOUND: Self = Self { line: "404 Not Found", kind: "text/plain" };
 
@@ -257,8 +259,16 @@ fn answer(
             let _ = serde_json::to_writer(&mut *body, &shared.stats());
             return Status::JSON;
         }
+        b"/" => {
+            page::html(&shared.stats(), body);
+            return Status::HTML;
+        }
+        b"/metrics" => {
+            page::metrics(&shared.stats(), body);
+            return Status::METRICS;
+        }
         _ => {
-            body.extend_from_slice(b"There is nothing here but /announce, /scrape and /stats\n");
+            body.extend_from_slice(b"There is nothing here but /, /announce, /scrape, /stats and /metrics\n");
             return Status::NOT_FOUND;
         }
     };

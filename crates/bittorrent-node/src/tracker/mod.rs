@@ -4,6 +4,7 @@
 mod config;
 mod http;
 mod listen;
+mod page;
 mod settings;
 mod stats;
 mod store;

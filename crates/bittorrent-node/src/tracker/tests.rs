@@ -321,6 +321,12 @@ fn peers_find_one_another_over_http_and_both_protocols() {
     assert_eq!((torrent, counts.seeds, counts.leechers, counts.downloaders), (info_hash(1), 1, 3, 2));
     let stats: serde_json::Value = serde_json::from_slice(&body(four, "/stats", "")).expect("JSON");
     assert_eq!((&stats["http_announces"], &stats["peers_ipv4"]), (&3.into(), &3.into()));
+    let page = String::from_utf8(body(four, "/", "")).expect("text");
+    assert!(page.contains("<th scope=\"row\">peers</th><td>3</td><td>1</td>"), "{page}");
+    let metrics = String::from_utf8(body(four, "/metrics", "")).expect("text");
+    assert!(metrics.contains("utopia_tracker_peers{family=\"ipv4\"} 3\n"), "{metrics}");
+    assert!(metrics.contains("utopia_tracker_requests_total{outcome=\"announce\"} 4\n"), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
     let few = rules::Announce { num_want: Some(1), ..query(1, 1_001, 5, Event::None) };
     // One of each family at most.
     assert_eq!(announce(four, &few).expect("a reply").peers.len(), 2);

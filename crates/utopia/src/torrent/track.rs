@@ -51,6 +51,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     for address in tracker.http_addrs() {
         out::line(format_args!("http://{address}/announce"));
     }
+    if let Some(address) = tracker.http_addrs().first() {
+        out::line(format_args!("what it does is shown at http://{address}/"));
+    }
     super::run::until_told().await;
     shutdown.finish(std::time::Duration::from_secs(5)).await;
     ExitCode::SUCCESS
