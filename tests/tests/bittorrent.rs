@@ -333,23 +333,31 @@ fn a_download_that_is_killed_goes_on_and_a_clean_stop_is_believed() {
 #[test]
 fn only_the_files_that_are_wanted_come() {
     let place = Place::with_folder();
-    let (file, _) = place.torrent("v2", &[]);
-    let at = address();
-    let ours = seed(&place, &file, at, &[]);
-    let info: Value =
-        serde_json::from_str(&told(run(&["torrent", "info", "--json", file.to_str().expect("a name")])))
-            .expect("JSON");
-    let files = info["files"].as_array().expect("files");
-    let wanted = files.iter().position(|file| file["path"] == "one").expect("the file");
-    let out = place.path("out");
-    let more = ["--peer", &at.to_string(), "--files", &wanted.to_string()];
-    told(ended(getting(&place, file.to_str().expect("a name"), &out, &more)));
-    assert_eq!(
-        fs::read(out.join("album/one")).expect("a file"),
-        fs::read(place.source().join("one")).expect("a file")
-    );
-    assert!(!out.join("album/deep/er/three").exists());
-    ours.stop();
+    // Padding stands between the files of a hybrid one.
+    for version in ["v2", "hybrid"] {
+        let (file, _) = place.torrent(version, &[]);
+        let name = file.to_str().expect("a name");
+        let at = address();
+        let ours = seed(&place, &file, at, &[]);
+        let info: Value =
+            serde_json::from_str(&told(run(&["torrent", "info", "--json", name]))).expect("JSON");
+        let files = info["files"].as_array().expect("files");
+        let wanted = files.iter().find(|file| file["path"] == "one").expect("the file");
+        let out = place.path(&format!("out-{version}"));
+        let more = ["--peer", &at.to_string(), "--files", &wanted["index"].to_string()];
+        told(ended(getting(&place, name, &out, &more)));
+        assert_eq!(
+            fs::read(out.join("album/one")).expect("a file"),
+            fs::read(place.source().join("one")).expect("a file")
+        );
+        assert!(!out.join("album/deep/er/three").exists());
+        ours.stop();
+        for none in ["77", "4-2", "one"] {
+            let refused = ended(getting(&place, name, &out, &["--files", none]));
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert!(!refused.status.success() && said.contains(&format!("--files {none}: ")), "{said}");
+        }
+    }
 }
 
 #[test]

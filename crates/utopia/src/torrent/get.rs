@@ -5,7 +5,7 @@ use super::remote::Remote;
 use super::run::{Shared, end, until_told, watch};
 use super::source;
 use crate::{logging, out};
-use bittorrent::metainfo::FileSelection;
+use bittorrent::metainfo::{File, FileSelection, Metainfo};
 use bittorrent::torrent::SeedingGoal;
 use bittorrent_node::stream::Streaming;
 use bittorrent_node::{Data, Progress, Stage, What, octets};
@@ -70,6 +70,9 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
         options.allocation = Allocation::Full;
     }
     options.selection = arguments.files.as_deref().map(selection).transpose()?;
+    if let (What::Metainfo(metainfo), Some(selection)) = (&what, &options.selection) {
+        check_selection(selection, metainfo)?;
+    }
     if let What::Magnet(magnet) = &what {
         let peers =
             magnet.peers.iter().filter_map(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, *port)));
@@ -159,11 +162,18 @@ impl Arguments {
 
 /// Files by their numbers, e.g. `0,2-4`.
 fn selection(text: &str) -> Result<FileSelection, String> {
-    let wrong = || format!("--files {text}: write numbers and ranges, e.g. 0,2-4");
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Ok(first.trim().parse::<u32>().map_err(|_| wrong())?..=last.trim().parse().map_err(|_| wrong())?)
-    };
-    let ranges = text.split(',').map(range).collect::<Result<Vec<_>, String>>()?;
-    FileSelection::new(ranges).map_err(|error| format!("--files {text}: {error}"))
+    let plain: String = text.split_whitespace().collect();
+    plain.parse().map_err(|error| format!("--files {text}: {error}"))
+}
+
+/// A torrent that has none of the files that are wanted is not got.
+fn check_selection(selection: &FileSelection, metainfo: &Metainfo) -> Result<(), String> {
+    let files = metainfo.info.layout().files();
+    let chosen = |(index, file): (usize, &File)| selection.contains(index) && !file.is_padding();
+    if files.iter().enumerate().any(chosen) {
+        return Ok(());
+    }
+    Err(format!(
+        "--files {selection}: the torrent has no such file; `utopia torrent info` tells their numbers"
+    ))
 }

@@ -2,7 +2,7 @@
 
 use super::source;
 use crate::out;
-use bittorrent::metainfo::{Magnet, Metainfo, Version};
+use bittorrent::metainfo::{File, Magnet, Metainfo, Version};
 use bittorrent_node::What;
 use bittorrent_node::octets;
 use serde_json::{Value, json};
@@ -70,23 +70,25 @@ fn describe(metainfo: &Metainfo) -> String {
             line(name, text.clone());
         }
     }
-    let files = layout.files().iter().filter(|file| !file.is_padding());
     out.push_str("\nFiles\n");
-    for (index, file) in files.enumerate() {
+    for (index, file) in files(metainfo) {
         let _ = writeln!(out, "  {index:>4}  {:>10}  {}", octets(file.length), file.path.join("/"));
     }
     let _ = writeln!(out, "\n{}", metainfo.magnet());
     out
 }
 
+/// The files that are no padding, each with its number in the torrent's list (BEP 53),
+/// in which padding counts.
+fn files(metainfo: &Metainfo) -> impl Iterator<Item = (usize, &File)> {
+    metainfo.info.layout().files().iter().enumerate().filter(|(_, file)| !file.is_padding())
+}
+
 fn as_json(metainfo: &Metainfo) -> Value {
     let (info, layout) = (&metainfo.info, metainfo.info.layout());
     let hashes = info.hashes();
-    let files: Vec<Value> = layout
-        .files()
-        .iter()
-        .filter(|file| !file.is_padding())
-        .map(|file| json!({"path": file.path.join("/"), "octets": file.length}))
+    let files: Vec<Value> = files(metainfo)
+        .map(|(index, file)| json!({"index": index, "path": file.path.join("/"), "octets": file.length}))
         .collect();
     json!({
         "name": info.name(),
