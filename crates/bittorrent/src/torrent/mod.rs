@@ -222,6 +222,9 @@ impl Torrent {
         if let Some(spread) = &mut self.spread {
             spread.forget(slot);
         }
+        if !peer.facts.web_seed {
+            self.note_lost_copies(&peer.holds);
+        }
         if let Some(super_seeding) = &mut self.super_seeding {
             super_seeding.forget(slot);
         }

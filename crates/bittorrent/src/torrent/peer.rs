@@ -92,7 +92,7 @@ pub(crate) struct Peer {
     /// It took part in a bad piece.
     pub(crate) suspect: bool,
     pub(crate) faults: u32,
-    /// Requests of it that were turned down since it was served last.
+    /// Requests of it that were turned down since it asked for a novel piece last.
     pub(crate) turned_down: usize,
     /// When the first of these came.
     pub(crate) turned_down_since: Option<Instant>,

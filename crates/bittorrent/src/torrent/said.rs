@@ -95,6 +95,7 @@ impl Torrent {
                     self.note_copy(slot, piece);
                 }
             }
+            self.note_lost_copies(&before);
         }
         self.update_interest(slot);
         self.dismiss_if_useless(slot);

@@ -1,6 +1,7 @@
 //! Serving: whose requests are served, in which order.
 
-use super::peer::PeerKey;
+use super::peer::{Peer, PeerKey};
+use super::piece_set::Holdings;
 use super::spread::{Spread, Urgency};
 use super::super_seeding::SuperSeeding;
 use super::uploads::{Refusal, Upload};
@@ -9,15 +10,15 @@ use std::time::{Duration, Instant};
 
 /// Requests at the head of a peer's queue among which a seed chooses.
 const CHOICE_MAX: usize = 64;
-/// Requests of one peer that are turned down before it is served again at least
-/// once: who asks for the same again and again gets it in the end.
+/// Requests of one peer that are turned down in a row, at most: who asks for the
+/// same again and again gets it in the end.
 const TURNED_DOWN_MAX: usize = 1024;
-/// The same where it has waited for [`TURNED_DOWN_SPAN`]: it cannot or will not
-/// take another piece.
-const TURNED_DOWN_LONG: usize = 64;
-/// For how long a peer is sent on to others. A slow seed has many to serve, each
-/// of whom asks for pieces that others are given meanwhile.
-const TURNED_DOWN_SPAN: Duration = Duration::from_secs(30);
+/// The same where the first was turned down [`TURNED_DOWN_SPAN`] ago.
+const TURNED_DOWN_LONG: usize = 2;
+/// Who asks for nothing novel in this time, though it is turned down, wants nothing
+/// novel: it gets a part of the torrent only, or plays it from a place. An honest
+/// peer that wants all asks for the rarest pieces first, and those are novel.
+const TURNED_DOWN_SPAN: Duration = Duration::from_secs(3);
 
 /// Octets a seed hands to the service ahead for all peers together, at least,
 /// while it spreads pieces that nobody has.
@@ -158,8 +159,10 @@ impl Torrent {
                 continue;
             }
             let mut urgent: Option<((Urgency, u64), usize)> = None;
+            let insists = insists(peer, now);
             for (at, upload) in peer.uploads.iter().take(CHOICE_MAX).enumerate() {
-                let rank = spread.rank(*slot, upload.piece);
+                let rank =
+                    if insists { spread.rank_of_novel(*slot) } else { spread.rank(*slot, upload.piece) };
                 if urgent.is_none_or(|(least, _)| rank < least) {
                     urgent = Some((rank, at));
                 }
@@ -186,7 +189,6 @@ impl Torrent {
             let peer = self.peers.get_mut(slot)?;
             let upload = peer.uploads.hand(now, at)?;
             spread.give(now, slot, upload.piece);
-            (peer.turned_down, peer.turned_down_since) = (0, None);
             Some((peer.key, Send::Serve(upload.into())))
         });
         if empty {
@@ -201,22 +203,18 @@ impl Torrent {
     }
 
     /// While pieces are left that nobody has, a request for another is turned
-    /// down, and a novel piece proposed instead.
+    /// down, and a novel piece proposed instead, unless the peer wants none of those.
     fn turns_down(&mut self, now: Instant, slot: u32, octets: Octets) -> bool {
         let Some(spread) = self.spread.as_ref().filter(|spread| spread.has_novel()) else { return false };
         let Some(peer) = self.peers.get_mut(slot) else { return false };
-        let since = *peer.turned_down_since.get_or_insert(now);
-        let enough = if now.saturating_duration_since(since) < TURNED_DOWN_SPAN {
-            TURNED_DOWN_MAX
-        } else {
-            TURNED_DOWN_LONG
-        };
-        if !peer.facts.fast
-            || peer.turned_down >= enough
-            || spread.urgency(slot, octets.piece) == Urgency::Novel
-        {
+        if spread.urgency(slot, octets.piece) == Urgency::Novel {
+            (peer.turned_down, peer.turned_down_since) = (0, None);
             return false;
         }
+        if !peer.facts.fast || insists(peer, now) {
+            return false;
+        }
+        peer.turned_down_since.get_or_insert(now);
         peer.turned_down += 1;
         let key = peer.key;
         if peer.proposed_for != Some(octets.piece) {
@@ -285,6 +283,15 @@ impl Torrent {
         }
     }
 
+    /// A peer has no longer what it `held`: what nobody else has either is novel again.
+    pub(super) fn note_lost_copies(&mut self, held: &Holdings) {
+        let Some(spread) = &mut self.spread else { return };
+        let (have, picker) = (self.picker.have(), &self.picker);
+        for piece in have.iter().filter(|piece| held.contains(*piece) && picker.copies(*piece) == 0) {
+            spread.note_lost(piece);
+        }
+    }
+
     /// Super-seeding: shows a peer what it may ask for next.
     pub(super) fn show_next(&mut self, slot: u32) {
         let Some(peer) = self.peers.get(slot) else { return };
@@ -309,4 +316,11 @@ impl Torrent {
             self.dismiss_if_useless(slot);
         }
     }
+}
+
+/// Whether a peer wants nothing novel, as it seems.
+fn insists(peer: &Peer, now: Instant) -> bool {
+    let long = |since| now.saturating_duration_since(since) >= TURNED_DOWN_SPAN;
+    peer.turned_down >= TURNED_DOWN_MAX
+        || (peer.turned_down >= TURNED_DOWN_LONG && peer.turned_down_since.is_some_and(long))
 }

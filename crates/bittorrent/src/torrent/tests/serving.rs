@@ -134,6 +134,46 @@ fn a_peer_that_insists_is_served_in_the_end() {
     assert!((0..11).any(|_| served(&mut rig)), "nor is the count without bound");
 }
 
+/// A part of the torrent is all it wants, and others want the rest.
+#[test]
+fn who_wants_nothing_novel_is_served_beside_others_soon_and_from_then_on() {
+    let mut rig = Rig::seed(400, Settings::default());
+    rig.join(1, &[]);
+    rig.join(2, &[7, 8]);
+    interested(&mut rig, 1);
+    rig.sent_to(1);
+    let served = |rig: &mut Rig, wanted: Octets| {
+        let served = ask(rig, 1, wanted).contains(&Send::Serve(wanted));
+        if served {
+            rig.torrent.handle_block_sent(rig.now, PeerKey(1), wanted, true);
+        }
+        served
+    };
+    assert!(!served(&mut rig, octets(7, 0)) && !served(&mut rig, octets(7, 0)));
+    rig.pass(3);
+    assert!(served(&mut rig, octets(7, 0)));
+    assert!(served(&mut rig, octets(8, 0)), "nor does the next one wait");
+    // Who takes what is novel after all is sent on to others again.
+    assert!(served(&mut rig, octets(9, 0)) && !served(&mut rig, octets(8, 1)));
+}
+
+#[test]
+fn what_only_a_peer_had_that_left_is_novel_again() {
+    let mut rig = Rig::seed(400, Settings::default());
+    rig.join(1, &[]);
+    rig.join(2, &[7, 8]);
+    rig.join(3, &[8]);
+    interested(&mut rig, 1);
+    rig.sent_to(1);
+    let served =
+        |rig: &mut Rig, piece| ask(rig, 1, octets(piece, 0)).contains(&Send::Serve(octets(piece, 0)));
+    assert!(!served(&mut rig, 7));
+    rig.torrent.remove_peer(rig.now, PeerKey(2));
+    assert!(served(&mut rig, 7) && !served(&mut rig, 8));
+    rig.torrent.handle_dont_have(rig.now, PeerKey(3), 8);
+    assert!(served(&mut rig, 8));
+}
+
 /// Nobody else is given the uplink that the last novel pieces need.
 #[test]
 fn at_the_end_of_the_spread_copies_wait_for_what_is_novel() {
