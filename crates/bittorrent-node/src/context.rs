@@ -9,12 +9,12 @@ use crate::keystream::Makers;
 use crate::names::Names;
 use crate::own_addresses::OwnAddresses;
 use crate::swarm::{Buffers, Swarm};
+use crate::throttle::{Limit, Throttle};
 use crate::transport::Protocols;
 use crate::uplink::Uplink;
 use crate::utp::UtpSocket;
 use bittorrent::encryption::{Policy, ServedKeys};
 use bittorrent::ip_filter::IpFilter;
-use bittorrent::torrent::bandwidth::{TokenBucket, allowance_of_both};
 use bittorrent::tracker::Family;
 use bittorrent::tracker::announcer::ConnectionCache;
 use bittorrent::wire::PeerId;
@@ -25,11 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::Notify;
-
-/// How often those who wait for octets they may transfer look again.
-const THROTTLE_INTERVAL: Duration = Duration::from_millis(20);
+use std::time::Instant;
 
 /// What all torrents of the engine share.
 pub(crate) struct Context {
@@ -60,12 +56,12 @@ pub(crate) struct Context {
     /// Only loopback is listened on: all peers are on this machine.
     pub(crate) is_inside: bool,
     port: Cell<u16>,
-    download: RefCell<TokenBucket>,
-    upload: RefCell<TokenBucket>,
+    download: Limit,
+    upload: Limit,
+    /// Those who wait for octets that they may transfer.
+    pub(crate) throttle: Throttle,
     /// What is under way to all peers over TCP.
     pub(crate) uplink: Rc<Uplink>,
-    throttled: RefCell<Vec<std::task::Waker>>,
-    throttling: Notify,
     /// By their first info-hash.
     pub(crate) handles: RefCell<BTreeMap<[u8; 20], Handle>>,
     filter: RefCell<Arc<IpFilter>>,
@@ -101,11 +97,10 @@ impl Context {
             families: if proxied { vec![Family::V4] } else { families(&settings.listen) },
             is_inside: settings.listen.iter().all(|address| address.ip().is_loopback()),
             port: Cell::new(0),
-            download: RefCell::new(TokenBucket::new(now, settings.limits.rates.download)),
-            upload: RefCell::new(TokenBucket::new(now, settings.limits.rates.upload)),
+            download: Limit::new(now, settings.limits.rates.download),
+            upload: Limit::new(now, settings.limits.rates.upload),
+            throttle: Throttle::default(),
             uplink: Uplink::new(now),
-            throttled: RefCell::default(),
-            throttling: Notify::new(),
             torrents: RefCell::default(),
             handles: RefCell::default(),
             filter: RefCell::default(),
@@ -116,8 +111,8 @@ impl Context {
 
     /// Changes what all torrents together may.
     pub(crate) fn set_limits(&self, now: Instant, limits: Limits) {
-        self.download.borrow_mut().set_rate(now, limits.rates.download);
-        self.upload.borrow_mut().set_rate(now, limits.rates.upload);
+        self.download.set_rate(now, limits.rates.download);
+        self.upload.set_rate(now, limits.rates.upload);
         self.connections.max.set(limits.connections_max);
         self.dialling.max.set(limits.dialling_max);
     }
@@ -210,60 +205,29 @@ impl Context {
         &self,
         cx: &std::task::Context<'_>,
         now: Instant,
-        own: &RefCell<TokenBucket>,
+        own: &Limit,
     ) -> bool {
-        self.is_throttled(cx, now, &self.download, own)
+        self.throttle.holds(cx, now, [&self.download, own])
     }
 
     /// How many of `wanted` octets may be read now.
-    pub(crate) fn download_allowance(&self, now: Instant, wanted: u64, own: &RefCell<TokenBucket>) -> u64 {
-        allowance_of_both(now, &mut self.download.borrow_mut(), &mut own.borrow_mut(), wanted)
+    pub(crate) fn download_allowance(&self, now: Instant, wanted: u64, own: &Limit) -> u64 {
+        self.download.allowance(now, wanted, own)
     }
 
     /// Whether writing must wait; then the task is woken later.
-    pub(crate) fn upload_is_throttled(
-        &self,
-        cx: &std::task::Context<'_>,
-        now: Instant,
-        own: &RefCell<TokenBucket>,
-    ) -> bool {
-        self.is_throttled(cx, now, &self.upload, own)
+    pub(crate) fn upload_is_throttled(&self, cx: &std::task::Context<'_>, now: Instant, own: &Limit) -> bool {
+        self.throttle.holds(cx, now, [&self.upload, own])
     }
 
-    fn is_throttled(
-        &self,
-        cx: &std::task::Context<'_>,
-        now: Instant,
-        all: &RefCell<TokenBucket>,
-        own: &RefCell<TokenBucket>,
-    ) -> bool {
-        let free = all.borrow_mut().allowance(now, 1) > 0 && own.borrow_mut().allowance(now, 1) > 0;
-        if !free {
-            self.throttled.borrow_mut().push(cx.waker().clone());
-            self.throttling.notify_one();
-        }
-        !free
+    pub(crate) fn count_download(&self, octets: usize, own: &Limit) {
+        self.download.take(octets);
+        own.take(octets);
     }
 
-    pub(crate) fn count_download(&self, octets: usize, own: &RefCell<TokenBucket>) {
-        self.download.borrow_mut().take(octets as u64);
-        own.borrow_mut().take(octets as u64);
-    }
-
-    pub(crate) fn count_upload(&self, octets: usize, own: &RefCell<TokenBucket>) {
-        self.upload.borrow_mut().take(octets as u64);
-        own.borrow_mut().take(octets as u64);
-    }
-
-    /// Wakes those who wait for octets they may transfer.
-    pub(crate) async fn keep_throttling(&self) {
-        loop {
-            self.throttling.notified().await;
-            tokio::time::sleep(THROTTLE_INTERVAL).await;
-            for waker in self.throttled.take() {
-                waker.wake();
-            }
-        }
+    pub(crate) fn count_upload(&self, octets: usize, own: &Limit) {
+        self.upload.take(octets);
+        own.take(octets);
     }
 }
 

@@ -31,6 +31,7 @@ mod search;
 pub mod session;
 pub mod stream;
 mod swarm;
+mod throttle;
 pub mod tracker;
 mod transport;
 mod uplink;

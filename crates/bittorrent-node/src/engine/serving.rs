@@ -54,7 +54,7 @@ pub(super) async fn serve(
         }
     }
     let throttling = context.clone();
-    tokio::task::spawn_local(async move { throttling.keep_throttling().await });
+    tokio::task::spawn_local(async move { throttling.throttle.keep().await });
     let mut running = tokio::task::JoinSet::new();
     loop {
         let order = tokio::select! {

@@ -275,8 +275,8 @@ impl Swarm {
                 }
             }
             Control::Rates(rates) => {
-                self.download.borrow_mut().set_rate(now, rates.download);
-                self.upload.borrow_mut().set_rate(now, rates.upload);
+                self.download.set_rate(now, rates.download);
+                self.upload.set_rate(now, rates.upload);
             }
             Control::Connections(max) => {
                 state.connections_max = max;

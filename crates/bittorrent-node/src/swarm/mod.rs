@@ -38,10 +38,10 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::details::TrackerAnswer;
 use crate::progress::{PeerLine, Progress, Stage};
+use crate::throttle::Limit;
 use active::Active;
 use bans::Bans;
 use bittorrent::metainfo::{Info, InfoHashes, Limits, MetadataAssembly, Metainfo};
-use bittorrent::torrent::bandwidth::TokenBucket;
 use bittorrent::torrent::{Octets, PeerKey};
 use bittorrent::web_seed::WebSeed;
 use bittorrent::wire::{PIECE_HEADER_OCTETS, piece_header};
@@ -95,8 +95,8 @@ pub(crate) struct Swarm {
     pub(crate) hashes: InfoHashes,
     context: Rc<Context>,
     pub(crate) options: Options,
-    download: RefCell<TokenBucket>,
-    upload: RefCell<TokenBucket>,
+    download: Limit,
+    upload: Limit,
     state: RefCell<State>,
     /// What the disk said while a block was read to be sent.
     fault: RefCell<Option<String>>,
@@ -199,8 +199,8 @@ impl Swarm {
         Self {
             hashes,
             context,
-            download: RefCell::new(TokenBucket::new(now, options.download_per_second)),
-            upload: RefCell::new(TokenBucket::new(now, options.upload_per_second)),
+            download: Limit::new(now, options.download_per_second),
+            upload: Limit::new(now, options.upload_per_second),
             options,
             state: RefCell::new(state),
             fault: RefCell::default(),
@@ -212,11 +212,11 @@ impl Swarm {
         &self.context
     }
 
-    pub(crate) fn download_limit(&self) -> &RefCell<TokenBucket> {
+    pub(crate) fn download_limit(&self) -> &Limit {
         &self.download
     }
 
-    pub(crate) fn upload_limit(&self) -> &RefCell<TokenBucket> {
+    pub(crate) fn upload_limit(&self) -> &Limit {
         &self.upload
     }
 
