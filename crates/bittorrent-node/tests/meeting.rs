@@ -80,3 +80,15 @@ async fn a_third_one_brings_two_together_whom_nobody_reaches() {
     assert!(peer.incoming || peer.source == Source::Pex, "{peer:?}");
     until(&at_target, |now| now.peers.iter().any(|peer| peer.address == asking.address())).await;
 }
+
+/// As behind a router that lets nobody in.
+#[tokio::test]
+async fn a_seed_goes_to_whom_it_is_told_of() {
+    let metainfo = torrent(&[300_000], Version::Hybrid);
+    let (seed, leecher) = (Side::start().await, Side::start().await);
+    write_files(&seed.files(), &[300_000]);
+    let handle = leecher.add(&metainfo, leecher.options()).await;
+    let options = Options { peers: vec![leecher.address()], ..seed.options() };
+    let _seeding = seed.add(&metainfo, options).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+}

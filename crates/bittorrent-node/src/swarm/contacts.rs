@@ -16,6 +16,10 @@ const FAILURES_MAX: u32 = 5;
 /// How long an address rests after its first failure; each further one doubles it.
 const REST: Duration = Duration::from_secs(15);
 
+/// How long a seed leaves it to a peer to come, which hears of it where it heard of the
+/// peer. One that cannot reach us is gone to then.
+const SEED_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Whether a peer may be at an address. Strangers must not make us connect to what
 /// runs on this machine, unless all peers are on it.
 pub(crate) fn may_be_peer(source: Source, address: SocketAddr, is_inside: bool) -> bool {
@@ -30,6 +34,8 @@ pub(crate) fn may_be_peer(source: Source, address: SocketAddr, is_inside: bool) 
 #[derive(Debug)]
 struct Contact {
     source: Source,
+    /// Since when it is known.
+    since: Instant,
     failures: u32,
     /// Not before this time; `None` is at once.
     next: Option<Instant>,
@@ -44,7 +50,8 @@ struct Contact {
 
 impl Contact {
     fn new(source: Source, priority: u32) -> Self {
-        Self { source, failures: 0, next: None, busy: false, opened: false, meets: false, priority }
+        let since = Instant::now();
+        Self { source, since, failures: 0, next: None, busy: false, opened: false, meets: false, priority }
     }
 }
 
@@ -139,16 +146,19 @@ impl Contacts {
         }
     }
 
-    /// Whom to try now, of one source only where that is given: those that failed
-    /// least, of these the best source, of these the highest priority.
-    pub(crate) fn next(&mut self, now: Instant, sought: Option<Source>) -> Option<SocketAddr> {
+    /// Whom to try now: those that failed least, of these the best source, of these the
+    /// highest priority. Whoever `seeds` goes at once to whom the user names and to
+    /// neighbours, who would hear of it only minutes later.
+    pub(crate) fn next(&mut self, now: Instant, seeds: bool) -> Option<SocketAddr> {
         if self.connecting >= CONNECTING_MAX {
             return None;
         }
         let ready = self.all.iter_mut().filter(|(_, contact)| {
             !contact.busy
                 && contact.next.is_none_or(|next| next <= now)
-                && sought.is_none_or(|sought| contact.source == sought)
+                && (!seeds
+                    || matches!(contact.source, Source::Lsd | Source::User)
+                    || now >= contact.since + SEED_PATIENCE)
         });
         let (address, contact) = ready.min_by_key(|(_, contact)| {
             (contact.failures, Reverse(contact.source), Reverse(contact.priority))
@@ -203,7 +213,7 @@ mod tests {
         }
         let now = Instant::now();
         let order: Vec<u32> =
-            (1..10).map(|_| own().priority(contacts.next(now, None).expect("a contact"))).collect();
+            (1..10).map(|_| own().priority(contacts.next(now, false).expect("a contact"))).collect();
         assert!(order.is_sorted_by(|one, other| one >= other), "{order:?}");
         let mut seen = own();
         seen.set(std::net::IpAddr::from([10, 2, 3, 4]));
@@ -236,11 +246,11 @@ mod tests {
         contacts.add(Source::User, address(1 << 20));
         assert_eq!(contacts.len(), CONTACTS_MAX);
         let now = Instant::now();
-        assert_eq!(contacts.next(now, None), Some(address(1 << 20)), "the user's word counts most");
+        assert_eq!(contacts.next(now, false), Some(address(1 << 20)), "the user's word counts most");
         for _ in 1..CONNECTING_MAX {
-            assert!(contacts.next(now, None).is_some());
+            assert!(contacts.next(now, false).is_some());
         }
-        assert_eq!(contacts.next(now, None), None);
+        assert_eq!(contacts.next(now, false), None);
     }
 
     #[test]
@@ -249,25 +259,28 @@ mod tests {
         contacts.add(Source::Pex, address(1));
         let mut now = Instant::now();
         for failure in 0..FAILURES_MAX {
-            assert_eq!(contacts.next(now, None), Some(address(1)), "{failure}");
+            assert_eq!(contacts.next(now, false), Some(address(1)), "{failure}");
             contacts.closed(now, address(1), false);
-            assert_eq!(contacts.next(now, None), None);
+            assert_eq!(contacts.next(now, false), None);
             now += REST * (1 << failure);
         }
         assert_eq!(contacts.len(), 0);
         contacts.add(Source::Pex, address(2));
-        assert_eq!(contacts.next(now, None), Some(address(2)));
+        assert_eq!(contacts.next(now, false), Some(address(2)));
         contacts.connected(address(2));
         assert_eq!(contacts.connecting(), 0);
         contacts.add(Source::Lsd, address(3));
-        assert_eq!(contacts.next(now, Some(Source::User)), None);
-        assert_eq!(contacts.next(now, Some(Source::Lsd)), Some(address(3)));
+        contacts.add(Source::Dht, address(4));
+        assert_eq!(contacts.next(now, true), Some(address(3)));
+        assert_eq!(contacts.next(Instant::now(), true), None, "it is left to it to come");
+        assert_eq!(contacts.next(Instant::now() + SEED_PATIENCE, true), Some(address(4)));
         assert!(!contacts.begin(Source::Pex, address(3)), "it is on its way already");
         contacts.closed(now, address(3), false);
-        assert_eq!(contacts.next(now, None), None, "it rests");
-        assert!(contacts.begin(Source::Pex, address(3)) && contacts.connecting() == 1);
+        assert_eq!(contacts.next(now, false), None, "it rests");
+        assert!(contacts.begin(Source::Pex, address(3)) && contacts.connecting() == 2);
         contacts.closed(now, address(3), true);
         contacts.closed(now, address(2), true);
+        contacts.closed(now, address(4), true);
         assert_eq!(contacts.len(), 0, "who misbehaves is forgotten at once");
     }
 }

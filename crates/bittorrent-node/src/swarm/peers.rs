@@ -215,11 +215,9 @@ impl Swarm {
     /// Whom to connect to now.
     pub(crate) fn next_contact(&self, now: Instant) -> Option<(SocketAddr, Counted)> {
         let mut state = self.state.borrow_mut();
-        // A seed goes to a neighbour, who would hear of it only minutes later; to
-        // others it is known.
-        let sought = match state.stage {
-            Stage::Metadata | Stage::Downloading => None,
-            Stage::Seeding => Some(Source::Lsd),
+        let seeds = match state.stage {
+            Stage::Metadata | Stage::Downloading => false,
+            Stage::Seeding => true,
             _ => return None,
         };
         if state.peers.len() + state.contacts.connecting() >= state.connections_max {
@@ -229,7 +227,7 @@ impl Swarm {
         self.context.connection()?;
         let dialling = self.context.dialling()?;
         loop {
-            let address = state.contacts.next(now, sought)?;
+            let address = state.contacts.next(now, seeds)?;
             let connected = state.is_connected(address);
             let banned = state.banned.contains(&address.ip()) || self.context.filters(address);
             if !connected && !banned {
