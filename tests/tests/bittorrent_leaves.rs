@@ -56,6 +56,7 @@ fn whoever_asks_is_given_them_up_to_a_bound() {
     let mut wire = Wire::connect(at).expect("it listens");
     wire.0.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
     wire.greet(&wire_hash(&file), ONE).expect("it answers");
+    assert_eq!(wire.read().map(|(kind, _)| kind), Some(id::HAVE_ALL), "what it has comes first");
     let mut ask = |request: HashRequest| {
         let asked = range(&tree, request);
         say(&mut wire, &Message::HashRequest(asked)).expect("it reads");

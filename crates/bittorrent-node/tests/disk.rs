@@ -189,3 +189,37 @@ async fn files_that_are_taken_away_while_they_come_are_not_said_to_be_here() {
     until(&handle, |now| now.stage == Stage::Seeding).await;
     all_is_right(&leecher.files());
 }
+
+#[tokio::test]
+async fn a_seed_whose_file_was_cut_short_says_so_and_a_check_finds_what_is_left() {
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let file = std::fs::OpenOptions::new().write(true).open(seed.files().join("film/2")).expect("a file");
+    file.set_len(200_000).expect("cut short");
+    let seeding = seed.engine.torrents().await.expect("torrents").remove(0);
+    let leecher = Side::start().await;
+    let options = Options { peers: vec![seed.address()], ..leecher.options() };
+    let handle = leecher.add(&metainfo, options).await;
+    let now = until(&seeding, |now| matches!(now.stage, Stage::Paused(_))).await;
+    assert!(
+        matches!(&now.stage, Stage::Paused(why) if why.contains("film/2: it is shorter")),
+        "{:?}",
+        now.stage
+    );
+    seeding.recheck().await.expect("begun");
+    let now = until(&seeding, |now| now.stage == Stage::Downloading).await;
+    assert!(now.have_pieces < now.pieces && now.have_pieces > 0, "{now:?}");
+    handle.add_peers(vec![seed.address()]).await;
+    until(&handle, |after| after.have_pieces == now.have_pieces).await;
+}
+
+#[tokio::test]
+async fn what_a_link_to_a_v2_torrent_is_about_may_be_here_already() {
+    let (seed, metainfo) = seed(Version::V2).await;
+    let leecher = Side::start().await;
+    write_files(&leecher.files(), &FILES);
+    let options = Options { peers: vec![seed.address()], ..leecher.options() };
+    let link = What::Magnet(Box::new(metainfo.magnet()));
+    let handle = leecher.engine.add(link, options).await.expect("added");
+    let now = until(&handle, |now| now.stage == Stage::Seeding).await;
+    assert!(now.received_octets < 100_000, "{now:?}");
+}

@@ -9,15 +9,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use storage::{FileSet, StorageError, files};
 
-/// The largest note, in octets: two paths.
-const NOTE_OCTETS_MAX: u64 = 16 * 1024;
-const LIMITS: Limits = Limits { depth_max: 2, values_max: 16, key_order: KeyOrder::Any };
+/// The largest note, in octets: some paths.
+const NOTE_OCTETS_MAX: u64 = 128 * 1024;
+const LIMITS: Limits = Limits { depth_max: 3, values_max: 64, key_order: KeyOrder::Any };
+/// Folders of earlier moves that are remembered, the last ones.
+const EARLIER_MAX: usize = 16;
 
 /// A move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moved {
     pub(crate) from: PathBuf,
     pub(crate) to: PathBuf,
+    /// Where they were before that: who names one of these folders still finds them.
+    pub(crate) earlier: Vec<PathBuf>,
     /// No file is left where they were.
     pub(crate) done: bool,
 }
@@ -34,9 +38,17 @@ impl Moved {
     /// When the disk fails or is full, or a file of the same name is there already.
     pub(crate) fn carry_out(files: &FileSet, to: &Path, note: &Path) -> Result<(), StorageError> {
         let before = Self::read(note)?;
-        let moved = Self { from: files.folder(), to: to.to_owned(), done: false };
+        let (from, to) = (files.folder(), to.to_owned());
+        let mut earlier = Vec::new();
+        if let Some(before) = before.as_ref().filter(|before| before.to == from) {
+            earlier.clone_from(&before.earlier);
+            earlier.push(before.from.clone());
+            earlier.retain(|folder| ![&from, &to].contains(&folder));
+            earlier.drain(..earlier.len().saturating_sub(EARLIER_MAX));
+        }
+        let moved = Self { from, to, earlier, done: false };
         moved.write(note)?;
-        if let Err(error) = files.relocate(to, false) {
+        if let Err(error) = files.relocate(&moved.to, false) {
             // All is where it was: the note of the move before holds again.
             match before {
                 Some(before) => before.write(note)?,
@@ -54,7 +66,8 @@ impl Moved {
     /// When the disk fails or is full.
     pub(crate) fn follow(files: &FileSet, note: &Path) -> Result<(), StorageError> {
         let Some(moved) = Self::read(note)? else { return Ok(()) };
-        if ![&moved.from, &moved.to].contains(&&files.folder()) {
+        let named = files.folder();
+        if ![&moved.from, &moved.to].contains(&&named) && !moved.earlier.contains(&named) {
             return Ok(());
         }
         if moved.done {
@@ -78,6 +91,7 @@ impl Moved {
         let path = |path: &Path| Item::Bytes(path.as_os_str().as_bytes().to_vec());
         Item::dictionary([
             ("done", Item::Integer(self.done.into())),
+            ("earlier", Item::List(self.earlier.iter().map(|folder| path(folder)).collect())),
             ("from", path(&self.from)),
             ("to", path(&self.to)),
         ])
@@ -87,8 +101,11 @@ impl Moved {
     pub(crate) fn decode(octets: &[u8]) -> Option<Self> {
         let value = decode(octets, &LIMITS).ok()?;
         let root = value.dictionary()?;
-        let path = |key: &str| Some(PathBuf::from(OsStr::from_bytes(root.bytes(key.as_bytes())?)));
-        Some(Self { from: path("from")?, to: path("to")?, done: root.integer(b"done")? == 1 })
+        let folder = |octets: &[u8]| PathBuf::from(OsStr::from_bytes(octets));
+        let path = |key: &str| Some(folder(root.bytes(key.as_bytes())?));
+        let earlier = root.list(b"earlier").unwrap_or_default().iter();
+        let earlier = earlier.filter_map(bittorrent::bencode::Value::bytes).map(folder).collect();
+        Some(Self { from: path("from")?, to: path("to")?, earlier, done: root.integer(b"done")? == 1 })
     }
 }
 
@@ -118,14 +135,25 @@ mod tests {
             assert_eq!(files.folder(), new);
         }
         // Back, and killed after the first file.
-        Moved { from: new.clone(), to: old.clone(), done: false }.write(&note).expect("noted");
+        Moved { from: new.clone(), to: old.clone(), earlier: Vec::new(), done: false }
+            .write(&note)
+            .expect("noted");
         std::fs::create_dir_all(&old).expect("a folder");
         std::fs::rename(new.join("a"), old.join("a")).expect("renamed");
         let files = set(&new);
         Moved::follow(&files, &note).expect("ended");
         assert_eq!(files.folder(), old);
         assert!(old.join("a").exists() && old.join("b").exists() && !new.join("b").exists());
-        // A third folder has nothing to do with it, nor has garbage.
+        // Moved again, and again: whichever of the folders is named.
+        let third = folder.path().join("third");
+        Moved::carry_out(&files, &new, &note).expect("moved");
+        Moved::carry_out(&files, &third, &note).expect("moved");
+        for named in [&old, &new, &third] {
+            let files = set(named);
+            Moved::follow(&files, &note).expect("followed");
+            assert_eq!(files.folder(), third);
+        }
+        // A fourth folder has nothing to do with it, nor has garbage.
         let files = set(folder.path());
         Moved::follow(&files, &note).expect("nothing to follow");
         assert_eq!(files.folder(), folder.path());

@@ -196,17 +196,7 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             let files = content.files();
             // Files are looked for where they ought to be, whichever were open.
             files.close();
-            let found = || {
-                if content.is_found() {
-                    return Ok(());
-                }
-                let names = Renames::assume(files, &notes.names)?;
-                Moved::follow(files, &notes.moved)?;
-                names.settle(files)?;
-                content.set_found();
-                Ok(())
-            };
-            match found().and_then(|()| look(content, &notes.resume, recheck)) {
+            match find(content, &notes).and_then(|()| look(content, &notes.resume, recheck)) {
                 Ok(Look::Believed(have, sent_octets)) => Done::Looked { result: Ok((have, sent_octets)) },
                 Ok(Look::Check(checking)) => return Some(Job::Check(checking)),
                 Err(error) => Done::Looked { result: Err(error) },
@@ -239,12 +229,15 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
         }
         Job::Move { to, note } => Done::Moved { result: Moved::carry_out(content.files(), &to, &note) },
         Job::Forget { notes, files } => {
+            // Under their first names may lie what is not the torrent's.
+            let found = if files { find(content, &notes) } else { Ok(()) };
+            let files = files && found.is_ok();
             let notes = [&notes.resume, &notes.moved, &notes.names, &notes.metainfo];
             let mut result = notes.into_iter().try_for_each(|note| storage::files::remove(note));
             if files {
                 result = content.files().remove().and(result);
             }
-            Done::Forgotten { result }
+            Done::Forgotten { result: found.and(result) }
         }
         Job::Checkpoint { resume_file, have, clean, sent_octets } => {
             let checkpoint = || {
@@ -257,6 +250,19 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
     };
     let _ = done.send(told);
     None
+}
+
+/// Follows what earlier runs moved and renamed, once.
+fn find(content: &Content, notes: &Notes) -> Result<(), StorageError> {
+    if content.is_found() {
+        return Ok(());
+    }
+    let files = content.files();
+    let names = Renames::assume(files, &notes.names)?;
+    Moved::follow(files, &notes.moved)?;
+    names.settle(files)?;
+    content.set_found();
+    Ok(())
 }
 
 /// All pieces, where no file has changed.

@@ -84,6 +84,8 @@ pub(crate) struct Entry {
     lasting: bool,
     /// The record was changed since it was written.
     changed: bool,
+    /// Something was set for it: what the command line set before no longer holds.
+    set: bool,
     /// When it last sent or received anything, or began.
     busy: Instant,
     ticked: Instant,
@@ -92,7 +94,7 @@ pub(crate) struct Entry {
 impl Entry {
     fn new(handle: Handle, record: Record, lasting: bool) -> Self {
         let now = Instant::now();
-        Self { handle, record, lasting, changed: false, busy: now, ticked: now }
+        Self { handle, record, lasting, changed: false, set: false, busy: now, ticked: now }
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -280,13 +282,16 @@ impl Session {
     pub(crate) async fn set_torrent(&mut self, id: i64, settings: TorrentSettings) -> Result<(), String> {
         settings.check()?;
         self.change(id, |record| record.settings = settings).await?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.set = true;
+        }
         self.apply_settings(id).await;
         Ok(())
     }
 
     /// Has the engine do what is set for a torrent.
     async fn apply_settings(&self, id: i64) {
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.lasting || entry.changed) else {
+        let Some(entry) = self.entries.get(&id).filter(|entry| entry.lasting || entry.set) else {
             return;
         };
         let settings = &entry.record.settings;

@@ -205,6 +205,9 @@ impl Entry {
         }
         if progress.stage == Stage::Done && !self.record.halted {
             (self.record.halted, self.record.finished, self.changed) = (true, true, true);
+        } else if progress.stage == Stage::Seeding && self.record.halted && self.record.finished {
+            // Its goal was lifted.
+            (self.record.halted, self.record.finished, self.changed) = (false, false, true);
         }
     }
 }

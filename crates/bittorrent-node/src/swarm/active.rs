@@ -204,6 +204,11 @@ impl Swarm {
         state.active.is_some()
     }
 
+    /// Whether files lay here before there were hashes to check them by; tells it once.
+    pub(super) fn take_unchecked(&self) -> bool {
+        std::mem::take(&mut self.state.borrow_mut().unchecked)
+    }
+
     /// Notes which pieces are here.
     pub(super) fn note(&self, now: Instant) {
         let mut state = self.state.borrow_mut();
@@ -229,6 +234,7 @@ impl Swarm {
         active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
         let totals = active.torrent.totals();
         state.received_before += totals.received_octets;
+        state.sent_earlier += totals.sent_octets;
         let held = active.assembling.into_values().flatten().flatten();
         self.context().buffers.put(in_memory(held));
         Ok(Some((active.content, active.worker)))
@@ -322,6 +328,12 @@ impl Swarm {
             active.torrent.handle_block_digests(now, known.piece, known.first, &known.digests);
         } else if state.hashes.handle_hashes(key, range, hashes, &active.content)? {
             active.torrent.set_paused(now, state.halted);
+            // What lay here could not be checked before.
+            let stamps = active.content.stamps().unwrap_or_default();
+            if stamps.iter().flatten().any(|stamp| stamp.octets > 0) {
+                state.unchecked = true;
+                self.stir.notify_one();
+            }
             if let Some(metainfo) = &state.metainfo {
                 let piece_layers = active.content.layers().clone();
                 let whole = Metainfo { piece_layers, ..Metainfo::clone(metainfo) };

@@ -111,7 +111,7 @@ impl Task {
         Ok(())
     }
 
-    fn recheck(&mut self, now: Instant) -> Result<(), ControlError> {
+    pub(super) fn recheck(&mut self, now: Instant) -> Result<(), ControlError> {
         if self.looking.is_some() {
             return Err(ControlError::Checking);
         }
@@ -267,10 +267,11 @@ impl Swarm {
             }
             Control::Goal(goal) => {
                 state.rules.seeding_goal = goal;
-                if let Some(active) = &mut state.active {
+                let reached = state.active.as_mut().is_some_and(|active| {
                     active.torrent.set_seeding_goal(goal);
-                }
-                if state.stage == Stage::Done {
+                    active.torrent.is_goal_reached(now)
+                });
+                if state.stage == Stage::Done && !reached {
                     self.go_on(now, state);
                 }
             }

@@ -23,8 +23,9 @@ pub(super) struct Hashes {
     gathering: BTreeMap<Hash, Gathering>,
     /// Requests on their way: root and index of the first hash.
     asked: BTreeMap<(Hash, u32), (PeerKey, Instant)>,
-    /// Peers that rejected a request.
-    refusing: BTreeSet<PeerKey>,
+    /// Peers that rejected a request, until when they are not asked again: they may
+    /// have been without hashes themselves.
+    refusing: BTreeMap<PeerKey, Instant>,
     /// Peers that did not answer in time: they are asked where nobody else can be.
     late: BTreeSet<PeerKey>,
     trees: BTreeMap<Hash, Tree>,
@@ -76,10 +77,11 @@ impl Hashes {
             }
             waits
         });
+        self.refusing.retain(|_, until| now < *until);
         let mut room: BTreeMap<PeerKey, usize> = peers
             .keys()
             .map(|key| (PeerKey(*key), REQUESTS_PER_PEER_MAX))
-            .filter(|(key, _)| !self.refusing.contains(key))
+            .filter(|(key, _)| !self.refusing.contains_key(key))
             .collect();
         for (key, _) in self.asked.values() {
             if let Some(room) = room.get_mut(key) {
@@ -146,9 +148,9 @@ impl Hashes {
     }
 
     /// A peer has no hashes to give.
-    pub(super) fn handle_reject(&mut self, key: PeerKey, said: &HashRange) {
+    pub(super) fn handle_reject(&mut self, now: Instant, key: PeerKey, said: &HashRange) {
         self.asked.remove(&(said.pieces_root, said.index));
-        self.refusing.insert(key);
+        self.refusing.insert(key, now + PATIENCE);
     }
 
     /// A peer is gone.

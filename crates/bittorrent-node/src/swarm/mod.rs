@@ -125,6 +125,8 @@ struct State {
     folder: PathBuf,
     /// Its info dictionary came from peers: it is kept for the next start.
     came_from_peers: bool,
+    /// Files lay here before there were hashes to check them by.
+    unchecked: bool,
     /// Told to stop.
     halted: bool,
     /// As set now; begun with those of the options.
@@ -136,7 +138,9 @@ struct State {
     looked: u32,
     /// Octets received before the rules began anew (a recheck).
     received_before: u64,
-    /// Octets sent before this run.
+    /// Octets sent in this run before the rules began anew.
+    sent_earlier: u64,
+    /// Octets sent before the rules began, in earlier runs, too.
     sent_before: u64,
     /// What came of the last announce to each tracker.
     trackers: BTreeMap<String, TrackerAnswer>,
@@ -186,12 +190,14 @@ impl Swarm {
             // Where it is must not depend on where a later run is started.
             folder: std::path::absolute(&options.folder).unwrap_or_else(|_| options.folder.clone()),
             came_from_peers: false,
+            unchecked: false,
             halted: options.halted,
             rules: options.rules.clone(),
             connections_max: options.connections_max,
             files: Vec::new(),
             looked: 0,
             received_before: 0,
+            sent_earlier: 0,
             sent_before: 0,
             trackers: BTreeMap::new(),
         };
@@ -251,7 +257,7 @@ impl Swarm {
         let totals = active.torrent.totals();
         Transferred {
             received: state.received_before + totals.received_octets,
-            sent: totals.sent_octets,
+            sent: state.sent_earlier + totals.sent_octets,
             left: Some(active.left_octets()),
         }
     }
@@ -322,13 +328,28 @@ impl Swarm {
         let place = out.get_mut(header..header + there as usize)?;
         match content.read(octets.piece, octets.begin, place) {
             Ok(true) => Some(Outgoing::block(out, Vec::new(), octets)),
-            Ok(false) => None,
+            Ok(false) => {
+                drop(content);
+                self.handle_lost(octets);
+                None
+            }
             Err(error) => {
                 self.fault.replace(Some(error.to_string()));
                 self.stir.notify_one();
                 None
             }
         }
+    }
+
+    /// Octets that were here are not: a file was cut short or taken away. What is
+    /// sealed is watched by who sealed it.
+    pub(crate) fn handle_lost(&self, octets: Octets) {
+        let Some(content) = self.content().filter(|_| self.options.sealed.is_none()) else { return };
+        let file = content.slices(octets.piece, octets.begin, octets.octets).next().map(|slice| slice.file);
+        let place = file.map(|file| content.files().path(file)).unwrap_or_default();
+        let why = "it is shorter than it was, or gone; put it back, or have all pieces checked anew";
+        self.fault.replace(Some(format!("{}: {why}", place.display())));
+        self.stir.notify_one();
     }
 
     fn content(&self) -> Option<Ref<'_, Arc<Content>>> {

@@ -47,7 +47,7 @@ impl Outgoing {
         self.served
     }
 
-    /// Writes on; ready when all is written.
+    /// Writes on; ready when all is written. An unexpected end is a file's.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, transport: &mut Transport) -> Poll<io::Result<()>> {
         while let Some(rest) = self.octets.get_mut(self.written..).filter(|rest| !rest.is_empty()) {
             let written = ready!(transport.poll_write(cx, rest, !self.parts.is_empty()))?;
@@ -64,7 +64,10 @@ impl Outgoing {
             let sent = ready!(transport.poll_send_file(cx, &part.file, part.offset, octets))?;
             if sent == 0 {
                 // The header is out already: there is no way to take it back.
-                return Poll::Ready(Err(io::Error::other("a file became shorter while it was sent")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "a file became shorter",
+                )));
             }
             part.offset += sent as u64;
             part.octets -= sent.min(part.octets);

@@ -9,6 +9,7 @@ use crate::transport::Transport;
 use crate::uplink::{HELD_SPAN, Share, TELL_SPAN};
 use bittorrent::torrent::PeerKey;
 use bittorrent::wire::{BLOCK_OCTETS, Frame, Framer, Message, Session, Timeout};
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -209,7 +210,13 @@ impl Peer {
             };
             match outgoing.poll(cx, &mut self.transport) {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(Err(error)) => return Err(Ended::Failed(error)),
+                Poll::Ready(Err(error)) => {
+                    let served = outgoing.served().filter(|_| error.kind() == io::ErrorKind::UnexpectedEof);
+                    if let Some(octets) = served {
+                        self.swarm.handle_lost(octets);
+                    }
+                    return Err(Ended::Failed(error));
+                }
                 Poll::Ready(Ok(())) => {}
             }
             let served = self.outgoing.take().and_then(|outgoing| outgoing.served());

@@ -126,17 +126,18 @@ impl Swarm {
         if let Some(active) = &mut state.active {
             active.add_peer(now, key, &mut entry, &self.hashes);
         }
-        // Without the info dictionary nothing can be said of pieces yet.
+        self.tell_joined(&entry);
+        state.peers.insert(key.0, entry);
+        // What we have is said before all else (BEP 3, 6); without the info dictionary
+        // nothing can be said of pieces yet.
+        self.act(now, &mut state);
         if extensions {
             let hello = self.hello(&state, link.address.ip());
             link.send_extension(&ExtensionMessage::Handshake(Box::new(hello)), PeerIds::default());
         }
-        self.tell_joined(&entry);
         if dht {
             link.send(&Message::Port(self.context.port()));
         }
-        state.peers.insert(key.0, entry);
-        self.act(now, &mut state);
         Ok(key)
     }
 

@@ -88,7 +88,7 @@ impl Swarm {
             Message::Hashes { range, hashes } => self.handle_hashes(now, state, key, range, hashes)?,
             Message::HashReject(range) => {
                 if !state.leaves.handle_reject(key, range) {
-                    state.hashes.handle_reject(key, range);
+                    state.hashes.handle_reject(now, key, range);
                 }
             }
             Message::Port(port) => self.handle_port(state, key, *port),

@@ -62,6 +62,10 @@ impl Task {
             if let Some(why) = self.swarm.fault.take() {
                 self.swarm.give_up(now, why);
             }
+            if self.swarm.take_unchecked() {
+                // Fails only while they are being checked already.
+                let _ = self.recheck(now);
+            }
             self.open(now);
             let stage = self.swarm.stage();
             let seeded = std::mem::replace(&mut seeds, stage == Stage::Seeding);

@@ -54,7 +54,7 @@ pub use settings::{SeedPolicy, Settings, Slots};
 pub use spread::GIVEN_SPAN;
 pub use super_seeding::SHOWN_PENDING_MAX;
 pub use timers::TICK;
-pub use uploads::{FAULTS_MAX, REQUEST_OCTETS_MAX, REQUESTS_QUEUED_MAX};
+pub use uploads::{FAULTS_MAX, REQUESTS_QUEUED_MAX};
 pub use view::{PeerView, Totals};
 
 use ban::Evidence;

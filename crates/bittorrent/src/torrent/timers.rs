@@ -1,6 +1,7 @@
 //! What happens by itself: rounds of the choker, requests that are given up.
 
 use super::choker::Candidate;
+use super::seeding::SeedingGoal;
 use super::{Event, Torrent};
 use std::time::{Duration, Instant};
 
@@ -62,19 +63,23 @@ impl Torrent {
     }
 
     fn check_goal(&mut self, now: Instant) {
-        let Some(since) = self.finished.filter(|_| !self.goal_told) else { return };
-        let idle = now.saturating_duration_since(self.last_sent);
-        let seeding = now.saturating_duration_since(since);
-        let octets = self.picker.lengths().total_octets();
-        if self.settings.seeding_goal.is_reached(
-            self.sent_before + self.totals.sent_octets,
-            octets,
-            seeding,
-            idle,
-        ) {
+        if !self.goal_told && self.is_goal_reached(now) {
             self.goal_told = true;
             self.events.push_back(Event::SeedingGoalReached);
         }
+    }
+
+    /// Whether it has seeded as much as it shall.
+    pub fn is_goal_reached(&self, now: Instant) -> bool {
+        let Some(since) = self.finished else { return false };
+        let goal = &self.settings.seeding_goal;
+        if *goal == SeedingGoal::default() {
+            return false;
+        }
+        let idle = now.saturating_duration_since(self.last_sent);
+        let seeding = now.saturating_duration_since(since);
+        let sent = self.sent_before + self.totals.sent_octets;
+        goal.is_reached(sent, self.picker.wanted_octets(), seeding, idle)
     }
 
     /// `between` rounds the octets of the last round count too, or nobody would

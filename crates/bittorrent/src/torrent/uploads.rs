@@ -3,15 +3,13 @@
 use super::pieces::{BLOCK_OCTETS, PieceLengths};
 use super::rate::Rate;
 use super::settings::Settings;
+use crate::wire::REQUEST_OCTETS_MAX;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Requests of one peer that are queued at most; further ones are rejected. This
 /// is what we tell peers (BEP 10, reqq).
 pub const REQUESTS_QUEUED_MAX: usize = 500;
-/// Octets of a request at most: 128 KiB, which old clients ask for; BEP 3 lets
-/// larger ones be refused.
-pub const REQUEST_OCTETS_MAX: u32 = 128 * 1024;
 /// Faults (requests without sense, blocks nobody asked for, pieces that do not
 /// exist) after which a peer is disconnected. One block may cross a cancel; a
 /// thousand do not.

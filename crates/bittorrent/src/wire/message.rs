@@ -5,6 +5,9 @@ use thiserror::Error;
 /// Octets of a block, the unit that is requested; the last of a torrent or file
 /// may be shorter (BEP 3, "request").
 pub const BLOCK_OCTETS: u32 = 16 * 1024;
+/// Octets of a request at most: 128 KiB, which old clients ask for; BEP 3 lets
+/// larger ones be refused.
+pub const REQUEST_OCTETS_MAX: u32 = 128 * 1024;
 
 /// Octets before the block in a `piece` message, its length included.
 pub const PIECE_HEADER_OCTETS: usize = 13;

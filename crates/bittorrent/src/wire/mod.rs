@@ -27,7 +27,8 @@ pub use bitfield::{Bitfield, BitfieldError};
 pub use framer::{Frame, FrameError, Framer, Limits};
 pub use handshake::{Feature, HANDSHAKE_OCTETS, Handshake, HandshakeError, HandshakeReader, Reserved};
 pub use message::{
-    BLOCK_OCTETS, Block, HASHES_MAX, HashRange, Message, MessageError, PIECE_HEADER_OCTETS, piece_header,
+    BLOCK_OCTETS, Block, HASHES_MAX, HashRange, Message, MessageError, PIECE_HEADER_OCTETS,
+    REQUEST_OCTETS_MAX, piece_header,
 };
 pub use peer_id::PeerId;
 pub use peer_priority::peer_priority;

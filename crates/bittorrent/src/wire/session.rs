@@ -3,7 +3,7 @@
 
 use super::bitfield::Bitfield;
 use super::handshake::{Feature, Handshake, Reserved};
-use super::message::{BLOCK_OCTETS, Block, HashRange, Message};
+use super::message::{BLOCK_OCTETS, Block, HashRange, Message, REQUEST_OCTETS_MAX};
 use super::peer_id::PeerId;
 use super::violation::Violation;
 use std::time::{Duration, Instant};
@@ -154,7 +154,9 @@ impl Session {
             Message::HaveAll | Message::HaveNone => {
                 self.check_negotiated(Feature::Fast)?;
             }
-            Message::Request(block) | Message::Cancel(block) => self.check_block(block)?,
+            Message::Request(block) | Message::Cancel(block) => {
+                self.check_octets(block, REQUEST_OCTETS_MAX)?;
+            }
             Message::Piece { piece, begin, octets } => {
                 let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
                 self.check_block(&Block { piece: *piece, begin: *begin, length })?;
@@ -282,11 +284,16 @@ impl Session {
         if range.is_valid() { Ok(()) } else { Err(Violation::NoSuchHashes(*range)) }
     }
 
+    /// A block is what we ask for ourselves.
     fn check_block(&self, block: &Block) -> Result<(), Violation> {
+        self.check_octets(block, BLOCK_OCTETS)
+    }
+
+    fn check_octets(&self, block: &Block, octets_max: u32) -> Result<(), Violation> {
         self.check_piece(block.piece)?;
         let piece_octets = self.geometry.map_or(u32::MAX, |geometry| geometry.piece_octets);
         let within = block.begin.checked_add(block.length).is_some_and(|end| end <= piece_octets);
-        let sized = (1..=BLOCK_OCTETS).contains(&block.length);
+        let sized = (1..=octets_max).contains(&block.length);
         if within && sized { Ok(()) } else { Err(Violation::NoSuchBlock(*block)) }
     }
 }

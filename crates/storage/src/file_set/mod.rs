@@ -390,7 +390,12 @@ impl FileSet {
         match self.allocation {
             Allocation::Sparse => made.set_len(octets)?,
             Allocation::Full if octets > 0 => {
-                rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), 0, octets)?;
+                let taken = rustix::fs::fallocate(&made, rustix::fs::FallocateFlags::empty(), 0, octets);
+                if let Err(error) = taken {
+                    // The next time it must not be found, without its room.
+                    fs::remove_file(path)?;
+                    return Err(error.into());
+                }
             }
             Allocation::Full => {}
         }

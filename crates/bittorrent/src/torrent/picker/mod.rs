@@ -118,6 +118,12 @@ impl Picker {
         self.priorities.get(piece as usize).copied().unwrap_or(Priority::Skip)
     }
 
+    /// Octets of all pieces that are wanted.
+    pub(crate) fn wanted_octets(&self) -> u64 {
+        let wanted = (0..self.lengths.count()).filter(|piece| self.priority(*piece) != Priority::Skip);
+        wanted.map(|piece| u64::from(self.lengths.octets(piece))).sum()
+    }
+
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
