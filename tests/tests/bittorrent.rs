@@ -4,6 +4,7 @@
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use tests::torrent::{Place, Running, address, ended, get, getting, hash_table, seed};
 use tests::utopia::{command, own_address, run, said, told};
@@ -256,6 +257,16 @@ fn a_magnet_link_is_enough() {
     }
 }
 
+/// aria2, which finds peers by trackers only and seeds for so many minutes.
+fn aria(program: &Path, minutes: &str, folder: &Path, torrent: &Path) -> Command {
+    let mut aria = Command::new(program);
+    aria.arg(format!("--seed-time={minutes}"));
+    aria.args(["--enable-dht=false", "--enable-peer-exchange=false", "--bt-enable-lpd=false"]);
+    aria.args(["--console-log-level=warn", "--summary-interval=0", "--bt-tracker-interval=1"]);
+    aria.arg(format!("--listen-port={}", address().port())).arg("--dir").arg(folder).arg(torrent);
+    aria
+}
+
 #[test]
 fn peers_find_each_other_through_our_tracker() {
     let Some(aria2) = peer("aria2c") else { return };
@@ -274,20 +285,17 @@ fn peers_find_each_other_through_our_tracker() {
 
     // aria2, which asks over UDP and HTTP, gets it from us.
     let out = place.path("aria2");
-    let listen = address();
-    let mut aria = Command::new(aria2);
-    aria.args([
-        "--seed-time=0",
-        "--enable-dht=false",
-        "--enable-peer-exchange=false",
-        "--bt-enable-lpd=false",
-    ]);
-    aria.args(["--console-log-level=warn", "--summary-interval=0", "--bt-tracker-interval=1"]);
-    aria.arg(format!("--listen-port={}", listen.port())).arg("--dir").arg(&out).arg(&file);
-    told(ended(aria));
+    told(ended(aria(&aria2, "0", &out, &file)));
     place.compare(&out);
-
     ours.stop();
+
+    // And gives it to us.
+    let mut seeding = aria(&aria2, "60", &out, &file);
+    let mut seeding =
+        seeding.arg("--check-integrity=true").stdout(Stdio::null()).spawn().expect("aria2 runs");
+    get(&place, file.to_str().expect("a name"), &place.path("of-aria2"), &[]);
+    seeding.kill().expect("it runs");
+    seeding.wait().expect("it ends");
     tracker.stop();
 }
 

@@ -289,7 +289,12 @@ impl Swarm {
         }
         state.active = Some(active);
         state.contacts.rest_is_over();
-        state.stage = if state.halted { Stage::Halted } else { state.standing() };
+        if !matches!(state.stage, Stage::Paused(_)) {
+            state.stage = if state.halted { Stage::Halted } else { state.standing() };
+        } else if let Some(active) = &mut state.active {
+            // What failed meanwhile is still to be mended.
+            active.torrent.set_paused(now, true);
+        }
         for (key, said) in early {
             let result = state.active.as_mut().map(|active| said.tell(now, key, &mut active.torrent));
             if let (Some(Err(_)), Some(entry)) = (result, state.peers.get(&key.0)) {

@@ -7,6 +7,7 @@ use super::source;
 use super::view::picture;
 use crate::out;
 use crate::screen::Screen;
+use bittorrent::ip_filter::IpFilter;
 use bittorrent_node::publish::Encryption;
 use bittorrent_node::{
     Engine, Handle, Limits, Options, PortMapping, Progress, Settings, Stage, read_ip_filter,
@@ -14,6 +15,7 @@ use bittorrent_node::{
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::Allocation;
@@ -22,11 +24,14 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Octets of blocks in memory.
 const MEMORY_OCTETS_MAX: usize = 24 * 1024 * 1024;
 
+/// Ports that are tried, those of BitTorrent; then any.
+const PORTS: RangeInclusive<u16> = 6881..=6889;
+
 /// What `get` and `seed` have in common.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shared {
-    /// Where peers connect to
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:6881")]
+    /// Where peers connect to; may be given several times [default: all addresses, at port 6881 or the next that is free]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
     /// A peer to begin with; may be given several times
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -75,6 +80,14 @@ fn encryption(word: &str) -> Result<Encryption, serde::de::value::Error> {
     Encryption::deserialize(word.into_deserializer())
 }
 
+/// Where peers may connect to if nobody says: what is first of these and free. IPv6 is
+/// not everywhere.
+fn usual() -> Vec<Vec<SocketAddr>> {
+    let at = |port| [SocketAddr::from(([0; 4], port)), SocketAddr::from(([0; 16], port))];
+    let ports = PORTS.flat_map(|port| [at(port).to_vec(), vec![at(port)[0]]]);
+    ports.chain([vec![at(0)[0]]]).collect()
+}
+
 /// Ends when a signal comes.
 pub(super) async fn until_told() {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
@@ -87,33 +100,42 @@ pub(super) async fn until_told() {
 
 impl Shared {
     pub(super) async fn start(&self) -> Result<Engine, String> {
-        let settings = Settings {
-            listen: self.listen.clone(),
+        let mut ways = if self.listen.is_empty() { usual() } else { vec![self.listen.clone()] }.into_iter();
+        let mut error = String::new();
+        let engine = loop {
+            let Some(listen) = ways.next() else { return Err(error) };
+            match Engine::start(self.settings(listen), self.network(), net::Shutdown::new()).await {
+                Ok(engine) => break engine,
+                Err(failed) => error = failed.to_string(),
+            }
+        };
+        if let Some(filter) = self.read_filter().await? {
+            engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
+        }
+        Ok(engine)
+    }
+
+    fn settings(&self, listen: Vec<SocketAddr>) -> Settings {
+        Settings {
             data: self.data.clone(),
             memory_octets_max: MEMORY_OCTETS_MAX,
             encryption: self.encryption.into(),
             protocols: self.peers.protocols(),
-            discovery: self.peers.discovery(&self.listen),
+            discovery: self.peers.discovery(&listen),
             limits: Limits {
                 connections_max: self.connections_max.max(Limits::default().connections_max),
                 ..Limits::default()
             },
             names: source::names(),
-        };
-        let filter = match self.ip_filter.clone() {
-            Some(file) => {
-                let read = tokio::task::spawn_blocking(move || read_ip_filter(&file));
-                let read = read.await.map_err(|error| error.to_string())?;
-                Some(read.map_err(|error| error.to_string())?.0)
-            }
-            None => None,
-        };
-        let started = Engine::start(settings, self.network(), net::Shutdown::new()).await;
-        let engine = started.map_err(|error| error.to_string())?;
-        if let Some(filter) = filter {
-            engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
+            listen,
         }
-        Ok(engine)
+    }
+
+    async fn read_filter(&self) -> Result<Option<IpFilter>, String> {
+        let Some(file) = self.ip_filter.clone() else { return Ok(None) };
+        let read = tokio::task::spawn_blocking(move || read_ip_filter(&file));
+        let read = read.await.map_err(|error| error.to_string())?;
+        Ok(Some(read.map_err(|error| error.to_string())?.0))
     }
 
     /// The network as the engine shall see it.
