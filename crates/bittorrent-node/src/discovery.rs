@@ -3,11 +3,13 @@
 use crate::context::Context;
 use crate::dht::{self, Dht, LookUp, Wires};
 use crate::lsd::LsdSettings;
+use crate::progress::Source;
+use crate::swarm::Swarm;
 use bittorrent::dht::Id;
 use bittorrent::dht::krpc::{Body, DATAGRAM_OCTETS_MAX, Message, Method, Query};
 use net::{Network, Shutdown};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +132,20 @@ pub(crate) async fn add_nodes(context: Rc<Context>, nodes: Vec<(String, u16)>) {
         });
         for address in found {
             dht.suggest_node(address);
+        }
+    }
+}
+
+/// Finds the peers whose hosts a link names.
+pub(crate) async fn add_named(swarm: Rc<Swarm>, named: Vec<(String, u16)>) {
+    for (host, port) in named {
+        let is_address = host.parse::<IpAddr>().is_ok();
+        if swarm.context().network.is_proxied() && !is_address {
+            continue;
+        }
+        match swarm.context().names.addresses(&host, port).await {
+            Ok(addresses) => swarm.add_contacts(Source::User, addresses),
+            Err(error) => tracing::warn!(%error, host, "looking up a peer that the link names"),
         }
     }
 }

@@ -4,7 +4,7 @@
 mod rig;
 
 use bittorrent::metainfo::{FileSelection, Version};
-use bittorrent_node::{Options, PeerLine, Protocol, Protocols, Source, Stage};
+use bittorrent_node::{Options, PeerLine, Protocol, Protocols, Source, Stage, What};
 use net::{Direction, Layer, Network, Passing};
 use rig::{Side, torrent, until, write_files};
 use std::collections::BTreeSet;
@@ -90,5 +90,19 @@ async fn a_seed_goes_to_whom_it_is_told_of() {
     let handle = leecher.add(&metainfo, leecher.options()).await;
     let options = Options { peers: vec![leecher.address()], ..seed.options() };
     let _seeding = seed.add(&metainfo, options).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+}
+
+#[tokio::test]
+async fn a_link_may_name_the_host_of_a_peer() {
+    let metainfo = torrent(&[300_000], Version::Hybrid);
+    let mut magnet = metainfo.magnet();
+    let seed = Side::start().await;
+    write_files(&seed.files(), &[300_000]);
+    seed.add(&metainfo, seed.options()).await;
+    magnet.peers = vec![("localhost".to_owned(), seed.address().port())];
+    let leecher = Side::start().await;
+    let options = Options { named_peers: magnet.peers.clone(), ..leecher.options() };
+    let handle = leecher.engine.add(What::Magnet(Box::new(magnet)), options).await.expect("added");
     until(&handle, |now| now.stage == Stage::Seeding).await;
 }

@@ -115,7 +115,9 @@ fn begin(
     if let Some(metainfo) = metainfo.as_ref().filter(|metainfo| !metainfo.info.is_private()) {
         tokio::task::spawn_local(discovery::add_nodes(context.clone(), metainfo.nodes.clone()));
     }
+    let named = options.named_peers.clone();
     let swarm = Rc::new(Swarm::new(context.clone(), hashes, name, metainfo, web_seeds, options));
+    tokio::task::spawn_local(discovery::add_named(swarm.clone(), named));
     for hash in hashes.wire() {
         torrents.insert(hash.0, swarm.clone());
     }

@@ -299,6 +299,7 @@ impl Task {
             connections_max: self.config.connections_per_torrent_max,
             peers: Vec::new(),
             selection: None,
+            named_peers: Vec::new(),
             priorities: Vec::new(),
             halted: false,
             sealed: Some(published.stamps()),

@@ -7,7 +7,6 @@ use crate::content::metainfo_file;
 use crate::{Handle, Options, What};
 use bittorrent::metainfo::{Limits, Magnet, Metainfo};
 use bittorrent::torrent::Priority;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{Allocation, StorageError, files};
@@ -143,12 +142,9 @@ impl Session {
             download_per_second: record.settings.rates().download,
             upload_per_second: record.settings.rates().upload,
             connections_max: record.settings.peer_limit,
-            peers: match &what {
-                What::Magnet(magnet) => magnet
-                    .peers
-                    .iter()
-                    .filter_map(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, *port)))
-                    .collect(),
+            peers: Vec::new(),
+            named_peers: match &what {
+                What::Magnet(magnet) => magnet.peers.clone(),
                 What::Metainfo(_) => Vec::new(),
             },
             selection: match &what {

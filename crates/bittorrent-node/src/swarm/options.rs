@@ -22,6 +22,9 @@ pub struct Options {
     pub connections_max: usize,
     /// Peers to begin with.
     pub peers: Vec<SocketAddr>,
+    /// The same by host and port, as a link may name them (`x.pe`, BEP 9). Behind a
+    /// proxy names are not looked up: it would be told to others whom we seek.
+    pub named_peers: Vec<(String, u16)>,
     /// The files that are wanted (BEP 53); all where absent.
     pub selection: Option<bittorrent::metainfo::FileSelection>,
     /// How much single files are wanted, by their numbers in the info dictionary.

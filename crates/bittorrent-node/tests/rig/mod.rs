@@ -87,6 +87,7 @@ impl Side {
             connections_max: 50,
             peers: Vec::new(),
             selection: None,
+            named_peers: Vec::new(),
             priorities: Vec::new(),
             halted: false,
             sealed: None,

@@ -138,6 +138,7 @@ impl Node {
             connections_max: 200,
             peers: Vec::new(),
             selection: None,
+            named_peers: Vec::new(),
             priorities: Vec::new(),
             halted: false,
             sealed: None,

@@ -74,9 +74,7 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
         check_selection(selection, metainfo)?;
     }
     if let What::Magnet(magnet) = &what {
-        let peers =
-            magnet.peers.iter().filter_map(|(host, port)| Some(SocketAddr::new(host.parse().ok()?, *port)));
-        options.peers.extend(peers);
+        options.named_peers.clone_from(&magnet.peers);
         if options.selection.is_none() {
             options.selection.clone_from(&magnet.selection);
         }

@@ -170,6 +170,7 @@ impl Shared {
             connections_max: self.connections_max,
             peers: self.peer.clone(),
             selection: None,
+            named_peers: Vec::new(),
             priorities: Vec::new(),
             halted: false,
             sealed: None,
