@@ -86,6 +86,8 @@ pub(crate) struct Entry {
     changed: bool,
     /// Something was set for it: what the command line set before no longer holds.
     set: bool,
+    /// What it is was not known yet: a link of which nothing has come.
+    is_link: bool,
     /// When it last sent or received anything, or began.
     busy: Instant,
     ticked: Instant,
@@ -94,7 +96,8 @@ pub(crate) struct Entry {
 impl Entry {
     fn new(handle: Handle, record: Record, lasting: bool) -> Self {
         let now = Instant::now();
-        Self { handle, record, lasting, changed: false, set: false, busy: now, ticked: now }
+        let is_link = record.magnet.is_some() && handle.progress().borrow().pieces == 0;
+        Self { handle, record, lasting, changed: false, set: false, is_link, busy: now, ticked: now }
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -6,6 +6,7 @@ use super::{Entry, Removed, Session, schedule, seconds_now};
 use crate::Handle;
 use crate::control::{ControlError, Data};
 use crate::progress::{Progress, Stage};
+use bittorrent::metainfo::Magnet;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use storage::StorageError;
@@ -130,6 +131,7 @@ impl Session {
                 states.push((*id, runs));
             }
         }
+        self.forget_public_trackers().await;
         let running: BTreeSet<i64> = queue::running(&self.settings, &queued).into_iter().collect();
         for (id, runs) in states {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
@@ -149,6 +151,26 @@ impl Session {
         }
         if let Err(error) = self.keep(all).await {
             tracing::error!(%error, "the torrents of the session cannot be kept");
+        }
+    }
+
+    /// Once it is known what links lead to: the private ones have no trackers but their
+    /// own (BEP 27).
+    async fn forget_public_trackers(&mut self) {
+        for entry in self.entries.values_mut().filter(|entry| entry.is_link) {
+            if entry.handle.progress().borrow().pieces == 0 {
+                continue;
+            }
+            entry.is_link = false;
+            let link = entry.record.magnet.as_deref().and_then(|link| link.parse::<Magnet>().ok());
+            let Some(link) = link.filter(|_| entry.record.trackers.is_some()) else { continue };
+            // Fails only for a torrent that is being removed.
+            let Ok(details) = entry.handle.details().await else { continue };
+            if details.metainfo.is_some_and(|metainfo| metainfo.info.is_private()) {
+                let own = link.trackers.chunks(1).map(<[String]>::to_vec).collect();
+                let _ = entry.handle.set_trackers(own).await;
+                (entry.record.trackers, entry.changed) = (None, true);
+            }
         }
     }
 
