@@ -299,21 +299,6 @@ impl Torrent {
         self.settings.sequential = sequential;
         self.picker.set_sequential(sequential);
     }
-
-    /// A piece that was here is not any more (a recheck, a failing disk). Peers
-    /// are not told: BEP 54 is for the service to send.
-    pub fn handle_piece_lost(&mut self, now: Instant, piece: u32) {
-        self.picker.lose(piece);
-        self.finished = None;
-        self.spread = None;
-        let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.count_interesting(slot);
-            self.update_interest(slot);
-            self.to_fill.push(slot);
-        }
-        self.settle(now);
-    }
 }
 
 /// A peer as the picker sees it.

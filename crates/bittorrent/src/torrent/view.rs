@@ -2,7 +2,7 @@
 
 use super::peer::PeerKey;
 use super::piece_set::{Holdings, PieceSet};
-use super::pieces::{BlockId, PieceLengths};
+use super::pieces::PieceLengths;
 use super::{Priority, Torrent};
 use std::time::Instant;
 
@@ -66,12 +66,6 @@ impl Torrent {
     /// The wanted pieces that are not here.
     pub fn missing(&self) -> &PieceSet {
         self.picker.missing()
-    }
-
-    /// Blocks that are here in pieces that are not: with [`Self::have`], what a
-    /// restart can go on with.
-    pub fn partial_blocks(&self) -> Vec<BlockId> {
-        self.picker.partial_blocks()
     }
 
     /// Whether nothing that is wanted is missing.

@@ -284,23 +284,6 @@ impl Picker {
         self.epoch += 1;
     }
 
-    /// A piece that was here is lost (a recheck found so).
-    pub(crate) fn lose(&mut self, piece: u32) {
-        if self.have.remove(piece) && self.priority(piece) != Priority::Skip {
-            self.missing.insert(piece);
-        }
-        self.fail(piece);
-    }
-
-    /// Blocks that are here in pieces that are not, to be kept over a restart.
-    pub(crate) fn partial_blocks(&self) -> Vec<BlockId> {
-        let blocks = |partial: &Partial| {
-            let piece = partial.piece;
-            (0..self.lengths.blocks(piece)).map(move |block| BlockId { piece, block })
-        };
-        self.partials.iter().flat_map(blocks).filter(|id| self.has_block(*id)).collect()
-    }
-
     /// What can be asked for has changed otherwise: the endgame began.
     pub(crate) fn touch(&mut self) {
         self.epoch += 1;

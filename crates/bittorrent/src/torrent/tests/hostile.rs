@@ -136,7 +136,7 @@ fn act(rig: &mut Rig, what: u8, key: u32, piece: u32, block: u32, asked: &mut Ve
             torrent.set_priorities(now, [(piece, if block == 0 { Priority::Skip } else { Priority::High })]);
         }
         15 => drop(torrent.set_deadline(now, piece, (block == 0).then_some(now))),
-        16 => torrent.handle_piece_lost(now, piece),
+        16 => torrent.handle_piece_unwritten(now, piece),
         17 => torrent.set_paused(now, block == 0),
         18 => rig.pass(u64::from(piece)),
         _ => {
