@@ -116,6 +116,13 @@ impl Content {
         if self.is_padding(slice.file) { Ok(None) } else { self.files.handle_to_read(slice.file) }
     }
 
+    /// Has the system read octets of a piece that will be sent soon, without waiting.
+    pub(crate) fn read_ahead(&self, piece: u32, begin: u32, octets: u32) {
+        for slice in self.slices(piece, begin, octets).filter(|slice| !self.is_padding(slice.file)) {
+            self.files.read_ahead(slice.file, slice.offset, slice.length.into());
+        }
+    }
+
     /// Reads octets of a piece; `false` when they are not all there.
     ///
     /// # Errors

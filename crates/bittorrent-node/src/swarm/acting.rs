@@ -1,13 +1,16 @@
 //! What the rules want done is done, and what came of it at the disk is told them.
 
 use super::active::{Active, in_memory};
-use super::{Link, State, Swarm};
-use crate::content::{Checked, Done};
+use super::{Entry, Link, State, Swarm};
+use crate::content::{Checked, Content, Done};
 use crate::progress::Stage;
 use bittorrent::metainfo::Verdict;
 use bittorrent::torrent::{Event, Octets, PeerKey, Reason, Send};
 use bittorrent::wire::{Block, Message};
 use std::time::Instant;
+
+/// Octets of a piece that are read ahead of what is sent.
+const READ_AHEAD_OCTETS: u32 = 1024 * 1024;
 
 impl Swarm {
     /// A job has been done.
@@ -94,8 +97,13 @@ impl Swarm {
             }
             let Some((key, send)) = active.torrent.poll_send(now) else { return };
             self.tell_sent(now, state, key, &send);
-            match state.peers.get(&key.0) {
-                Some(entry) => hand(&entry.link, send),
+            match state.peers.get_mut(&key.0) {
+                Some(entry) => {
+                    if let (Send::Serve(octets), Some(active)) = (&send, &state.active) {
+                        read_ahead(entry, &active.content, *octets);
+                    }
+                    hand(&entry.link, send);
+                }
                 None => state.web_seeds.hand(key, &send),
             }
         }
@@ -151,6 +159,19 @@ impl Swarm {
             }
         }
     }
+}
+
+/// Has the system read what will be sent after these octets: whoever reads a file on
+/// this thread must not wait for the disk.
+fn read_ahead(entry: &mut Entry, content: &Content, Octets { piece, begin, octets }: Octets) {
+    let (last, end) = entry.read_ahead;
+    let piece_octets = content.info().layout().piece_octets(piece);
+    if piece == last && begin.saturating_add(octets) <= end {
+        return;
+    }
+    let end = begin.saturating_add(READ_AHEAD_OCTETS.max(octets)).min(piece_octets);
+    entry.read_ahead = (piece, end);
+    content.read_ahead(piece, begin, end.saturating_sub(begin));
 }
 
 /// Puts what the rules want sent into a peer's queue.

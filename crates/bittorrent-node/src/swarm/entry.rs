@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) told_port: bool,
     pub(super) ids: PeerIds,
     pub(super) hello: Option<ExtendedHandshake>,
+    /// The piece that it was served of last, and up to where that was read ahead.
+    pub(super) read_ahead: (u32, u32),
     /// What it said before the info dictionary was here.
     pub(super) early: Vec<Early>,
     pub(super) pex_in: PexReceiver,

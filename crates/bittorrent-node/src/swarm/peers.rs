@@ -112,6 +112,7 @@ impl Swarm {
             told_port: false,
             ids: PeerIds::default(),
             hello: None,
+            read_ahead: (u32::MAX, 0),
             early: Vec::new(),
             pex_in: PexReceiver::new(now),
             pex_out: PexSender::new(now, Some(link.address)),
