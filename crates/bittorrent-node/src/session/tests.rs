@@ -103,10 +103,10 @@ async fn a_link_that_leads_to_a_private_torrent_keeps_its_own_trackers_only() {
     let options =
         CreateOptions { private: true, trackers: vec![vec![own.to_owned()]], ..CreateOptions::new("film") };
     let mut creator = Creator::new(vec![file], options).expect("a torrent");
-    creator.update(&[7; 30_000]).expect("octets");
+    creator.update(&vec![7; 30_000]).expect("octets");
     let metainfo = creator.finish().expect("a torrent");
     std::fs::create_dir_all(place.path().join("film")).expect("a folder");
-    std::fs::write(place.path().join("film/one"), [7; 30_000]).expect("written");
+    std::fs::write(place.path().join("film/one"), vec![7; 30_000]).expect("written");
     let network = Network::from_source(Ipv4Addr::LOCALHOST.into());
     let started = Engine::start(engine_settings(place.path()), network, Shutdown::new()).await;
     let seed = started.expect("an engine");

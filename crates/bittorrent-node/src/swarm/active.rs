@@ -289,12 +289,7 @@ impl Swarm {
         }
         state.active = Some(active);
         state.contacts.rest_is_over();
-        if !matches!(state.stage, Stage::Paused(_)) {
-            state.stage = if state.halted { Stage::Halted } else { state.standing() };
-        } else if let Some(active) = &mut state.active {
-            // What failed meanwhile is still to be mended.
-            active.torrent.set_paused(now, true);
-        }
+        state.stage = if state.halted { Stage::Halted } else { state.standing() };
         for (key, said) in early {
             let result = state.active.as_mut().map(|active| said.tell(now, key, &mut active.torrent));
             if let (Some(Err(_)), Some(entry)) = (result, state.peers.get(&key.0)) {
