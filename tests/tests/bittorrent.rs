@@ -369,6 +369,28 @@ fn only_the_files_that_are_wanted_come() {
 }
 
 #[test]
+fn a_file_that_is_not_the_torrents_is_not_seeded_and_not_touched() {
+    let place = Place::with_file(500_000);
+    let (file, _) = place.torrent("hybrid", &[]);
+    let at = address();
+    let ours = seed(&place, &file, at, &[]);
+    let own = place.path("own");
+    fs::create_dir(&own).expect("a folder");
+    let own = own.join(place.source().file_name().expect("a name"));
+    let mut edited = fs::read(place.source()).expect("the file");
+    edited[100_000] ^= 1;
+    fs::write(&own, &edited).expect("written");
+    let mut seeding = command(&["torrent", "seed", "--peer", &at.to_string()]);
+    seeding.args(["--listen", &address().to_string()]).arg("--torrent").arg(&file);
+    seeding.arg("--data").arg(place.path("own-data")).arg(&own);
+    let refused = ended(seeding);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("7 of 8 pieces are what the torrent says"), "{said}");
+    assert!(fs::read(&own).expect("the file") == edited, "it was written to");
+    ours.stop();
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let garbage = folder.path().join("garbage.torrent");
