@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_secs(15);
 
 /// How long a seed leaves it to a peer to come, which hears of it where it heard of the
 /// peer. One that cannot reach us is gone to then.
-const SEED_PATIENCE: Duration = Duration::from_secs(10);
+const SEED_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether a peer may be at an address. Strangers must not make us connect to what
 /// runs on this machine, unless all peers are on it.

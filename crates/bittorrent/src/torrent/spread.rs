@@ -95,19 +95,14 @@ impl Spread {
     /// peer can pass its piece on while the second receives.
     pub(crate) fn rank(&self, slot: u32, piece: u32) -> (Urgency, u64) {
         if self.novel.contains(piece) {
-            return self.rank_of_novel(slot);
+            // Whoever passes on what it was given comes before whoever keeps it.
+            return (Urgency::Novel, UNBEGUN + self.keeps.get(&slot).copied().unwrap_or(0));
         }
         match self.given.get(&piece) {
             Some(given) if given.slot == slot => (Urgency::Novel, given.turn),
             Some(_) => (Urgency::Given, 0),
             None => (Urgency::Copied, 0),
         }
-    }
-
-    /// The same of a piece that nobody has or is given.
-    pub(crate) fn rank_of_novel(&self, slot: u32) -> (Urgency, u64) {
-        // Whoever passes on what it was given comes before whoever keeps it.
-        (Urgency::Novel, UNBEGUN + self.keeps.get(&slot).copied().unwrap_or(0))
     }
 
     /// Whoever had a piece left, or lost it, and nobody else has it.

@@ -159,10 +159,8 @@ impl Torrent {
                 continue;
             }
             let mut urgent: Option<((Urgency, u64), usize)> = None;
-            let insists = insists(peer, now);
             for (at, upload) in peer.uploads.iter().take(CHOICE_MAX).enumerate() {
-                let rank =
-                    if insists { spread.rank_of_novel(*slot) } else { spread.rank(*slot, upload.piece) };
+                let rank = spread.rank(*slot, upload.piece);
                 if urgent.is_none_or(|(least, _)| rank < least) {
                     urgent = Some((rank, at));
                 }

@@ -136,7 +136,7 @@ fn a_peer_that_insists_is_served_in_the_end() {
 
 /// A part of the torrent is all it wants, and others want the rest.
 #[test]
-fn who_wants_nothing_novel_is_served_beside_others_soon_and_from_then_on() {
+fn who_wants_nothing_novel_is_served_soon_and_from_then_on() {
     let mut rig = Rig::seed(400, Settings::default());
     rig.join(1, &[]);
     rig.join(2, &[7, 8]);
