@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// How often the picture changes at most.
 const FRAME: Duration = Duration::from_millis(100);
 
+/// Whether the terminal goes on below with lines that are too long (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 /// A picture on standard error that is drawn again in its place; nothing where
 /// that is no terminal.
 #[derive(Debug)]
@@ -26,7 +30,11 @@ impl Screen {
         }
         let picture = picture();
         let mut out = self.erase();
+        // What is too long for the terminal is cut off: a line that went on below would
+        // not be taken away.
+        out.push_str(NO_WRAP);
         out.push_str(&picture);
+        out.push_str(WRAP);
         self.lines = picture.matches('\n').count();
         self.drawn = Some(Instant::now());
         // A terminal that is gone is nobody's loss.

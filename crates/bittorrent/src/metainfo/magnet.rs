@@ -117,6 +117,8 @@ impl FromStr for Magnet {
                 ("dn", name) => {
                     let name =
                         name.unwrap_or_else(|octets| String::from_utf8_lossy(octets.as_bytes()).into());
+                    // It is shown to people, whose terminals obey control characters.
+                    let name: String = name.chars().filter(|letter| !letter.is_control()).collect();
                     magnet.name = Some(name).filter(|name| !name.is_empty());
                 }
                 ("tr", Ok(address)) => add(&mut magnet.trackers, Some(address).filter(|it| is_tracker(it))),

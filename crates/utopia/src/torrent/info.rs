@@ -67,7 +67,8 @@ fn describe(metainfo: &Metainfo) -> String {
     }
     for (name, text) in [("comment", &metainfo.comment), ("made by", &metainfo.created_by)] {
         if let Some(text) = text {
-            line(name, text.clone());
+            // Terminals obey control characters.
+            line(name, text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect());
         }
     }
     out.push_str("\nFiles\n");

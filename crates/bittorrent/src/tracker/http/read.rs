@@ -187,7 +187,8 @@ fn external_ip(octets: &[u8]) -> Option<IpAddr> {
 }
 
 fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets)).into_owned()
+    let text = String::from_utf8_lossy(octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets));
+    text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
 #[cfg(test)]
