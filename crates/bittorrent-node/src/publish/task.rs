@@ -21,7 +21,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::Allocation;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as Ticks;
@@ -290,19 +289,9 @@ impl Task {
         // The tracker must know it before the engine announces it.
         self.tell_tracker();
         let options = Options {
-            folder: published.original.folder.clone(),
-            allocation: Allocation::Sparse,
-            rules: bittorrent::torrent::Settings::default(),
-            recheck: false,
-            download_per_second: None,
-            upload_per_second: None,
             connections_max: self.config.connections_per_torrent_max,
-            peers: Vec::new(),
-            selection: None,
-            named_peers: Vec::new(),
-            priorities: Vec::new(),
-            halted: false,
             sealed: Some(published.stamps()),
+            ..Options::new(published.original.folder.clone())
         };
         match seeding.engine().add(What::Metainfo(published.metainfo.clone()), options).await {
             Ok(handle) => {

@@ -9,7 +9,7 @@ use bittorrent::metainfo::{Limits, Magnet, Metainfo};
 use bittorrent::torrent::Priority;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::{Allocation, StorageError, files};
+use storage::{StorageError, files};
 
 /// A torrent to be added.
 #[derive(Debug, Clone)]
@@ -131,18 +131,14 @@ impl Session {
     /// Has the engine take a torrent. It waits for its turn.
     async fn begin(&mut self, record: Record, what: What) -> Result<i64, SessionError> {
         let options = Options {
-            folder: record.folder.clone(),
-            allocation: Allocation::Sparse,
             rules: bittorrent::torrent::Settings {
                 sequential: record.settings.sequential_download,
                 seeding_goal: record.settings.goal(&self.settings),
                 ..bittorrent::torrent::Settings::default()
             },
-            recheck: false,
             download_per_second: record.settings.rates().download,
             upload_per_second: record.settings.rates().upload,
             connections_max: record.settings.peer_limit,
-            peers: Vec::new(),
             named_peers: match &what {
                 What::Magnet(magnet) => magnet.peers.clone(),
                 What::Metainfo(_) => Vec::new(),
@@ -153,7 +149,7 @@ impl Session {
             },
             priorities: record.priorities(),
             halted: true,
-            sealed: None,
+            ..Options::new(record.folder.clone())
         };
         let handle = self.engine.add(what, options).await?;
         if let Some(tiers) = record.trackers.clone() {

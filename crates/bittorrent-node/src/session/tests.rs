@@ -110,21 +110,7 @@ async fn a_link_that_leads_to_a_private_torrent_keeps_its_own_trackers_only() {
     let network = Network::from_source(Ipv4Addr::LOCALHOST.into());
     let started = Engine::start(engine_settings(place.path()), network, Shutdown::new()).await;
     let seed = started.expect("an engine");
-    let options = crate::Options {
-        folder: place.path().to_owned(),
-        allocation: storage::Allocation::Sparse,
-        rules: bittorrent::torrent::Settings::default(),
-        recheck: false,
-        download_per_second: None,
-        upload_per_second: None,
-        connections_max: 50,
-        peers: Vec::new(),
-        named_peers: Vec::new(),
-        selection: None,
-        priorities: Vec::new(),
-        halted: false,
-        sealed: None,
-    };
+    let options = crate::Options::new(place.path().to_owned());
     let mut link = metainfo.magnet();
     link.peers = vec![("127.0.0.1".to_owned(), seed.addresses()[0].port())];
     seed.add(What::Metainfo(Arc::new(metainfo)), options).await.expect("added");

@@ -250,6 +250,13 @@ impl Swarm {
     ) {
         let mut state = self.state.borrow_mut();
         let began = looked.map_err(|error| error.to_string()).and_then(|(have, sent_before)| {
+            let pieces = content.info().layout().piece_count();
+            if self.options.seeds_only && !have.is_full() {
+                return Err(format!(
+                    "{} of {pieces} pieces are what the torrent says; make a new torrent of it, or get the others",
+                    have.count()
+                ));
+            }
             if self.options.sealed.is_none() {
                 content.make_empty_files().map_err(|error| error.to_string())?;
             }

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Connections of a torrent at once, unless somebody says otherwise.
+const CONNECTIONS_MAX: usize = 50;
+
 /// What a torrent is started with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -31,9 +34,34 @@ pub struct Options {
     pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
     /// Begins halted, until it is told to go on.
     pub halted: bool,
+    /// It is seeded only: where not all pieces are here it pauses, and nothing is ever
+    /// got into its files.
+    pub seeds_only: bool,
     /// What the files looked like when the torrent was made of them, in its order,
     /// `None` for padding. Where they still do they are whole, and are seeded
     /// without being read again; where not the torrent pauses. They are never
     /// written to, nor read through links. Absent: the files are the torrent's to write.
     pub sealed: Option<Vec<Option<storage::Stamp>>>,
+}
+
+impl Options {
+    /// All of a torrent, below a folder, without limits.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            allocation: storage::Allocation::Sparse,
+            rules: bittorrent::torrent::Settings::default(),
+            recheck: false,
+            download_per_second: None,
+            upload_per_second: None,
+            connections_max: CONNECTIONS_MAX,
+            peers: Vec::new(),
+            named_peers: Vec::new(),
+            selection: None,
+            priorities: Vec::new(),
+            halted: false,
+            seeds_only: false,
+            sealed: None,
+        }
+    }
 }

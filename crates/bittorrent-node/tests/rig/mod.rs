@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::Allocation;
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails.
@@ -77,21 +76,7 @@ impl Side {
     }
 
     pub(crate) fn options(&self) -> Options {
-        Options {
-            folder: self.files(),
-            allocation: Allocation::Sparse,
-            rules: bittorrent::torrent::Settings::default(),
-            recheck: false,
-            download_per_second: None,
-            upload_per_second: None,
-            connections_max: 50,
-            peers: Vec::new(),
-            selection: None,
-            named_peers: Vec::new(),
-            priorities: Vec::new(),
-            halted: false,
-            sealed: None,
-        }
+        Options::new(self.files())
     }
 
     pub(crate) async fn add(&self, metainfo: &Metainfo, options: Options) -> Handle {

@@ -79,7 +79,7 @@ impl Torrent {
         let idle = now.saturating_duration_since(self.last_sent);
         let seeding = now.saturating_duration_since(since);
         let sent = self.sent_before + self.totals.sent_octets;
-        goal.is_reached(sent, self.picker.wanted_octets(), seeding, idle)
+        goal.is_reached(sent, self.picker.goal_octets(), seeding, idle)
     }
 
     /// `between` rounds the octets of the last round count too, or nobody would

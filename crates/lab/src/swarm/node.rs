@@ -129,19 +129,9 @@ impl Node {
     fn options(&self) -> Options {
         let rules = self.plan.rules.clone();
         Options {
-            folder: self.folder.clone(),
-            allocation: storage::Allocation::Sparse,
             rules: if self.plan.role == Role::FreeRider { rules.without_upload() } else { rules },
-            recheck: false,
-            download_per_second: None,
-            upload_per_second: None,
             connections_max: 200,
-            peers: Vec::new(),
-            selection: None,
-            named_peers: Vec::new(),
-            priorities: Vec::new(),
-            halted: false,
-            sealed: None,
+            ..Options::new(self.folder.clone())
         }
     }
 

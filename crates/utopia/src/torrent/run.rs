@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use storage::Allocation;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Octets of blocks in memory.
@@ -161,19 +160,12 @@ impl Shared {
 
     pub(super) fn options(&self, folder: &Path) -> Options {
         Options {
-            folder: folder.to_owned(),
-            allocation: Allocation::Sparse,
-            rules: bittorrent::torrent::Settings::default(),
             recheck: self.recheck,
             download_per_second: self.download_limit,
             upload_per_second: self.upload_limit,
             connections_max: self.connections_max,
             peers: self.peer.clone(),
-            selection: None,
-            named_peers: Vec::new(),
-            priorities: Vec::new(),
-            halted: false,
-            sealed: None,
+            ..Options::new(folder.to_owned())
         }
     }
 }

@@ -7,8 +7,7 @@ use super::run::{Shared, end, watch};
 use super::source;
 use super::view::Bar;
 use crate::{logging, out};
-use bittorrent::metainfo::FileSelection;
-use bittorrent_node::{Making, Progress, Stage, What};
+use bittorrent_node::{Making, Stage, What};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -77,8 +76,7 @@ async fn carry_out(arguments: &Arguments) -> Result<(), String> {
     let folder = whole.parent().unwrap_or(Path::new("/")).to_owned();
     let mut options = arguments.shared.options(&folder);
     options.rules.super_seeding = arguments.super_seeding;
-    // The files are the user's: nothing is ever got into them.
-    options.selection = Some(FileSelection::default());
+    options.seeds_only = true;
     let magnet = metainfo.magnet();
     let publication = Publication::new(&arguments.publish, &metainfo)?;
     let engine = arguments.shared.start().await?;
@@ -100,8 +98,7 @@ async fn carry_out(arguments: &Arguments) -> Result<(), String> {
         tokio::spawn(publication.run(dht, arguments.shared.json));
     }
     let remote = arguments.shared.remote(&engine, &folder).await?;
-    let is_other = |now: &Progress| now.stage == Stage::Seeding && now.have_pieces < now.pieces;
-    let last = watch(&handle, arguments.shared.json, remote.as_ref(), is_other).await;
+    let last = watch(&handle, arguments.shared.json, remote.as_ref(), |_| false).await;
     let closed = Remote::end(remote).await;
     end(mapping, engine).await;
     if closed {
@@ -109,10 +106,6 @@ async fn carry_out(arguments: &Arguments) -> Result<(), String> {
     }
     match last.stage {
         Stage::Paused(why) => Err(format!("{}: {why}", last.name)),
-        _ if is_other(&last) => Err(format!(
-            "{}: {} of {} pieces are what the torrent says; make a new torrent of it, or get the others with `utopia torrent get`",
-            last.name, last.have_pieces, last.pieces
-        )),
         _ => Ok(()),
     }
 }

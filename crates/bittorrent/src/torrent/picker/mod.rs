@@ -118,10 +118,10 @@ impl Picker {
         self.priorities.get(piece as usize).copied().unwrap_or(Priority::Skip)
     }
 
-    /// Octets of all pieces that are wanted.
-    pub(crate) fn wanted_octets(&self) -> u64 {
-        let wanted = (0..self.lengths.count()).filter(|piece| self.priority(*piece) != Priority::Skip);
-        wanted.map(|piece| u64::from(self.lengths.octets(piece))).sum()
+    /// Octets of all pieces that are wanted, or here: what a share ratio is of.
+    pub(crate) fn goal_octets(&self) -> u64 {
+        let wanted = |piece: &u32| self.priority(*piece) != Priority::Skip || self.have.contains(*piece);
+        (0..self.lengths.count()).filter(wanted).map(|piece| u64::from(self.lengths.octets(piece))).sum()
     }
 
     pub(crate) fn epoch(&self) -> u64 {

@@ -349,3 +349,19 @@ fn who_does_not_upload_unchokes_nobody_and_serves_nothing() {
     assert!(!sent.iter().any(gives), "{sent:?}");
     assert_eq!(ask(&mut rig, 1, octets(0, 0)), [Send::Reject(octets(0, 0))]);
 }
+
+#[test]
+fn a_share_ratio_is_of_what_is_wanted_or_here() {
+    let goal = SeedingGoal { share_ratio: Some(1.0), ..SeedingGoal::default() };
+    for (have, enough) in [(&[0][..], 2), (&[0, 1], 4)] {
+        let mut rig = Rig::new(4, have, Settings { seeding_goal: goal, ..Settings::default() }, 1);
+        rig.torrent.set_priorities(rig.now, (1..4).map(|piece| (piece, Priority::Skip)));
+        rig.join(1, &[]);
+        interested(&mut rig, 1);
+        for sent in 1..=enough {
+            assert!(!rig.torrent.is_goal_reached(rig.now), "{sent} blocks of {enough}");
+            rig.torrent.handle_block_sent(rig.now, PeerKey(1), octets(0, 0), true);
+        }
+        assert!(rig.torrent.is_goal_reached(rig.now));
+    }
+}
