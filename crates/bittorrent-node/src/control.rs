@@ -101,16 +101,25 @@ impl Handle {
         self.commands.try_send(Command::Read(wish)).is_ok()
     }
 
+    /// Tells what a reader wants and is answered. Fails only while it ends.
+    pub(crate) async fn ask_for<T>(
+        &self,
+        wish: impl FnOnce(oneshot::Sender<T>) -> Wish,
+    ) -> Result<T, ControlError> {
+        self.ask(|reply| Command::Read(wish(reply))).await
+    }
+
     /// Ends it with the engine.
     pub(crate) async fn stop(&self) {
         let _ = self.commands.send(Command::Stop).await;
     }
 
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, ControlError> {
+        net::ask(&self.commands, command).await.ok_or(ControlError::Gone)
+    }
+
     async fn say(&self, control: Control) -> Result<(), ControlError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Control(control, reply)).await;
-        sent.map_err(|_| ControlError::Gone)?;
-        answer.await.map_err(|_| ControlError::Gone)?
+        self.ask(|reply| Command::Control(control, reply)).await?
     }
 
     /// Stops it: nothing is asked for or served, peers are disconnected, trackers
@@ -242,9 +251,7 @@ impl Handle {
     /// # Errors
     /// [`ControlError::Gone`].
     pub async fn details(&self) -> Result<Details, ControlError> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Details(reply)).await.map_err(|_| ControlError::Gone)?;
-        answer.await.map_err(|_| ControlError::Gone)
+        self.ask(Command::Details).await
     }
 
     /// Ends it for good: what was noted of it is forgotten, and its files are
@@ -253,10 +260,7 @@ impl Handle {
     /// # Errors
     /// [`ControlError::Gone`], or when the disk fails; it is removed all the same.
     pub async fn remove(&self, data: Data) -> Result<(), ControlError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Remove(data, reply)).await;
-        sent.map_err(|_| ControlError::Gone)?;
-        answer.await.map_err(|_| ControlError::Gone)?
+        self.ask(|reply| Command::Remove(data, reply)).await?
     }
 }
 

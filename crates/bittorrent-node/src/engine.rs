@@ -201,10 +201,7 @@ impl Engine {
             }
             what @ What::Metainfo(_) => what,
         };
-        let (reply, answer) = oneshot::channel();
-        let order = Order::Add(what, Box::new(options), reply);
-        self.orders.send(order).await.map_err(|_| EngineError::Stopping)?;
-        answer.await.map_err(|_| EngineError::Stopping)?
+        self.ask(|reply| Order::Add(what, Box::new(options), reply)).await?
     }
 
     /// All torrents, in the order of their info-hashes.
@@ -212,9 +209,7 @@ impl Engine {
     /// # Errors
     /// When the engine is stopping.
     pub async fn torrents(&self) -> Result<Vec<Handle>, EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::List(reply)).await.map_err(|_| EngineError::Stopping)?;
-        answer.await.map_err(|_| EngineError::Stopping)
+        self.ask(Order::List).await
     }
 
     /// Changes the limits of all torrents together. Connections that are open
@@ -223,9 +218,7 @@ impl Engine {
     /// # Errors
     /// When the engine is stopping.
     pub async fn set_limits(&self, limits: Limits) -> Result<(), EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Limits(limits, reply)).await.map_err(|_| EngineError::Stopping)?;
-        answer.await.map_err(|_| EngineError::Stopping)
+        self.ask(|reply| Order::Limits(limits, reply)).await
     }
 
     /// Others reach us at this port, and the address where it is known: a router
@@ -243,9 +236,11 @@ impl Engine {
     /// # Errors
     /// When the engine is stopping.
     pub async fn set_ip_filter(&self, filter: Arc<IpFilter>) -> Result<(), EngineError> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Filter(filter, reply)).await.map_err(|_| EngineError::Stopping)?;
-        answer.await.map_err(|_| EngineError::Stopping)
+        self.ask(|reply| Order::Filter(filter, reply)).await
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, EngineError> {
+        net::ask(&self.orders, order).await.ok_or(EngineError::Stopping)
     }
 
     /// Ends all torrents; what is here is noted, so that the next run believes it.

@@ -19,8 +19,10 @@
 //! * [`Layer`]: what stacks around a socket; [`Capture`] writes pcapng,
 //!   [`Impairment`] makes a link slow, lossy or cut.
 //! * [`Timeouts`] and [`within`]: a bound on each phase of a connection.
+//! * [`ask`]: a question to a task that owns something, and its answer.
 //! * [`Shutdown`]: asks everybody to stop and waits for what was promised.
 
+mod ask;
 mod backlog;
 pub mod batch;
 mod capture;
@@ -47,6 +49,7 @@ mod timeouts;
 pub mod tls;
 mod trains;
 
+pub use ask::{answer_of, ask};
 pub use backlog::Backlog;
 pub use capture::{Capture, CaptureInterface};
 pub use control::{CONTROL_LINE_OCTETS_MAX, ControlListener, ControlStream};

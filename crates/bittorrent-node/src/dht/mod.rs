@@ -259,8 +259,6 @@ impl Dht {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, DhtError> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(command(reply)).await?;
-        answer.await.map_err(|_| DhtError::Stopped)
+        net::ask(&self.commands, command).await.ok_or(DhtError::Stopped)
     }
 }

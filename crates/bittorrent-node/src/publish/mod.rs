@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use task::{Order, Task};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Changes that wait for the task.
 const ORDERS_MAX: usize = 4;
@@ -138,10 +138,8 @@ impl Publisher {
     pub async fn carry_out(&self, prepared: Prepared, addresses: Addresses) -> Vec<String> {
         let Prepared { config, probes } = prepared;
         drop(probes);
-        let (reply, notes) = oneshot::channel();
         // Fails only while the host ends.
-        let _ = self.orders.send(Order { config, addresses, reply }).await;
-        notes.await.unwrap_or_default()
+        net::ask(&self.orders, |reply| Order { config, addresses, reply }).await.unwrap_or_default()
     }
 
     /// What is published now.

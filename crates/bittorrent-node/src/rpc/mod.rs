@@ -151,11 +151,7 @@ impl Shared {
             }
         }
         let stopping = request.answer(Err("it is being stopped".to_owned()));
-        let (reply, answer) = oneshot::channel();
-        if self.calls.send(Call { request, reply }).await.is_err() {
-            return stopping;
-        }
-        answer.await.unwrap_or(stopping)
+        net::ask(&self.calls, |reply| Call { request, reply }).await.unwrap_or(stopping)
     }
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Octets read from the disk at once.
 const READ_OCTETS_MAX: u64 = 256 * 1024;
@@ -48,9 +47,7 @@ impl Reader {
         file: usize,
         range: Range<u64>,
     ) -> Option<Self> {
-        let (reply, answer) = oneshot::channel();
-        handle.wish(Wish::Begin(reply)).await.ok()?;
-        let number = answer.await.ok()??;
+        let number = handle.ask_for(Wish::Begin).await.ok()??;
         let offset = content.info().layout().files().get(file).map_or(0, |file| file.offset);
         let left = offset + range.start..offset + range.end;
         Some(Self { handle, number, content, left, here: None })
@@ -70,10 +67,8 @@ impl Reader {
         if self.here != Some(piece) {
             let until = self.left.end.min(self.left.start.saturating_add(AHEAD_OCTETS));
             let pieces = piece..piece_of(until - 1) + 1;
-            let (here, arrived) = oneshot::channel();
-            let wish = Wish::Pieces { reader: self.number, pieces, here };
-            self.handle.wish(wish).await.map_err(io::Error::other)?;
-            arrived.await.map_err(|_| io::Error::other("the torrent has ended"))?;
+            let wish = |here| Wish::Pieces { reader: self.number, pieces, here };
+            self.handle.ask_for(wish).await.map_err(io::Error::other)?;
             self.here = Some(piece);
         }
         let begin = self.left.start % piece_octets;

@@ -22,7 +22,6 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// How long a client waits while it is not known yet what the torrent is and which
 /// pieces are here; then it is told to come again.
@@ -109,9 +108,7 @@ pub(super) async fn reply(torrent: Option<Arc<Handle>>, request: &Request<Incomi
 /// The files, as soon as it is known what there is.
 async fn files(torrent: Option<Arc<Handle>>) -> Option<(Handle, Files)> {
     let torrent = torrent?.as_ref().clone();
-    let (reply, answer) = oneshot::channel();
-    torrent.wish(Wish::Files(reply)).await.ok()?;
-    let files = tokio::time::timeout(FILES_PATIENCE, answer).await.ok()?.ok()?;
+    let files = tokio::time::timeout(FILES_PATIENCE, torrent.ask_for(Wish::Files)).await.ok()?.ok()?;
     Some((torrent, files))
 }
 

@@ -101,7 +101,7 @@ impl UtpSocket {
     pub async fn connect(&self, to: SocketAddr) -> io::Result<UtpStream> {
         let (reply, stream) = oneshot::channel();
         self.commands.send(Command::Connect { to, reply }).map_err(|_| is_closed())?;
-        stream.await.map_err(|_| is_closed())?
+        net::answer_of(stream, self.commands.closed()).await.ok_or_else(is_closed)?
     }
 
     /// The next connection that somebody else opened: who only asked and did not
@@ -125,7 +125,7 @@ impl UtpSocket {
     pub async fn measured(&self, stream: &UtpStream) -> Option<Measured> {
         let (reply, measured) = oneshot::channel();
         self.commands.send(Command::Measure { id: stream.id(), reply }).ok()?;
-        measured.await.ok()?
+        net::answer_of(measured, self.commands.closed()).await?
     }
 
     /// Ends all connections and waits until what was written has arrived, at
@@ -133,7 +133,7 @@ impl UtpSocket {
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.commands.send(Command::Close { done }).is_ok() {
-            closed.await.ok();
+            net::answer_of(closed, self.commands.closed()).await;
         }
     }
 }

@@ -16,7 +16,7 @@ use event::{Detail, DnsEvent};
 use net::batch::{Incoming, LateReplies};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// A request and where it came from.
 #[derive(Debug, Clone)]
@@ -148,11 +148,9 @@ impl Exchange<'_> {
             );
         }
         let by = key.map_or_else(String::new, |key| format!("{} with key {}", self.peer, key.name()));
-        let (reply, applied) = oneshot::channel();
-        let command = Command::Update(Box::new(Job { update, by, reply }));
+        let command = |reply| Command::Update(Box::new(Job { update, by, reply }));
         let stopping = || UpdateFailure::Storage("the server is stopping".to_owned());
-        self.shared.keeper.send(command).await.map_err(|_| stopping())?;
-        applied.await.unwrap_or_else(|_| Err(stopping()))
+        net::ask(&self.shared.keeper, command).await.unwrap_or_else(|| Err(stopping()))
     }
 
     /// RFC 1996 section 3.

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use storage::Storage;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 
 /// Requests over UDP that are handled at once beside plain queries; further ones
 /// are dropped, and their clients ask again.
@@ -207,11 +207,8 @@ impl Server {
     /// served.
     pub async fn carry_out(&self, prepared: Prepared) -> Vec<String> {
         let Prepared { settings, loaded, change } = prepared;
-        let (reply, done) = oneshot::channel();
-        let command = Command::Configure(Arc::new(settings), loaded, reply);
-        if self.shared.keeper.send(command).await.is_ok()
-            && let Ok(notes) = done.await
-        {
+        let command = |reply| Command::Configure(Arc::new(settings), loaded, reply);
+        if let Some(notes) = net::ask(&self.shared.keeper, command).await {
             self.shared.keep_secondaries();
             self.shared.listening.carry_out(change, &self.shared);
             return notes;
@@ -243,9 +240,7 @@ impl Server {
         if !primary {
             return Err(UpdateFailure::Refused(domain::base::iana::Rcode::NOTAUTH));
         }
-        let (reply, applied) = oneshot::channel();
-        let command = Command::Update(Box::new(Job { update, by: by.to_owned(), reply }));
-        self.shared.keeper.send(command).await.map_err(|_| stopping())?;
-        applied.await.unwrap_or_else(|_| Err(stopping()))
+        let command = |reply| Command::Update(Box::new(Job { update, by: by.to_owned(), reply }));
+        net::ask(&self.shared.keeper, command).await.unwrap_or_else(|| Err(stopping()))
     }
 }

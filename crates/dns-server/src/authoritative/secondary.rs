@@ -12,7 +12,7 @@ use event::DnsEvent;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// NOTIFYs that wait; further ones say nothing new.
 pub(super) const NOTIFIES_MAX: usize = 4;
@@ -94,18 +94,17 @@ async fn act(
                 match transfer(shared, settings, primary).await {
                     Ok(zone) => {
                         let soa = zone.soa();
-                        let (reply, installed) = oneshot::channel();
-                        let _ = shared.keeper.send(Command::Install(Arc::new(zone), reply)).await;
-                        match installed.await {
-                            Ok(Ok(())) => {
+                        let install = |reply| Command::Install(Arc::new(zone), reply);
+                        match net::ask(&shared.keeper, install).await {
+                            Some(Ok(())) => {
                                 refresh.handle_transferred(Instant::now(), soa);
                                 note_refreshed(shared, settings).await;
                                 return None;
                             }
-                            Ok(Err(error)) => {
+                            Some(Err(error)) => {
                                 failed(settings, primary, "was transferred, but not stored", &error);
                             }
-                            Err(_) => return None,
+                            None => return None,
                         }
                     }
                     Err(error) => failed(settings, primary, "did not transfer the zone", &error),

@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stubs::{Serving, Stubs};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use upstream::Upstream;
 
 /// Questions that wait for the engine; further stubs get SERVFAIL.
@@ -180,11 +180,9 @@ impl Resolve for Resolver {
         rtype: Rtype,
     ) -> BoxFuture<'a, Result<Resolution, ResolveError>> {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
             let question = Question { name: name.clone(), rtype };
-            let asked = Asked::Service { question, reply };
-            self.0.questions.send(asked).await.map_err(|_| ResolveError::Stopping)?;
-            let response = answer.await.map_err(|_| ResolveError::Stopping)??;
+            let asked = |reply| Asked::Service { question, reply };
+            let response = net::ask(&self.0.questions, asked).await.ok_or(ResolveError::Stopping)??;
             Ok(Resolution { rcode: response.rcode, records: response.answer })
         })
     }
