@@ -38,11 +38,11 @@ pub struct Progress {
     pub pieces: u32,
     /// Pieces that are here.
     pub have_pieces: u32,
-    /// Its octets.
+    /// Octets of its files.
     pub total_octets: u64,
-    /// Octets of pieces that are here.
+    /// Octets of files in pieces that are here.
     pub have_octets: u64,
-    /// Octets of wanted pieces that are not here.
+    /// Octets of files in wanted pieces that are not here.
     pub left_octets: u64,
     /// Octets of blocks received in this run.
     pub received_octets: u64,

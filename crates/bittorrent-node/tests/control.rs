@@ -58,7 +58,7 @@ async fn files_are_chosen_while_it_runs() {
     assert_eq!(missing, Err(ControlError::NoFile { file: 99, count: layout.files().len() }));
     handle.set_files(vec![(first, Priority::Low)]).await.expect("chosen");
     handle.add_peers(vec![seed.address()]).await;
-    until(&handle, |now| now.stage == Stage::Seeding && now.have_octets > 800_000).await;
+    until(&handle, |now| now.stage == Stage::Seeding && now.have_octets == 800_000).await;
     assert!(there("0") && !there("1"));
 }
 

@@ -188,7 +188,8 @@ impl Content {
         Ok(())
     }
 
-    /// Checks a piece whose blocks are all here and writes it if it is good.
+    /// Checks a piece whose blocks are all here and writes it if it is good. Those
+    /// behind its content are not among them: they are zeros.
     ///
     /// # Errors
     /// When the disk is full or fails; the piece counts as not received then.
@@ -218,7 +219,12 @@ impl Content {
             }
             Ok(())
         };
-        each(&mut |octets| hasher.update(octets))?;
+        let mut padding = self.info.layout().piece_octets(piece) as usize;
+        each(&mut |octets| {
+            hasher.update(octets);
+            padding = padding.saturating_sub(octets.len());
+        })?;
+        hasher.pad(padding);
         let hashes = hasher.finish();
         let verdict = Verifier::new(&self.info, &self.layers()).verify_hashes(piece, &hashes);
         if digests || verdict != Verdict::Right {
@@ -226,8 +232,6 @@ impl Content {
                 Some(leaves) => digested.extend(leaves.iter().map(block_digest)),
                 None => each(&mut |octets| digested.push(Sha1::digest(octets).into()))?,
             }
-            // Blocks of padding, of hybrid torrents, are whatever they ought to be.
-            digested.resize(blocks.len(), BlockDigest::default());
         }
         if verdict == Verdict::Right {
             self.write_held(piece, blocks)?;

@@ -292,7 +292,7 @@ impl Torrent<'_> {
                 && !have.contains(*piece)
         };
         let pieces = wanted.into_iter().flatten().filter(there);
-        json!(pieces.map(|piece| u64::from(layout.piece_octets(piece))).sum::<u64>())
+        json!(pieces.map(|piece| u64::from(layout.piece_content(piece).octets)).sum::<u64>())
     }
 
     fn files(&self) -> Value {

@@ -150,17 +150,17 @@ impl Active {
         self.torrent.peers(now).filter(move |view| busy(view)).map(|view| view.key.0)
     }
 
-    /// Octets of wanted pieces that are not here.
+    /// Octets of files in wanted pieces that are not here.
     pub(super) fn left_octets(&self) -> u64 {
         let lengths = self.torrent.lengths();
-        self.torrent.missing().iter().map(|piece| u64::from(lengths.octets(piece))).sum()
+        self.torrent.missing().iter().map(|piece| u64::from(lengths.content_octets(piece))).sum()
     }
 
     pub(super) fn show(&self, now: Instant, progress: &mut Progress) {
         let lengths = self.torrent.lengths();
         let have = self.torrent.have();
         progress.have_pieces = have.count();
-        progress.have_octets = have.iter().map(|piece| u64::from(lengths.octets(piece))).sum();
+        progress.have_octets = have.iter().map(|piece| u64::from(lengths.content_octets(piece))).sum();
         progress.left_octets = self.left_octets();
         let totals = self.torrent.totals();
         progress.received_octets = totals.received_octets;
@@ -413,7 +413,8 @@ fn lengths(content: &Content) -> Result<PieceLengths, bittorrent::torrent::Piece
         let files = layout.files().iter().filter(|file| !file.is_padding());
         PieceLengths::per_file(layout.piece_length(), files.map(|file| file.length))
     } else {
-        PieceLengths::uniform(layout.total_octets(), layout.piece_length())
+        let lengths = PieceLengths::uniform(layout.total_octets(), layout.piece_length())?;
+        Ok(lengths.with_padding(layout.padded_pieces()))
     }
 }
 

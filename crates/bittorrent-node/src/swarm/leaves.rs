@@ -93,7 +93,7 @@ impl Leaves {
         if length < 2 {
             return;
         }
-        let blocks = layout.block_count(piece);
+        let blocks = layout.piece_content_octets(piece).div_ceil(bittorrent::wire::BLOCK_OCTETS);
         for first in (0..blocks.min(width)).step_by(length as usize) {
             let Some(begin) = of_file.checked_mul(width).filter(|_| self.asked.len() < ASKED_MAX) else {
                 return;

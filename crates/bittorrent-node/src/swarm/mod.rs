@@ -366,7 +366,7 @@ impl Swarm {
         if let Some(metainfo) = &state.metainfo {
             let layout = metainfo.info.layout();
             progress.pieces = layout.piece_count();
-            progress.total_octets = layout.total_octets();
+            progress.total_octets = layout.content_octets();
         }
         if let Some(active) = &state.active {
             active.show(now, &mut progress);

@@ -31,7 +31,7 @@ async fn work(swarm: &Rc<Swarm>, desk: &Desk, number: usize) -> Result<Infallibl
             desk.stir.notify_one();
             return std::future::pending().await;
         }
-        let run = desk.take_run(|last| last.begin + last.octets == layout.piece_octets(last.piece));
+        let run = desk.take_run(|last| last.begin + last.octets >= layout.piece_content(last.piece).end);
         if run.is_empty() {
             desk.stir.notified().await;
         } else {

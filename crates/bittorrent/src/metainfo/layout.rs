@@ -187,6 +187,34 @@ impl Layout {
         u32::try_from(left).map_or(self.piece_length, |left| left.min(self.piece_length))
     }
 
+    /// How much of a piece is of files, of any version. As many steps as it has files.
+    pub fn piece_content(&self, piece: u32) -> PieceContent {
+        let mut content = PieceContent::default();
+        let mut at = 0;
+        for slice in self.slices(piece, 0, self.piece_octets(piece)).into_iter().flatten() {
+            at += slice.length;
+            if self.files.get(slice.file).is_some_and(|file| !file.is_padding()) {
+                content.octets += slice.length;
+                content.end = at;
+            }
+        }
+        content
+    }
+
+    /// The pieces that have padding, and their content, in order.
+    pub fn padded_pieces(&self) -> impl Iterator<Item = (u32, PieceContent)> + '_ {
+        let padding = self.files.iter().enumerate().filter(|(_, file)| file.is_padding());
+        let mut next = 0;
+        // A piece with padding twice counts once.
+        let pieces = padding.flat_map(move |(index, _)| {
+            let pieces = self.file_pieces(index);
+            let fresh = pieces.start.max(next)..pieces.end;
+            next = next.max(pieces.end);
+            fresh
+        });
+        pieces.map(|piece| (piece, self.piece_content(piece)))
+    }
+
     /// Where a piece begins.
     pub fn piece_offset(&self, piece: u32) -> u64 {
         u64::from(piece) * u64::from(self.piece_length)
@@ -265,6 +293,15 @@ impl Layout {
     fn first_file_behind(&self, offset: u64) -> usize {
         self.files.partition_point(|file| file.end() <= offset)
     }
+}
+
+/// What of a piece is of files rather than padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PieceContent {
+    /// Its octets.
+    pub octets: u32,
+    /// Where the last of them ends in the piece; behind it is padding only.
+    pub end: u32,
 }
 
 /// The parts of files that make up a part of a piece.

@@ -43,7 +43,7 @@ pub use error::{Fault, MetainfoError};
 pub use hash::{InfoHashError, InfoHashV1, InfoHashV2, InfoHashes};
 pub use info::Info;
 pub use layers::PieceLayers;
-pub use layout::{File, FileKind, Layout, Slice, Slices, Version};
+pub use layout::{File, FileKind, Layout, PieceContent, Slice, Slices, Version};
 pub use limits::{
     BLOCK_OCTETS, FILE_OCTETS_MAX, LetterCase, Limits, METADATA_OCTETS_MAX, PIECE_OCTETS_MAX,
     TOTAL_OCTETS_MAX, URL_OCTETS_MAX,

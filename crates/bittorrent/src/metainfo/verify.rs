@@ -75,9 +75,15 @@ impl PieceHasher {
         }
         if let Some(v1) = &mut self.v1 {
             v1.update(content);
-            for zeros in padding.chunks(ZEROS.len()) {
-                v1.update(ZEROS.get(..zeros.len()).unwrap_or(&ZEROS));
-            }
+        }
+        self.pad(padding.len());
+    }
+
+    /// Takes so many octets of padding.
+    pub fn pad(&mut self, octets: usize) {
+        let Some(v1) = &mut self.v1 else { return };
+        for begin in (0..octets).step_by(ZEROS.len()) {
+            v1.update(ZEROS.get(..octets - begin).unwrap_or(&ZEROS));
         }
     }
 

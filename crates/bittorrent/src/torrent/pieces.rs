@@ -1,5 +1,7 @@
 //! How long each piece is, and how it falls into blocks.
 
+use crate::metainfo::PieceContent;
+
 /// Octets of a block: what every client asks for at a time (BEP 3).
 pub const BLOCK_OCTETS: u32 = 16 * 1024;
 /// Pieces of a torrent at most: 4 Mi, beyond any torrent seen, and still a
@@ -39,6 +41,8 @@ pub struct PieceLengths {
     total_octets: u64,
     /// Pieces shorter than `piece_octets`, by index.
     short: Box<[(u32, u32)]>,
+    /// Pieces with padding, by index.
+    padded: Box<[(u32, PieceContent)]>,
 }
 
 impl PieceLengths {
@@ -73,7 +77,20 @@ impl PieceLengths {
         if count == 0 {
             return Err(PieceLengthsError::Pieces(0));
         }
-        Ok(Self { piece_octets, count: count as u32, total_octets: total, short: short.into() })
+        Ok(Self {
+            piece_octets,
+            count: count as u32,
+            total_octets: total,
+            short: short.into(),
+            padded: Box::default(),
+        })
+    }
+
+    /// The same with these pieces, in order, partly padding (BEP 47). Blocks behind the
+    /// content are zeros, which nobody need send.
+    pub fn with_padding(mut self, padded: impl IntoIterator<Item = (u32, PieceContent)>) -> Self {
+        self.padded = padded.into_iter().collect();
+        self
     }
 
     /// How many pieces there are.
@@ -97,15 +114,27 @@ impl PieceLengths {
         }
     }
 
-    /// Blocks of a piece; 0 for one that does not exist.
+    fn content(&self, piece: u32) -> Option<PieceContent> {
+        let at = self.padded.binary_search_by_key(&piece, |(piece, _)| *piece).ok()?;
+        self.padded.get(at).map(|(_, content)| *content)
+    }
+
+    /// Octets of a piece that are of files; 0 for one that does not exist.
+    pub fn content_octets(&self, piece: u32) -> u32 {
+        self.content(piece).map_or_else(|| self.octets(piece), |content| content.octets)
+    }
+
+    /// Blocks of a piece that are asked for: those with content, and one of a piece
+    /// without any; 0 for one that does not exist.
     pub fn blocks(&self, piece: u32) -> u32 {
-        self.octets(piece).div_ceil(BLOCK_OCTETS)
+        let end = self.content(piece).map_or_else(|| self.octets(piece), |content| content.end.max(1));
+        end.div_ceil(BLOCK_OCTETS)
     }
 
     /// Where a block begins in its piece and how many octets it has; `None` when
-    /// it does not exist.
+    /// it does not exist, or is padding only.
     pub fn range(&self, id: BlockId) -> Option<(u32, u32)> {
-        let begin = id.block.checked_mul(BLOCK_OCTETS)?;
+        let begin = (id.block < self.blocks(id.piece)).then(|| id.block.checked_mul(BLOCK_OCTETS))??;
         let rest = self.octets(id.piece).checked_sub(begin).filter(|rest| *rest > 0)?;
         Some((begin, rest.min(BLOCK_OCTETS)))
     }
@@ -157,6 +186,24 @@ mod tests {
         let octets: Vec<u32> = (0..5).map(|piece| lengths.octets(piece)).collect();
         assert_eq!(octets, [32_768, 7_232, 5, 32_768, 32_768]);
         assert_eq!(lengths.total_octets(), 105_541);
+    }
+
+    #[test]
+    fn padding_is_not_asked_for() {
+        let octets = 4 * 65_536;
+        let content = |octets, end| PieceContent { octets, end };
+        let padded = [(0, content(3_000, 3_000)), (2, content(20_000, 32_769)), (3, content(0, 0))];
+        let lengths = PieceLengths::uniform(octets, 65_536).expect("a torrent").with_padding(padded);
+        let all =
+            |of: fn(&PieceLengths, u32) -> u32| (0..4).map(|piece| of(&lengths, piece)).collect::<Vec<_>>();
+        assert_eq!(all(PieceLengths::octets), [65_536; 4]);
+        assert_eq!(all(PieceLengths::content_octets), [3_000, 65_536, 20_000, 0]);
+        // Whole blocks, however much of the last is padding.
+        assert_eq!(all(PieceLengths::blocks), [1, 4, 3, 1]);
+        assert_eq!(lengths.range(BlockId { piece: 2, block: 2 }), Some((32_768, 16_384)));
+        assert_eq!(lengths.range(BlockId { piece: 2, block: 3 }), None);
+        assert_eq!(lengths.block_at(0, 16_384, 16_384), None);
+        assert!(lengths.may_be_asked(0, 16_384, 16_384), "others may want it");
     }
 
     #[test]

@@ -50,7 +50,15 @@ fn compare(layout: &Layout, cuts: &[(u32, u32, u32)]) -> Result<(), TestCaseErro
         let blocks: u32 = (0..layout.block_count(piece)).map(|block| layout.block_octets(piece, block)).sum();
         prop_assert_eq!(blocks as usize, octets.len());
         prop_assert_eq!(layout.block_octets(piece, layout.block_count(piece)), 0);
+        let of_file = |(file, _): &(usize, u64)| !layout.files()[*file].is_padding();
+        let content = layout.piece_content(piece);
+        prop_assert_eq!(content.octets as usize, octets.iter().filter(|octet| of_file(octet)).count());
+        prop_assert_eq!(content.end as usize, octets.iter().rposition(of_file).map_or(0, |last| last + 1));
     }
+    let is_padded = |(piece, octets): &(u32, _)| *octets < layout.piece_octets(*piece);
+    let contents = (0..layout.piece_count()).map(|piece| (piece, layout.piece_content(piece).octets));
+    let padded = layout.padded_pieces().map(|(piece, content)| (piece, content.octets));
+    prop_assert_eq!(padded.collect::<Vec<_>>(), contents.filter(is_padded).collect::<Vec<_>>());
     for (piece, offset, length) in cuts {
         let piece = piece % layout.piece_count();
         let (offset, length) = (offset % layout.piece_length(), length % layout.piece_length());

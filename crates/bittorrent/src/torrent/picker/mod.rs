@@ -118,10 +118,13 @@ impl Picker {
         self.priorities.get(piece as usize).copied().unwrap_or(Priority::Skip)
     }
 
-    /// Octets of all pieces that are wanted, or here: what a share ratio is of.
+    /// Octets of files in all pieces that are wanted, or here: what a share ratio is of.
     pub(crate) fn goal_octets(&self) -> u64 {
         let wanted = |piece: &u32| self.priority(*piece) != Priority::Skip || self.have.contains(*piece);
-        (0..self.lengths.count()).filter(wanted).map(|piece| u64::from(self.lengths.octets(piece))).sum()
+        (0..self.lengths.count())
+            .filter(wanted)
+            .map(|piece| u64::from(self.lengths.content_octets(piece)))
+            .sum()
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -237,13 +240,14 @@ impl Picker {
         Some(receipt)
     }
 
-    /// `slot` is no longer asked for a block.
+    /// `slot` is no longer asked for a block: nor is the piece any longer its alone.
     pub(crate) fn release(&mut self, slot: u32, id: BlockId) {
         let wanted = self.missing.contains(id.piece);
         let Some(partial) = self.partial_mut(id.piece) else { return };
         if !partial.release(slot, id.block) {
             return;
         }
+        partial.owner.take_if(|owner| *owner == slot);
         self.epoch += 1;
         if wanted {
             self.free_blocks += 1;
