@@ -223,14 +223,20 @@ impl Torrent {
         self.settle(now);
     }
 
+    /// Wants nothing of a peer any more, which is about to be removed: what it was
+    /// asked for others are asked for.
+    pub(super) fn dismiss(&mut self, slot: u32) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        peer.is_dismissed = true;
+        self.give_up_requests(slot, false);
+        self.picker.disown(slot);
+        self.wake = true;
+    }
+
     fn ban(&mut self, now: Instant, key: PeerKey, piece: u32) {
         self.events.push_back(Event::Ban { peer: key, piece });
         let Some(slot) = self.peers.slot(key) else { return };
-        if let Some(peer) = self.peers.get_mut(slot) {
-            peer.is_dismissed = true;
-        }
-        self.give_up_requests(slot, false);
-        self.picker.disown(slot);
+        self.dismiss(slot);
         self.set_choking(now, slot, true);
         self.update_interest(slot);
     }

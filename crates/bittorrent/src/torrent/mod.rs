@@ -281,9 +281,9 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         peer.faults += 1;
         if peer.faults > FAULTS_MAX && !peer.is_dismissed {
-            peer.is_dismissed = true;
             let event = Event::Disconnect { peer: peer.key, reason: Reason::Faults };
             self.events.push_back(event);
+            self.dismiss(slot);
         }
     }
 

@@ -75,6 +75,8 @@ impl Torrent {
             Holdings::All => PieceSet::full(count),
         };
         set.remove(piece);
+        self.picker.disown(slot);
+        self.wake = true;
         self.set_holdings(now, key, Holdings::Some(set));
     }
 
@@ -141,6 +143,9 @@ impl Torrent {
         if !peer.facts.fast {
             self.give_up_requests(slot, true);
         }
+        // Nor may a suspect keep its piece to itself.
+        self.picker.disown(slot);
+        self.wake = true;
         self.to_fill.push(slot);
         self.settle(now);
     }
@@ -247,9 +252,9 @@ impl Torrent {
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if !peer.is_dismissed && (peer.facts.upload_only || peer.holds.is_full()) {
-            peer.is_dismissed = true;
             let event = Event::Disconnect { peer: peer.key, reason: Reason::Useless };
             self.events.push_back(event);
+            self.dismiss(slot);
         }
     }
 }

@@ -50,8 +50,6 @@ impl Torrent {
                 self.to_fill.push(slot);
             }
             if !given_up.is_empty() {
-                // Nor may a suspect keep its piece to itself by sending nothing.
-                self.picker.disown(slot);
                 // It may have them all the same, one at a time.
                 self.to_fill.push(slot);
                 self.wake = true;

@@ -81,6 +81,38 @@ fn a_suspect_that_sends_nothing_blocks_nobody() {
 }
 
 #[test]
+fn a_suspect_that_serves_us_no_more_blocks_nobody() {
+    type End = fn(&mut Rig, PeerKey);
+    let ends: [End; 3] = [
+        |rig, key| rig.torrent.handle_choke(rig.now, key),
+        |rig, key| rig.torrent.handle_dont_have(rig.now, key, 0),
+        |rig, key| {
+            for _ in 0..=FAULTS_MAX {
+                rig.torrent.handle_have(rig.now, key, u32::MAX);
+            }
+        },
+    ];
+    for (index, end) in ends.iter().enumerate() {
+        let (mut rig, ..) = bad_piece();
+        let requests = rig.requests_to(1);
+        let owner = if requests.is_empty() { 2 } else { 1 };
+        let requests = if owner == 1 { requests } else { rig.requests_to(2) };
+        rig.join_open(3, &[0]);
+        // It is in the midst of it.
+        for request in requests.into_iter().take(1) {
+            rig.good_block_of_bad_piece(owner, request);
+        }
+        end(&mut rig, PeerKey(owner));
+        for request in rig.requests_to(owner) {
+            rig.torrent.handle_reject(rig.now, PeerKey(owner), request);
+        }
+        rig.pass(1);
+        let asked = rig.requests_to(3).len() + rig.requests_to(3 - owner).len();
+        assert!(asked > 0, "{index}");
+    }
+}
+
+#[test]
 fn a_suspect_that_leaves_in_the_middle_of_its_piece_blocks_nobody() {
     let (mut rig, ..) = bad_piece();
     let owner = if rig.requests_to(1).is_empty() { 2 } else { 1 };
