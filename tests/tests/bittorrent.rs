@@ -384,6 +384,46 @@ fn a_file_that_is_not_the_torrents_is_not_seeded_and_not_touched() {
 }
 
 #[test]
+fn what_lies_in_the_way_is_not_lost_and_a_log_tells_how_it_gets_on() {
+    let place = Place::with_file(3_000_000);
+    let (file, _) = place.torrent("hybrid", &[]);
+    let at = address();
+    let ours = seed(&place, &file, at, &[]);
+    let out = place.path("out");
+    fs::create_dir(&out).expect("a folder");
+    fs::write(out.join("film.bin"), "mine").expect("written");
+    let getting = |more: &[&str]| {
+        getting(&place, file.to_str().expect("a name"), &out, &[&["--peer", &at.to_string()], more].concat())
+    };
+    let refused = ended(getting(&[]));
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let last = said.lines().last().expect("a line");
+    assert!(last.starts_with("utopia: film.bin: ") && last.contains("get --overwrite"), "{said}");
+    assert_eq!(fs::read(out.join("film.bin")).expect("read"), b"mine");
+    // A terminal that goes is no power cut: what is here is noted.
+    let mut cut_off = getting(&["--overwrite", "--download-limit", "300000"]);
+    let mut running = cut_off.stderr(Stdio::piped()).spawn().expect("it runs");
+    let lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    for line in lines.map(|line| line.expect("a line")) {
+        if line.contains(", 1") {
+            let hung_up = Command::new("kill").arg("-HUP").arg(running.id().to_string()).status();
+            assert!(hung_up.expect("kill runs").success());
+        } else if line.starts_with("utopia: ") {
+            assert!(line.contains("the same command goes on from here"), "{line}");
+        }
+    }
+    assert_eq!(running.wait().expect("it ends").code(), Some(1));
+    let whole = ended(getting(&[]));
+    let said = String::from_utf8_lossy(&whole.stderr).into_owned();
+    let began = said.lines().find(|line| line.contains("downloading")).expect("a line");
+    assert!(!began.contains(", 0 % of"), "{said}");
+    assert!(whole.status.success(), "{said}");
+    place.compare(&out);
+    ours.stop();
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let garbage = folder.path().join("garbage.torrent");

@@ -223,3 +223,65 @@ async fn what_a_link_to_a_v2_torrent_is_about_may_be_here_already() {
     let now = until(&handle, |now| now.stage == Stage::Seeding).await;
     assert!(now.received_octets < 100_000, "{now:?}");
 }
+
+#[tokio::test]
+async fn what_lies_in_the_place_of_a_file_and_is_something_else_stays_until_it_may_go() {
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let folder = |leecher: &Side| leecher.files().join("film");
+    let leecher = Side::start().await;
+    let options = Options { peers: vec![seed.address()], ..leecher.options() };
+    let mine = "a letter to my mother";
+    std::fs::create_dir_all(folder(&leecher)).expect("a folder");
+    std::fs::write(folder(&leecher).join("1"), mine).expect("written");
+    let handle = leecher.add(&metainfo, options.clone()).await;
+    let now = until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    let Stage::Paused(why) = &now.stage else { panic!("paused") };
+    assert!(why.contains("film/1 is there, and nothing of it is the torrent's"), "{why}");
+    assert_eq!(std::fs::read(folder(&leecher).join("1")).expect("read"), mine.as_bytes());
+    assert!(!folder(&leecher).join("0").exists());
+    handle.resume().await.expect("resumed");
+    handle.add_peers(vec![seed.address()]).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    all_is_right(&leecher.files());
+    // Longer than it ought to be, though all that ought to be is there.
+    handle.remove(bittorrent_node::Data::Keep).await.expect("removed");
+    let file = folder(&leecher).join("1");
+    let mut more = std::fs::read(&file).expect("read");
+    more.extend_from_slice(mine.as_bytes());
+    std::fs::write(&file, &more).expect("written");
+    let handle = leecher.add(&metainfo, options.clone()).await;
+    let now = until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    let Stage::Paused(why) = &now.stage else { panic!("paused") };
+    assert!(why.contains("film/1 is 21 octets longer than the torrent says"), "{why}");
+    assert_eq!(std::fs::read(&file).expect("read"), more);
+    handle.remove(bittorrent_node::Data::Keep).await.expect("removed");
+    // Seeded it is neither.
+    let handle = leecher.add(&metainfo, Options { seeds_only: true, ..options.clone() }).await;
+    until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
+    handle.remove(bittorrent_node::Data::Keep).await.expect("removed");
+    let handle = leecher.add(&metainfo, Options { overwrite: true, ..options }).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    all_is_right(&leecher.files());
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_is_its_own_however_little_is_right() {
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let leecher = Side::start().await;
+    let options = leecher.options();
+    // It has begun, and was cut off before there was a piece.
+    let handle = leecher.add(&metainfo, options.clone()).await;
+    until(&handle, |now| now.stage == Stage::Downloading).await;
+    let note = || std::fs::read_dir(leecher.data.join("torrents")).is_ok_and(|mut all| all.next().is_some());
+    while !note() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let Side { engine, folder, .. } = leecher;
+    engine.stop().await;
+    std::fs::create_dir_all(folder.path().join("files/film")).expect("a folder");
+    std::fs::write(folder.path().join("files/film/1"), [0; 1_000]).expect("written");
+    let leecher = Side::in_folder(folder).await;
+    let handle = leecher.add(&metainfo, Options { peers: vec![seed.address()], ..options }).await;
+    until(&handle, |now| now.stage == Stage::Seeding).await;
+    all_is_right(&leecher.files());
+}

@@ -23,9 +23,14 @@ impl Screen {
         Self { lines: 0, drawn: None }
     }
 
+    /// Whether there is a terminal to draw on.
+    pub(crate) fn is_there() -> bool {
+        std::io::stderr().is_terminal()
+    }
+
     /// Draws `picture` in the place of the one before.
     pub(crate) fn draw(&mut self, picture: impl FnOnce() -> String) {
-        if !std::io::stderr().is_terminal() || self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
+        if !Self::is_there() || self.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             return;
         }
         let picture = picture();

@@ -1,7 +1,7 @@
 //! Finding out which pieces lie whole and right on the disk, a part at a time:
 //! other torrents wait for the same threads.
 
-use super::Content;
+use super::{Content, Strange};
 use bittorrent::torrent::PieceSet;
 use storage::StorageError;
 
@@ -15,8 +15,32 @@ pub(crate) struct Checking {
     /// Which files are there.
     there: Vec<bool>,
     next: u32,
+    /// What earlier runs left.
+    before: Before,
+}
+
+/// What is known of a torrent before its files are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
     /// Octets that were sent in earlier runs.
     pub(super) sent_octets: u64,
+    /// An earlier run was here: its files are the torrent's.
+    pub(super) noted: bool,
+    /// Whatever lies in the place of its files is overwritten.
+    pub(super) overwrite: bool,
+}
+
+/// What a look at the files finds.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// The pieces that are here.
+    pub(crate) have: PieceSet,
+    /// Octets that were sent in earlier runs.
+    pub(crate) sent_octets: u64,
+    /// No earlier run noted anything.
+    pub(crate) fresh: bool,
+    /// A file that is something else, and is not to be written to.
+    pub(crate) strange: Option<Strange>,
 }
 
 impl Checking {
@@ -24,14 +48,14 @@ impl Checking {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn begin(content: &Content, sent_octets: u64) -> Result<Self, StorageError> {
+    pub(super) fn begin(content: &Content, before: Before) -> Result<Self, StorageError> {
         let layout = content.info().layout();
         // Files that are not there have no piece: no need to look at each.
         let mut there = Vec::with_capacity(layout.files().len());
         for (index, file) in layout.files().iter().enumerate() {
             there.push(file.is_padding() || file.length == 0 || content.files().stamp(index)?.is_some());
         }
-        Ok(Self { have: PieceSet::empty(layout.piece_count()), there, next: 0, sent_octets })
+        Ok(Self { have: PieceSet::empty(layout.piece_count()), there, next: 0, before })
     }
 
     /// Looks at some more pieces. `tell` hears after each how many were looked at,
@@ -63,8 +87,18 @@ impl Checking {
         Ok(self.next >= layout.piece_count())
     }
 
-    /// The pieces that were found.
-    pub(super) fn into_have(self) -> PieceSet {
-        self.have
+    /// What was found.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn end(self, content: &Content) -> Result<Looked, StorageError> {
+        let Before { sent_octets, noted, overwrite } = self.before;
+        let strange = if overwrite {
+            content.cut()?;
+            None
+        } else {
+            content.strange(&self.have, noted)?
+        };
+        Ok(Looked { have: self.have, sent_octets, fresh: !noted, strange })
     }
 }

@@ -7,12 +7,15 @@ mod order;
 mod pool;
 mod renamed;
 mod resume;
+mod strange;
 mod worker;
 
+pub(crate) use checking::Looked;
 pub(crate) use moved::{Moved, moved_file};
 pub(crate) use pool::{Pool, Turn};
 pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
+pub(crate) use strange::Strange;
 pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
 
 use bittorrent::metainfo::merkle::{Below, Hash, TreeShape};

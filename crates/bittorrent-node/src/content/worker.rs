@@ -1,7 +1,7 @@
 //! What a torrent has done by a thread that may wait for the disk: hashing, writing
 //! and checking.
 
-use super::checking::Checking;
+use super::checking::{Before, Checking, Looked};
 use super::order::Order;
 use super::pool::{Pool, Turn};
 use super::{Content, Held, Moved, Renames, Resume, moved_file, names_file, resume_file};
@@ -28,7 +28,8 @@ pub(crate) enum Job {
     Leaves { of: PeerKey, range: HashRange, pieces: Range<u32>, first: u64 },
     /// Look which pieces are here: believe what a clean stop left, or check all.
     /// All are where the files look as they were `sealed`.
-    Look { notes: Notes, recheck: bool, sealed: Option<Vec<Option<Stamp>>> },
+    /// What is something else is told, or to be overwritten.
+    Look { notes: Notes, recheck: bool, overwrite: bool, sealed: Option<Vec<Option<Stamp>>> },
     /// Look on.
     Check(Checking),
     /// Keep a metainfo that came from peers, for the next start.
@@ -81,8 +82,8 @@ pub(crate) enum Done {
     Leaves { of: PeerKey, range: HashRange, below: Option<Below> },
     /// So many pieces were looked at.
     Looking { pieces: u32 },
-    /// The pieces that are here.
-    Looked { result: Result<(PieceSet, u64), StorageError> },
+    /// The pieces that are here, and what is not the torrent's.
+    Looked { result: Result<Looked, StorageError> },
     /// What was to be noted was, or could not be.
     Noted { result: Result<(), StorageError> },
     /// The files were moved; after an error they are where they were.
@@ -192,12 +193,12 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             content.set_found();
             Done::Looked { result: unseal(content, &notes.resume, &stamps) }
         }
-        Job::Look { notes, recheck, sealed: None } => {
+        Job::Look { notes, recheck, overwrite, sealed: None } => {
             let files = content.files();
             // Files are looked for where they ought to be, whichever were open.
             files.close();
-            match find(content, &notes).and_then(|()| look(content, &notes.resume, recheck)) {
-                Ok(Look::Believed(have, sent_octets)) => Done::Looked { result: Ok((have, sent_octets)) },
+            match find(content, &notes).and_then(|()| look(content, &notes.resume, recheck, overwrite)) {
+                Ok(Look::Believed(looked)) => Done::Looked { result: Ok(looked) },
                 Ok(Look::Check(checking)) => return Some(Job::Check(checking)),
                 Err(error) => Done::Looked { result: Err(error) },
             }
@@ -210,10 +211,7 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             };
             match checking.go_on(content, tell) {
                 Ok(false) => return Some(Job::Check(checking)),
-                Ok(true) => {
-                    let sent_octets = checking.sent_octets;
-                    Done::Looked { result: Ok((checking.into_have(), sent_octets)) }
-                }
+                Ok(true) => Done::Looked { result: checking.end(content) },
                 Err(error) => Done::Looked { result: Err(error) },
             }
         }
@@ -266,11 +264,7 @@ fn find(content: &Content, notes: &Notes) -> Result<(), StorageError> {
 }
 
 /// All pieces, where no file has changed.
-fn unseal(
-    content: &Content,
-    resume_file: &Path,
-    sealed: &[Option<Stamp>],
-) -> Result<(PieceSet, u64), StorageError> {
+fn unseal(content: &Content, resume_file: &Path, sealed: &[Option<Stamp>]) -> Result<Looked, StorageError> {
     if content.stamps()? != sealed {
         return Err(StorageError::Failed {
             place: content.files().folder().display().to_string(),
@@ -278,24 +272,26 @@ fn unseal(
         });
     }
     let sent_octets = Resume::read(resume_file)?.map_or(0, |resume| resume.sent_octets);
-    Ok((PieceSet::full(content.info().layout().piece_count()), sent_octets))
+    let have = PieceSet::full(content.info().layout().piece_count());
+    Ok(Looked { have, sent_octets, fresh: false, strange: None })
 }
 
 /// What a look at what was noted finds.
 enum Look {
-    /// The pieces that are here, and the octets sent before.
-    Believed(PieceSet, u64),
+    /// Nothing has changed since.
+    Believed(Looked),
     /// All are to be checked.
     Check(Checking),
 }
 
-fn look(content: &Content, resume_file: &Path, recheck: bool) -> Result<Look, StorageError> {
+fn look(content: &Content, resume_file: &Path, recheck: bool, overwrite: bool) -> Result<Look, StorageError> {
     let resume = Resume::read(resume_file)?;
     let sent_octets = resume.as_ref().map_or(0, |resume| resume.sent_octets);
+    let before = Before { sent_octets, noted: resume.is_some(), overwrite };
     if let Some(resume) = resume.filter(|_| !recheck)
         && let Some(have) = resume.believed(content.info(), &content.stamps()?)
     {
-        return Ok(Look::Believed(have, sent_octets));
+        return Ok(Look::Believed(Looked { have, sent_octets, fresh: false, strange: None }));
     }
-    Ok(Look::Check(Checking::begin(content, sent_octets)?))
+    Ok(Look::Check(Checking::begin(content, before)?))
 }

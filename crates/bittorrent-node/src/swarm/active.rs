@@ -3,11 +3,11 @@
 
 use super::buffers::Buffers;
 use super::{Ended, Entry, State, Swarm};
-use crate::content::{Content, Held, Job, Notes, Worker, resume_file};
+use crate::content::{Content, Held, Job, Looked, Notes, Worker, resume_file};
 use crate::control::ControlError;
 use crate::progress::{Progress, Stage};
 use bittorrent::metainfo::{InfoHashV1, InfoHashes, Metainfo};
-use bittorrent::torrent::{BlockUse, Octets, PeerFacts, PeerKey, PieceLengths, PieceSet, Priority, Torrent};
+use bittorrent::torrent::{BlockUse, Octets, PeerFacts, PeerKey, PieceLengths, Priority, Torrent};
 use bittorrent::wire::{ALLOWED_FAST_MAX, Block, HashRange, allowed_fast};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -181,7 +181,8 @@ impl Swarm {
         }
         state.looked = 0;
         let sealed = self.options.sealed.clone();
-        worker.send(Job::Look { notes: self.notes(), recheck, sealed });
+        let overwrite = state.overwrite;
+        worker.send(Job::Look { notes: self.notes(), recheck, overwrite, sealed });
     }
 
     /// Where things about it are noted.
@@ -192,7 +193,9 @@ impl Swarm {
 
     /// Its files lie in another folder now.
     pub(super) fn set_folder(&self, folder: &Path) {
-        folder.clone_into(&mut self.state.borrow_mut().folder);
+        let mut state = self.state.borrow_mut();
+        folder.clone_into(&mut state.folder);
+        state.overwrite = self.options.overwrite;
     }
 
     /// Begins to move its files; false where there is none yet.
@@ -246,10 +249,10 @@ impl Swarm {
         now: Instant,
         content: Arc<Content>,
         worker: Worker,
-        looked: Result<(PieceSet, u64), storage::StorageError>,
+        looked: Result<Looked, storage::StorageError>,
     ) {
         let mut state = self.state.borrow_mut();
-        let began = looked.map_err(|error| error.to_string()).and_then(|(have, sent_before)| {
+        let began = looked.map_err(|error| error.to_string()).and_then(|Looked { have, sent_octets, fresh, strange }| {
             let pieces = content.info().layout().piece_count();
             if self.options.seeds_only && !have.is_full() {
                 return Err(format!(
@@ -257,13 +260,26 @@ impl Swarm {
                     have.count()
                 ));
             }
+            match strange {
+                Some(strange) if self.options.seeds_only => {
+                    return Err(format!("{strange}; make a new torrent of it"));
+                }
+                Some(strange) => {
+                    // Whoever has it go on all the same wants it so.
+                    state.overwrite = true;
+                    return Err(format!(
+                        "{strange}; choose another folder, or have it overwritten: get --overwrite, or resume"
+                    ));
+                }
+                None => {}
+            }
             if self.options.sealed.is_none() {
                 content.make_empty_files().map_err(|error| error.to_string())?;
             }
             let lengths = lengths(&content).map_err(|error| error.to_string())?;
-            Ok((have, sent_before, lengths))
+            Ok((have, sent_octets, lengths, fresh))
         });
-        let (have, sent_before, lengths) = match began {
+        let (have, sent_before, lengths, fresh) = match began {
             Ok(began) => began,
             Err(why) => return Self::pause(now, &mut state, why),
         };
@@ -304,6 +320,13 @@ impl Swarm {
             }
         }
         Self::gather_hashes(now, &mut state);
+        if fresh
+            && !state.hashes.are_missing()
+            && let Some(active) = &mut state.active
+        {
+            // From now on its files are the torrent's, whatever is in them after a crash.
+            active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
+        }
         self.restore_readers(now, &mut state);
         self.act(now, &mut state);
         drop(state);
@@ -362,7 +385,8 @@ impl Swarm {
             if state.hashes.are_missing() {
                 state.hashes.ask(now, &state.peers);
             }
-            if active.dirty && now >= active.checkpointed + CHECKPOINT_INTERVAL {
+            if active.dirty && !state.hashes.are_missing() && now >= active.checkpointed + CHECKPOINT_INTERVAL
+            {
                 active.checkpoint(now, self.context(), &self.hashes, false, sent_before);
             }
         }

@@ -129,6 +129,8 @@ struct State {
     unchecked: bool,
     /// Told to stop.
     halted: bool,
+    /// Whatever lies in the place of its files is overwritten.
+    overwrite: bool,
     /// As set now; begun with those of the options.
     rules: bittorrent::torrent::Settings,
     connections_max: usize,
@@ -192,6 +194,7 @@ impl Swarm {
             came_from_peers: false,
             unchecked: false,
             halted: options.halted,
+            overwrite: options.overwrite,
             rules: options.rules.clone(),
             connections_max: options.connections_max,
             files: Vec::new(),
@@ -415,7 +418,8 @@ impl Swarm {
             // What came first is the reason.
             return;
         }
-        tracing::warn!(torrent = %state.name, %why, "paused");
+        // A target of its own: who shows the torrent's stage need not log it as well.
+        tracing::warn!(target: "bittorrent_node::paused", torrent = %state.name, %why, "paused");
         state.quiet(now, "the torrent is paused");
         state.stage = Stage::Paused(why);
     }

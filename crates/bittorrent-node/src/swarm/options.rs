@@ -34,6 +34,9 @@ pub struct Options {
     pub priorities: Vec<(usize, bittorrent::torrent::Priority)>,
     /// Begins halted, until it is told to go on.
     pub halted: bool,
+    /// Files that lie in the place of its own, and are something else, are
+    /// overwritten; without this it pauses, until it is told to go on.
+    pub overwrite: bool,
     /// It is seeded only: where not all pieces are here it pauses, and nothing is ever
     /// got into its files.
     pub seeds_only: bool,
@@ -60,6 +63,7 @@ impl Options {
             selection: None,
             priorities: Vec::new(),
             halted: false,
+            overwrite: false,
             seeds_only: false,
             sealed: None,
         }

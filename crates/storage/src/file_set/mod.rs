@@ -260,6 +260,19 @@ impl FileSet {
         }
     }
 
+    /// Cuts a file that is there off at the length it ought to have.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn cut(&self, file: usize) -> Result<(), StorageError> {
+        let octets = self.members().get(file).map_or(0, |member| member.octets);
+        if let Some(handle) = self.handle(file, true)? {
+            handle.set_len(octets).map_err(|error| self.failed(file, error))?;
+            self.lock().written.insert(file);
+        }
+        Ok(())
+    }
+
     /// Makes all that was written survive a power cut.
     ///
     /// # Errors

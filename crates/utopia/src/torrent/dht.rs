@@ -1,8 +1,8 @@
 //! `utopia torrent dht`: what the distributed hash table holds (BEP 44), and how
 //! `get` and `seed` enter it.
 
-use super::run::until_told;
 use super::source;
+use super::told::until_told;
 use crate::{logging, out};
 use bittorrent::bencode;
 use bittorrent_node::dht::{

@@ -2,8 +2,9 @@
 
 use super::mutable::{FollowArguments, Follower};
 use super::remote::Remote;
-use super::run::{Shared, end, until_told, watch};
+use super::run::{LOG, Shared, end, watch};
 use super::source;
+use super::told::until_told;
 use crate::{logging, out};
 use bittorrent::metainfo::{File, FileSelection, Metainfo};
 use bittorrent::torrent::SeedingGoal;
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Send nothing to peers, who will choke you for it
     #[arg(long, conflicts_with = "seed_ratio")]
     no_upload: bool,
+    /// Overwrite files that lie in the place of the torrent's and are something else
+    #[arg(long)]
+    overwrite: bool,
     /// Take the room of all files at once
     #[arg(long)]
     allocate: bool,
@@ -52,7 +56,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    logging::start("warn");
+    logging::start(LOG);
     match carry_out(&arguments).await {
         Ok(code) => code,
         Err(reason) => out::failed(&reason),
@@ -63,6 +67,7 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
     let what = source::find(&arguments.source, &arguments.shared.network()).await?;
     let mut options = arguments.shared.options(&arguments.out);
     options.rules.sequential = arguments.sequential;
+    options.overwrite = arguments.overwrite;
     if arguments.no_upload {
         options.rules = options.rules.without_upload();
     }

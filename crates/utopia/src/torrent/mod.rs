@@ -10,6 +10,7 @@ mod remote;
 mod run;
 mod seed;
 mod source;
+mod told;
 mod track;
 mod view;
 

@@ -4,7 +4,8 @@
 use super::finding::PeerArguments;
 use super::remote::{Remote, RemoteArguments};
 use super::source;
-use super::view::picture;
+use super::told::until_told;
+use super::view::{Lines, picture};
 use crate::out;
 use crate::screen::Screen;
 use bittorrent::ip_filter::IpFilter;
@@ -18,7 +19,10 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Instant;
+
+/// What is logged. Why a torrent is paused is shown, and is what the command ends with.
+pub(super) const LOG: &str = "warn,bittorrent_node::paused=off";
 
 /// Octets of blocks in memory.
 const MEMORY_OCTETS_MAX: usize = 24 * 1024 * 1024;
@@ -85,16 +89,6 @@ fn usual() -> Vec<Vec<SocketAddr>> {
     let at = |port| [SocketAddr::from(([0; 4], port)), SocketAddr::from(([0; 16], port))];
     let ports = PORTS.flat_map(|port| [at(port).to_vec(), vec![at(port)[0]]]);
     ports.chain([vec![at(0)[0]]]).collect()
-}
-
-/// Ends when a signal comes.
-pub(super) async fn until_told() {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 impl Shared {
@@ -188,17 +182,20 @@ pub(super) async fn watch(
 ) -> Progress {
     let mut changes = handle.progress();
     let mut screen = Screen::new();
+    let mut lines = Lines::default();
     let mut removed = false;
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else { return changes.borrow().clone() };
+    let mut told = std::pin::pin!(until_told());
     loop {
         let now = changes.borrow_and_update().clone();
+        let over = remote.is_none() && (ends(&now) || matches!(now.stage, Stage::Paused(_)));
         if json {
             out::line(serde_json::to_string(&now).unwrap_or_default());
-        } else {
+        } else if Screen::is_there() {
             screen.draw(|| picture(&now));
+        } else if let Some(line) = lines.next(Instant::now(), &now).filter(|_| !over) {
+            out::complain(line);
         }
-        if remote.is_none() && (ends(&now) || matches!(now.stage, Stage::Paused(_))) {
+        if over {
             screen.clear();
             return now;
         }
@@ -210,8 +207,7 @@ pub(super) async fn watch(
                 (Err(_), None) => break,
             },
             () = closed(remote) => break,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = &mut told => break,
             // Nobody reads what it says any more.
             () = out::UNREAD.requested() => break,
         }

@@ -3,7 +3,7 @@
 use super::create::{Which, tiers};
 use super::mutable::{Publication, PublishArguments};
 use super::remote::Remote;
-use super::run::{Shared, end, watch};
+use super::run::{LOG, Shared, end, watch};
 use super::source;
 use super::view::Bar;
 use crate::{logging, out};
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
-    logging::start("warn");
+    logging::start(LOG);
     match carry_out(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => out::failed(&reason),

@@ -54,7 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     if let Some(address) = tracker.http_addrs().first() {
         out::line(format_args!("what it does is shown at http://{address}/"));
     }
-    super::run::until_told().await;
+    super::told::until_told().await;
     shutdown.finish(std::time::Duration::from_secs(5)).await;
     ExitCode::SUCCESS
 }
