@@ -67,9 +67,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The project's root folder.
+/// The project's root folder: that of the checkout we are run in, which need not be
+/// the one we were built in where they share a target folder.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Runs a command at the root; an error names it as one would type it.
