@@ -53,10 +53,7 @@ fn files_come_from_a_web_server_alone_by_few_requests() {
             let (file, _) = place.torrent_with(format, &["--web-seed", &at(address)]);
             let shown = get(&place, &file, format, &[]);
             let last = shown.last().expect("a line");
-            assert_eq!(number(&last["web_seeds"][0], "received_octets"), {
-                // Zeros behind each file are not fetched.
-                number(last, "total_octets").min(number(last, "received_octets"))
-            });
+            assert_eq!(number(&last["web_seeds"][0], "received_octets"), number(last, "received_octets"));
             let requests = &server.requests()[before..];
             // One for the whole file, or a part each of two connections; one for each
             // file of a folder.

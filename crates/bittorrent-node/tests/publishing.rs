@@ -5,6 +5,7 @@ mod rig;
 mod router;
 
 use bittorrent::lsd::{Announce, DATAGRAM_OCTETS_MAX};
+use bittorrent::metainfo::{Limits, Metainfo};
 use bittorrent_node::Names;
 use bittorrent_node::publish::{Addresses, Config, Folder, Parts, Publisher};
 use bittorrent_node::tracker::{self, Tracker};
@@ -39,7 +40,7 @@ async fn neighbours_and_the_router_are_told_and_a_rate_changes_without_a_restart
         shutdown: shutdown.clone(),
     });
     let carry_out = async |config: &Config| {
-        let prepared = publisher.prepare(config).expect("an address to listen on");
+        let prepared = publisher.prepare(config).await.expect("an address to listen on");
         assert!(publisher.carry_out(prepared, Addresses::default()).await.is_empty());
     };
     let config = Config {
@@ -72,5 +73,65 @@ async fn neighbours_and_the_router_are_told_and_a_rate_changes_without_a_restart
     assert_eq!((&*publisher.listing().addresses, handed_on()), (&[own][..], vec![own, own]));
     carry_out(&Config { gateway: None, ..slower }).await;
     assert_eq!(handed_on(), [], "the router was told to forget us");
+    assert!(shutdown.finish(Duration::from_secs(9)).await, "all have ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_on_the_list_gets_nothing_until_it_is_not() {
+    let (shutdown, folder) = (Shutdown::new(), tempfile::tempdir().expect("a folder"));
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).expect("a folder");
+    std::fs::write(files.join("film"), vec![7; 100_000]).expect("written");
+    let (network, reporter) = (Network::new(), event::Reporter::silent());
+    let tracker =
+        Tracker::start(&tracker::Config::default(), network.clone(), reporter.clone(), shutdown.clone());
+    let publisher = Publisher::new(Parts {
+        network,
+        tracker: tracker.expect("a tracker"),
+        names: Names::default(),
+        data: folder.path().join("data"),
+        reporter,
+        shutdown: shutdown.clone(),
+    });
+    let list = folder.path().join("list");
+    let config = Config {
+        listen: vec![(std::net::Ipv4Addr::LOCALHOST, 0).into()],
+        publish: vec![Folder::new(files)],
+        settle_seconds: 0,
+        ip_filter: Some(list.clone()),
+        ..Config::default()
+    };
+    let missing = publisher.prepare(&config).await.expect_err("there is no list").to_string();
+    assert!(missing.starts_with("torrents.ip_filter: ") && missing.ends_with("there is no such file"));
+    std::fs::write(&list, "127.0.0.0/8\n").expect("written");
+    let prepared = publisher.prepare(&config).await.expect("prepared");
+    assert!(publisher.carry_out(prepared, Addresses::default()).await.is_empty());
+    let published = async {
+        loop {
+            match publisher.listing().torrents.first() {
+                Some(listed) => break listed.published.torrent_file(),
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let octets = tokio::time::timeout(PATIENCE, published).await.expect("it is published");
+    let metainfo = Metainfo::parse(&octets, &Limits::DEFAULT).expect("a torrent");
+    let leecher = rig::Side::start().await;
+    let peers = publisher.listing().addresses.clone();
+    let handle =
+        leecher.add(&metainfo, bittorrent_node::Options { peers: peers.clone(), ..leecher.options() });
+    let handle = handle.await;
+    rig::until(&handle, |now| now.stage == bittorrent_node::Stage::Downloading).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(handle.progress().borrow().received_octets, 0);
+    // Another engine would listen elsewhere.
+    let prepared = publisher.prepare(&Config { ip_filter: None, ..config }).await.expect("prepared");
+    assert!(publisher.carry_out(prepared, Addresses::default()).await.is_empty());
+    assert_eq!(publisher.listing().addresses, peers);
+    handle.pause().await.expect("paused");
+    handle.resume().await.expect("resumed");
+    handle.add_peers(peers).await;
+    rig::until(&handle, |now| now.stage == bittorrent_node::Stage::Seeding).await;
+    leecher.engine.stop().await;
     assert!(shutdown.finish(Duration::from_secs(9)).await, "all have ended");
 }

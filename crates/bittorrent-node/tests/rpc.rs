@@ -5,7 +5,7 @@ mod rig;
 use bittorrent::metainfo::Version;
 use bittorrent_node::rpc::{Config, REQUEST_OCTETS_MAX, Rpc};
 use bittorrent_node::session::Session;
-use bittorrent_node::{Names, Stage};
+use bittorrent_node::{Names, Rules, Stage};
 use net::{Network, Shutdown};
 use rig::{PATIENCE, Side, torrent, until, write_files};
 use serde_json::{Value, json};
@@ -34,8 +34,14 @@ impl Remote {
     async fn start(side: &Side, config: Config) -> Self {
         let network = Network::new();
         let files = side.files();
-        let session =
-            Session::open(side.engine.clone(), network.clone(), Names::default(), &side.data, &files);
+        let session = Session::open(
+            side.engine.clone(),
+            network.clone(),
+            Names::default(),
+            &side.data,
+            &files,
+            Rules::default(),
+        );
         let session = session.await.expect("a session");
         let shutdown = Shutdown::new();
         let rpc = Rpc::new(session, network, Names::default(), shutdown.clone(), None);

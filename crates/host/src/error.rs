@@ -83,6 +83,9 @@ pub enum HostError {
     /// A service could not listen.
     #[error(transparent)]
     Listen(#[from] net::ListenError),
+    /// What is published cannot be.
+    #[error(transparent)]
+    Torrents(#[from] bittorrent_node::publish::PrepareError),
     /// The system failed us.
     #[error(transparent)]
     Io(#[from] std::io::Error),

@@ -177,7 +177,7 @@ async fn start(
         Arc::new(move || told.get().and_then(Weak::upgrade).map(|shared| shared.status()).unwrap_or_default())
     };
     let ground = Ground { folder, network, storage, reporter: reporter.clone(), shutdown: shutdown.clone() };
-    let services = Services::start(&configuration, ground, status, metrics).await?;
+    let services = Box::pin(Services::start(&configuration, ground, status, metrics)).await?;
     let configuration = Mutex::new(configuration);
     let shared = Arc::new(Shared { name, reporter, configuration, services, reload_wanted });
     let _ = told.set(Arc::downgrade(&shared));

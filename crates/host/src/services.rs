@@ -123,7 +123,7 @@ impl Services {
         };
         let tracker = services.tracker.prepare(&configuration.tracker)?;
         let pages = services.pages.prepare(&configuration.http)?;
-        let torrents = services.publisher.prepare(&configuration.torrents)?;
+        let torrents = services.publisher.prepare(&configuration.torrents).await?;
         let addresses = torrent_addresses(configuration, &tracker, &pages);
         let remote = services.prepare_remote(configuration).await?;
         if let Some((Some(mail), prepared)) = services.prepare_mail(configuration)? {
@@ -152,7 +152,7 @@ impl Services {
             resolver: self.resolver.prepare(&configuration.resolver)?,
             queue: mail::queue_settings(configuration, &self.accounts),
             mail: self.prepare_mail(configuration)?,
-            torrents: self.publisher.prepare(&configuration.torrents)?,
+            torrents: self.publisher.prepare(&configuration.torrents).await?,
             remote: self.prepare_remote(configuration).await?,
             addresses: torrent_addresses(configuration, &tracker, &pages),
             tracker,

@@ -111,7 +111,7 @@ async fn serve_file(shutdown: &Shutdown, folder: &std::path::Path) -> (SocketAdd
         settle_seconds: 0,
         ..publish::Config::default()
     };
-    let prepared = publisher.prepare(&config).expect("an address to listen on");
+    let prepared = publisher.prepare(&config).await.expect("an address to listen on");
     assert!(publisher.carry_out(prepared, publish::Addresses::default()).await.is_empty());
     let id = loop {
         if let Some(listed) = publisher.listing().torrents.first() {

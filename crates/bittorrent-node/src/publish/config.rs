@@ -1,5 +1,9 @@
 //! The `[torrents]` section of the configuration.
 
+use crate::control::Rates;
+use crate::engine::Limits;
+use crate::rules::Rules;
+use crate::schedule::{Schedule, TimedRates};
 use bittorrent::encryption::Policy;
 use bittorrent::metainfo::{PIECE_OCTETS_MAX, Version};
 use bittorrent::tracker::announcer::TrackerUrl;
@@ -12,6 +16,8 @@ use std::path::PathBuf;
 const PIECE_OCTETS_MIN: u32 = 16 * 1024;
 /// Trackers of one folder beside our own.
 const TRACKERS_MAX: usize = 50;
+/// Times with other limits.
+const LIMITS_AT_MAX: usize = 50;
 /// Nodes by which the hash table is entered.
 const DHT_ROUTERS_MAX: usize = 20;
 
@@ -46,6 +52,17 @@ pub struct Config {
     /// Connections of one torrent at once.
     #[schemars(range(min = 1, max = 10_000))]
     pub connections_per_torrent_max: usize,
+    /// Connections on their way to peers at once, so that routers with small tables
+    /// bear us.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub half_open_max: usize,
+    /// A list of addresses not to speak with: ipfilter.dat, .p2p or CIDR lines. It is
+    /// read when the configuration is; a relative one is taken from the data folder.
+    pub ip_filter: Option<PathBuf>,
+    /// Other limits at some times; the first holds whose time it is.
+    pub limits_at: Vec<LimitAt>,
+    /// Whom seeds serve.
+    pub rules: Rules,
     /// What is encrypted between peers: nothing (`disabled`), what peers ask for
     /// (`allowed`), all where peers can (`preferred`), or all (`required`).
     pub encryption: Encryption,
@@ -59,6 +76,18 @@ pub struct Config {
     /// Where the router is looked for that is asked to hand connections on to us
     /// (UPnP), usually `"239.255.255.250:1900"`. Unset: none is asked.
     pub gateway: Option<SocketAddr>,
+}
+
+/// Other limits at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitAt {
+    /// When, where this machine is, e.g. `"mon-fri 08:00-18:00"`, `"sat,sun
+    /// 22:00-06:00"`, or without days: each day.
+    pub when: String,
+    /// Octets a second to peers, all torrents together; 0: no limit.
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub upload_octets_per_second_max: u64,
 }
 
 /// A folder of files. Each file or folder in it becomes a torrent. What is hidden,
@@ -153,6 +182,10 @@ impl Default for Config {
             memory_octets_max: 24 * 1024 * 1024,
             upload_octets_per_second_max: 0,
             connections_per_torrent_max: 200,
+            half_open_max: Limits::default().dialling_max,
+            ip_filter: None,
+            limits_at: Vec::new(),
+            rules: Rules::default(),
             encryption: Encryption::default(),
             dht_routers: Vec::new(),
             lsd_groups: Vec::new(),
@@ -200,6 +233,20 @@ impl Config {
             let reason = format!("{wrong} is no group; write 239.192.152.143:6771");
             return Err(ConfigError { path: vec!["lsd_groups".to_owned()], reason });
         }
+        if self.limits_at.len() > LIMITS_AT_MAX {
+            let reason = format!("name at most {LIMITS_AT_MAX} times");
+            return Err(ConfigError { path: vec!["limits_at".to_owned()], reason });
+        }
+        for (number, limit) in self.limits_at.iter().enumerate() {
+            limit.when.parse::<Schedule>().map_err(|error| ConfigError {
+                path: ["limits_at", &number.to_string(), "when"].map(str::to_owned).to_vec(),
+                reason: error.to_string(),
+            })?;
+        }
+        self.rules.check().map_err(|(key, reason)| ConfigError {
+            path: ["rules", key].map(str::to_owned).to_vec(),
+            reason,
+        })?;
         for (number, folder) in self.publish.iter().enumerate() {
             folder.check().map_err(|(key, reason)| ConfigError {
                 path: ["publish", &number.to_string(), key].map(str::to_owned).to_vec(),
@@ -207,6 +254,23 @@ impl Config {
             })?;
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// The limits that hold now.
+    pub(super) fn limits(&self) -> Limits {
+        let rates = |upload: u64| Rates { download: None, upload: (upload > 0).then_some(upload) };
+        let timed = self.limits_at.iter().filter_map(|limit| {
+            let when = limit.when.parse().ok()?;
+            Some(TimedRates { when, rates: rates(limit.upload_octets_per_second_max) })
+        });
+        let timed: Vec<TimedRates> = timed.collect();
+        Limits {
+            rates: TimedRates::now(&timed, rates(self.upload_octets_per_second_max)),
+            dialling_max: self.half_open_max,
+            ..Limits::default()
+        }
     }
 }
 
@@ -249,6 +313,25 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_hold_at_their_times() {
+        let at = |when: &str, upload_octets_per_second_max| LimitAt {
+            when: when.to_owned(),
+            upload_octets_per_second_max,
+        };
+        let config = Config { upload_octets_per_second_max: 5, half_open_max: 7, ..Config::default() };
+        let limits = config.limits();
+        assert_eq!((limits.rates.upload, limits.dialling_max), (Some(5), 7));
+        let always = Config { limits_at: vec![at("00:00-00:00", 3), at("00:00-00:00", 4)], ..config.clone() };
+        assert_eq!((always.check(), always.limits().rates.upload), (Ok(()), Some(3)));
+        let never = Config { limits_at: vec![at("mon 8-9", 3)], ..config.clone() };
+        let wrong = never.check().expect_err("it is no time");
+        assert_eq!(wrong.path, ["limits_at", "0", "when"]);
+        let rules = Rules { choke_interval_seconds: 0, ..Rules::default() };
+        let wrong = Config { rules, ..config }.check().expect_err("nobody can keep it");
+        assert_eq!(wrong.path, ["rules", "choke_interval_seconds"]);
+    }
 
     #[test]
     fn what_cannot_be_used_is_named() {

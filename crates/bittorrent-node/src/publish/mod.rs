@@ -17,11 +17,13 @@ pub use config::{Config, ConfigError, Encryption, Folder, Format};
 pub use published::{Addresses, Published, PublishedFile, ServeError, Served};
 pub use shelf::Reading;
 
+use crate::filter::{FilterError, read_ip_filter};
 use crate::names::Names;
 use crate::original::LeftOut;
 use crate::progress::Progress;
 use crate::tracker::{Counts, Tracker};
 use arc_swap::ArcSwap;
+use bittorrent::ip_filter::IpFilter;
 use event::Reporter;
 use net::{ListenError, ListenOptions, Listener, Network, Shutdown, Trains};
 use std::collections::HashMap;
@@ -60,10 +62,25 @@ pub struct Publisher {
     network: Network,
 }
 
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The list of addresses not to speak with cannot be used.
+    #[error("torrents.ip_filter: {0}")]
+    Filter(#[from] FilterError),
+    /// The host ends.
+    #[error("this host is stopping")]
+    Stopped,
+}
+
 /// A new configuration for which everything is ready.
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
+    filter: Arc<IpFilter>,
     /// Hold the new addresses until the engine takes them.
     probes: Vec<(Listener, Trains)>,
 }
@@ -119,8 +136,9 @@ impl Publisher {
     /// Looks whether the configuration can be used.
     ///
     /// # Errors
-    /// When an address cannot be listened on; then all stays as it is.
-    pub fn prepare(&self, config: &Config) -> Result<Prepared, ListenError> {
+    /// When an address cannot be listened on, or the list of addresses not to speak
+    /// with cannot be used; then all stays as it is.
+    pub async fn prepare(&self, config: &Config) -> Result<Prepared, PrepareError> {
         let open = self.listing.load().addresses.clone();
         let new = config.listen.iter().filter(|address| address.port() != 0 && !open.contains(address));
         let probe = |address: &SocketAddr| {
@@ -129,17 +147,25 @@ impl Publisher {
             let udp = self.network.trains(*address, 0).map_err(failed)?;
             Ok((tcp, udp))
         };
-        Ok(Prepared { config: config.clone(), probes: new.map(probe).collect::<Result<_, _>>()? })
+        let probes = new.map(probe).collect::<Result<_, ListenError>>()?;
+        let filter = match config.ip_filter.clone() {
+            Some(file) => {
+                let read = tokio::task::spawn_blocking(move || read_ip_filter(&file)).await;
+                read.map_err(|_| PrepareError::Stopped)??.0
+            }
+            None => IpFilter::default(),
+        };
+        Ok(Prepared { config: config.clone(), filter: Arc::new(filter), probes })
     }
 
     /// Works by the new configuration from here on; `addresses` are those under
     /// which others reach our tracker and web server. Torrents that are the same go
     /// on. Returns, when peers can connect, what a person should know.
     pub async fn carry_out(&self, prepared: Prepared, addresses: Addresses) -> Vec<String> {
-        let Prepared { config, probes } = prepared;
+        let Prepared { config, filter, probes } = prepared;
         drop(probes);
         // Fails only while the host ends.
-        net::ask(&self.orders, |reply| Order { config, addresses, reply }).await.unwrap_or_default()
+        net::ask(&self.orders, |reply| Order { config, filter, addresses, reply }).await.unwrap_or_default()
     }
 
     /// What is published now.

@@ -2,14 +2,15 @@
 
 use super::Parts;
 use super::config::Config;
-use crate::control::Rates;
 use crate::discovery::{DhtSettings, Discovery};
 use crate::engine::{Engine, EngineError, Limits, Settings};
 use crate::lsd::LsdSettings;
 use crate::port_mapping::PortMapping;
 use crate::transport::Protocols;
+use bittorrent::ip_filter::IpFilter;
 use net::Network;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A running engine, which a router may hand connections on to.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Seeding {
             encryption: config.encryption.into(),
             protocols: Protocols::default(),
             discovery: Discovery { dht, lsd },
-            limits: limits(config),
+            limits: config.limits(),
             names: parts.names.clone(),
         };
         let network = from_listened(&parts.network, &config.listen);
@@ -47,10 +48,11 @@ impl Seeding {
         &self.engine
     }
 
-    /// Works within the limits of another configuration from here on.
-    pub(super) async fn limit(&self, config: &Config) {
+    /// Works within these limits from here on, and speaks with nobody on the list.
+    pub(super) async fn limit(&self, limits: Limits, filter: &Arc<IpFilter>) {
         // An engine that has ended has no limits.
-        let _ = self.engine.set_limits(limits(config)).await;
+        let _ = self.engine.set_limits(limits).await;
+        let _ = self.engine.set_ip_filter(filter.clone()).await;
     }
 
     /// Has the router forget us, and ends all connections.
@@ -66,13 +68,8 @@ impl Seeding {
 pub(super) fn engine_part(config: &Config) -> impl PartialEq + use<> {
     let Config { listen, encryption, dht_routers, lsd_groups, gateway, .. } = config.clone();
     let bounds = (config.memory_octets_max, config.connections_per_torrent_max);
+    let bounds = (bounds, config.rules.clone());
     (listen, bounds, encryption, dht_routers, lsd_groups, gateway)
-}
-
-fn limits(config: &Config) -> Limits {
-    let per_second = config.upload_octets_per_second_max;
-    let rates = Rates { download: None, upload: (per_second > 0).then_some(per_second) };
-    Limits { rates, ..Limits::default() }
 }
 
 /// Peers and trackers must see the address that can be reached.

@@ -9,11 +9,13 @@ use super::seeding::{Seeding, engine_part};
 use super::shelf::{Job, Shelf};
 use super::{Listed, Listing, Parts};
 use crate::control::{Data, Handle};
+use crate::engine::Limits;
 use crate::engine::What;
 use crate::original::{LeftOut, Making, Original, OriginalError};
 use crate::progress::Stage;
 use crate::swarm::Options;
 use arc_swap::ArcSwap;
+use bittorrent::ip_filter::IpFilter;
 use bittorrent::metainfo::Metainfo;
 use event::BittorrentEvent;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -41,6 +43,7 @@ const SAID_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) config: Config,
+    pub(super) filter: Arc<IpFilter>,
     pub(super) addresses: Addresses,
     pub(super) reply: oneshot::Sender<Vec<String>>,
 }
@@ -62,6 +65,10 @@ pub(super) struct Task {
     kept: Kept,
     listing: Arc<ArcSwap<Listing>>,
     config: Config,
+    /// Whom nobody speaks with.
+    filter: Arc<IpFilter>,
+    /// The limits that were told last.
+    limits: Limits,
     folders: Vec<Arc<Folder>>,
     addresses: Addresses,
     seeding: Option<Seeding>,
@@ -80,6 +87,8 @@ impl Task {
             parts,
             listing,
             config: Config::default(),
+            filter: Arc::default(),
+            limits: Limits::default(),
             folders: Vec::new(),
             addresses: Addresses::default(),
             seeding: None,
@@ -104,7 +113,8 @@ impl Task {
             tokio::select! {
                 () = shutdown.requested() => break,
                 order = orders.recv() => {
-                    let Some(Order { config, addresses, reply }) = order else { break };
+                    let Some(Order { config, filter, addresses, reply }) = order else { break };
+                    self.filter = filter;
                     let notes = self.change(config, addresses).await;
                     let _ = reply.send(notes);
                     next_look = Ticks::now();
@@ -127,7 +137,10 @@ impl Task {
                     }
                 }
                 Some((job, read)) = ended(&mut reading) => self.handle_read(job, read).await,
-                _ = told.tick() => self.tell_transfers(),
+                _ = told.tick() => {
+                    self.tell_transfers();
+                    self.follow_limits().await;
+                }
                 () = tokio::time::sleep_until(next_start), if is_on && self.seeding.is_none() => {
                     next_start = Ticks::now() + ENGINE_RETRY;
                     if let Err(error) = self.start_engine().await {
@@ -170,7 +183,7 @@ impl Task {
             self.withdraw(&change.withdrawn).await;
             self.left_out.clear();
         } else if let Some(seeding) = &self.seeding {
-            seeding.limit(&self.config).await;
+            seeding.limit(self.config.limits(), &self.filter).await;
         } else if let Err(error) = self.start_engine().await {
             notes.push(format!("{error}; it is tried again"));
         }
@@ -193,7 +206,9 @@ impl Task {
 
     /// Starts the engine, and in it all that is published.
     async fn start_engine(&mut self) -> Result<(), crate::EngineError> {
-        self.seeding = Some(Seeding::start(&self.parts, &self.config).await?);
+        let seeding = Seeding::start(&self.parts, &self.config).await?;
+        seeding.limit(self.config.limits(), &self.filter).await;
+        self.seeding = Some(seeding);
         let all: Vec<_> =
             self.shelf.published().map(|(place, published)| (place.to_owned(), published.clone())).collect();
         for (place, published) in all {
@@ -201,6 +216,16 @@ impl Task {
         }
         self.show();
         Ok(())
+    }
+
+    /// Other limits may hold at this time of the day.
+    async fn follow_limits(&mut self) {
+        let limits = self.config.limits();
+        if std::mem::replace(&mut self.limits, limits) != limits
+            && let Some(seeding) = &self.seeding
+        {
+            seeding.limit(limits, &self.filter).await;
+        }
     }
 
     /// What a look has found.
@@ -289,6 +314,7 @@ impl Task {
         // The tracker must know it before the engine announces it.
         self.tell_tracker();
         let options = Options {
+            rules: self.config.rules.settings(),
             connections_max: self.config.connections_per_torrent_max,
             sealed: Some(published.stamps()),
             ..Options::new(published.original.folder.clone())

@@ -1,5 +1,6 @@
 //! The `[rpc]` section of the configuration.
 
+use crate::rules::Rules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ pub struct Config {
     /// A folder with a web interface for Transmission, served at
     /// `/transmission/web/`.
     pub web_folder: Option<PathBuf>,
+    /// Whom the torrents that are added serve. A change takes the next start.
+    pub rules: Rules,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
             username: String::new(),
             password_file: None,
             web_folder: None,
+            rules: Rules::default(),
         }
     }
 }
@@ -70,6 +74,14 @@ pub enum ConfigError {
          program; write one into a file for its owner only, and name it here"
     )]
     Open,
+    /// A rule that nobody can keep.
+    #[error("rpc.rules.{key}: {reason}")]
+    Rules {
+        /// The key below `rules`.
+        key: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// Too many names.
     #[error("rpc.hosts: {count} names are more than {HOSTS_MAX}")]
     Hosts {
@@ -90,6 +102,7 @@ impl ConfigError {
         match self {
             Self::NotLoopback { .. } => "listen",
             Self::Hosts { .. } => "hosts",
+            Self::Rules { .. } => "rules",
             Self::Open | Self::Password(_) | Self::NoPassword(_) => "password_file",
         }
     }
@@ -116,6 +129,7 @@ impl Config {
         if self.hosts.len() > HOSTS_MAX {
             return Err(ConfigError::Hosts { count: self.hosts.len() });
         }
+        self.rules.check().map_err(|(key, reason)| ConfigError::Rules { key, reason })?;
         Ok(())
     }
 

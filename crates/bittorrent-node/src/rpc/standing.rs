@@ -67,8 +67,9 @@ impl Standing {
             names: names.clone(),
         };
         let engine = Engine::start(settings, network.clone(), shutdown.clone()).await?;
-        let session =
-            Session::open(engine.clone(), network.clone(), names.clone(), data, &config.folder).await?;
+        let (of_engine, network_of, names_of) = (engine.clone(), network.clone(), names.clone());
+        let (folder, rules) = (&config.folder, config.rules.clone());
+        let session = Session::open(of_engine, network_of, names_of, data, folder, rules).await?;
         let rpc = Rpc::new(session, network.clone(), names.clone(), shutdown.clone(), None);
         Ok(Self { rpc, engine, shutdown })
     }

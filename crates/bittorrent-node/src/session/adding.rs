@@ -134,7 +134,7 @@ impl Session {
             rules: bittorrent::torrent::Settings {
                 sequential: record.settings.sequential_download,
                 seeding_goal: record.settings.goal(&self.settings),
-                ..bittorrent::torrent::Settings::default()
+                ..self.rules.settings()
             },
             download_per_second: record.settings.rates().download,
             upload_per_second: record.settings.rates().upload,

@@ -8,19 +8,19 @@ mod adding;
 mod queue;
 mod record;
 mod running;
-mod schedule;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use adding::tiers;
 pub use adding::{AddError, Added, NewTorrent};
-pub use settings::{SessionSettings, TorrentSettings};
+pub use settings::{KILOBYTE, SessionSettings, TorrentSettings};
 
 pub(crate) use record::number;
 pub(crate) use settings::{merged, plain};
 
 use crate::progress::{Progress, Stage};
+use crate::rules::Rules;
 use crate::{Engine, EngineError, Handle, Limits, Names, read_ip_filter};
 use bittorrent::ip_filter::IpFilter;
 use net::Network;
@@ -62,6 +62,7 @@ pub struct Session {
     removed: VecDeque<Removed>,
     /// Whether the schedule said that the alternative limits hold.
     scheduled: Option<bool>,
+    rules: Rules,
     filter_ranges: Arc<AtomicUsize>,
     kept: Instant,
     began: Instant,
@@ -122,7 +123,7 @@ pub(crate) fn seconds_now() -> i64 {
 }
 
 impl Session {
-    /// Opens the session of a data folder: its torrents go on as they were.
+    /// Opens the session of a data folder: its torrents go on as they were, by `rules`.
     /// Torrents that run in the engine already are part of it, too, for this run.
     ///
     /// # Errors
@@ -133,6 +134,7 @@ impl Session {
         names: Names,
         data: &Path,
         folder: &Path,
+        rules: Rules,
     ) -> Result<Self, SessionError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let from = data.to_owned();
@@ -148,6 +150,7 @@ impl Session {
             network,
             names,
             data: data.to_owned(),
+            rules,
             settings,
             entries: BTreeMap::new(),
             torrents_max: TORRENTS_MAX,

@@ -2,10 +2,11 @@
 
 use super::queue::{self, Queued};
 use super::record::Record;
-use super::{Entry, Removed, Session, schedule, seconds_now};
+use super::{Entry, Removed, Session, seconds_now};
 use crate::Handle;
 use crate::control::{ControlError, Data};
 use crate::progress::{Progress, Stage};
+use crate::schedule;
 use bittorrent::metainfo::Magnet;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What users of a session set: for all torrents, and for one. The names are those
 //! of Transmission's RPC, under which they are kept, too.
 
-use super::schedule::Schedule;
+use crate::schedule::Schedule;
 use bittorrent::torrent::SeedingGoal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Octets of a kilobyte in rates, as Transmission counts.
-const KILOBYTE: u64 = 1_000;
+pub const KILOBYTE: u64 = 1_000;
 /// Torrents that may be active at once, whatever is set.
 const QUEUE_MAX: usize = 10_000;
 /// Labels of one torrent.

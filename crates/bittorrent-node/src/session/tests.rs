@@ -27,7 +27,9 @@ async fn session(folder: &Path) -> Session {
     let network = Network::from_source(Ipv4Addr::LOCALHOST.into());
     let started = Engine::start(engine_settings(folder), network.clone(), Shutdown::new()).await;
     let engine = started.expect("an engine");
-    Session::open(engine, network, Names::default(), folder, folder).await.expect("a session")
+    Session::open(engine, network, Names::default(), folder, folder, Rules::default())
+        .await
+        .expect("a session")
 }
 
 fn link_of(digit: char) -> NewTorrent {

@@ -142,6 +142,9 @@ impl Configuration {
         for key in &mut self.dns.keys {
             key.secret_file = folder.join(&key.secret_file);
         }
+        if let Some(file) = &mut self.torrents.ip_filter {
+            *file = folder.join(&*file);
+        }
         for published in &mut self.torrents.publish {
             published.path = folder.join(&published.path);
         }

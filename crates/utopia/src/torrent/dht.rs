@@ -25,10 +25,10 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 pub(super) struct Entrance {
     /// A node of the hash table to begin with; may be given several times
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = "Finding peers", value_name = "ADDRESS:PORT")]
     dht_node: Vec<SocketAddr>,
     /// A well-known node of the hash table, in place of those of the public one
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, help_heading = "Finding peers", value_name = "HOST:PORT")]
     dht_router: Vec<String>,
 }
 

@@ -8,18 +8,18 @@ use std::net::SocketAddr;
 #[derive(Debug, clap::Args)]
 pub(super) struct PeerArguments {
     /// What carries connections, in both directions
-    #[arg(long, value_enum, value_name = "PROTOCOLS", default_value_t = Carriers::TcpFirst)]
+    #[arg(long, help_heading = "Finding peers", value_enum, value_name = "PROTOCOLS", default_value_t = Carriers::TcpFirst)]
     transport: Carriers,
     /// Whether peers are found in the distributed hash table
-    #[arg(long, value_enum, default_value_t = Dht::On)]
+    #[arg(long, help_heading = "Finding peers", value_enum, default_value_t = Dht::On)]
     dht: Dht,
     #[command(flatten)]
     entrance: Entrance,
     /// Do not tell neighbours what runs here, and do not hear them
-    #[arg(long)]
+    #[arg(long, help_heading = "Finding peers")]
     no_lsd: bool,
     /// A multicast group for the neighbours, in place of the usual one of its family; needed where only loopback is listened on
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_lsd")]
+    #[arg(long, help_heading = "Finding peers", value_name = "ADDRESS:PORT", conflicts_with = "no_lsd")]
     lsd_group: Vec<SocketAddr>,
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
     let what = source::find(&arguments.source, &arguments.shared.network()).await?;
-    let mut options = arguments.shared.options(&arguments.out);
+    let mut options = arguments.shared.options(&arguments.out)?;
     options.rules.sequential = arguments.sequential;
     options.overwrite = arguments.overwrite;
     if arguments.no_upload {

@@ -9,6 +9,7 @@ mod mutable;
 mod remote;
 mod run;
 mod seed;
+mod sharing;
 mod source;
 mod told;
 mod track;

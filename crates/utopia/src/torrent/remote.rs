@@ -1,5 +1,6 @@
 //! Remote control of `get` and `seed`: Transmission's RPC while they run.
 
+use super::sharing::SharingArguments;
 use super::source;
 use crate::out;
 use bittorrent_node::Engine;
@@ -16,16 +17,22 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoteArguments {
     /// Be controlled by transmission-remote and web interfaces, at a loopback address; torrents that are added stay for the next time, and all runs until it is told to end
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = "Remote control", value_name = "ADDRESS:PORT")]
     rpc: Option<SocketAddr>,
     /// The name that goes with the password
-    #[arg(long, value_name = "NAME", default_value = "utopia", requires = "rpc")]
+    #[arg(
+        long,
+        help_heading = "Remote control",
+        value_name = "NAME",
+        default_value = "utopia",
+        requires = "rpc"
+    )]
     rpc_username: String,
     /// A file with the password, for its owner only
-    #[arg(long, value_name = "FILE", requires = "rpc")]
+    #[arg(long, help_heading = "Remote control", value_name = "FILE", requires = "rpc")]
     rpc_password_file: Option<PathBuf>,
     /// A folder with a web interface for Transmission
-    #[arg(long, value_name = "DIR", requires = "rpc")]
+    #[arg(long, help_heading = "Remote control", value_name = "DIR", requires = "rpc")]
     rpc_web: Option<PathBuf>,
 }
 
@@ -43,6 +50,7 @@ impl RemoteArguments {
         network: Network,
         data: &Path,
         folder: &Path,
+        sharing: &SharingArguments,
     ) -> Result<Option<Remote>, String> {
         let Some(address) = self.rpc else { return Ok(None) };
         let config = Config {
@@ -54,8 +62,14 @@ impl RemoteArguments {
         };
         config.check().map_err(|error| error.to_string())?;
         let names = source::names();
-        let session = Session::open(engine.clone(), network.clone(), names.clone(), data, folder).await;
-        let session = session.map_err(|error| error.to_string())?;
+        let session =
+            Session::open(engine.clone(), network.clone(), names.clone(), data, folder, sharing.rules()?)
+                .await;
+        let mut session = session.map_err(|error| error.to_string())?;
+        let settings = sharing.of_session(session.settings());
+        if settings != *session.settings() {
+            session.set_settings(settings).await?;
+        }
         let (shutdown, closing) = (Shutdown::new(), Shutdown::new());
         let rpc = Rpc::new(session, network, names, shutdown.clone(), Some(closing.clone()));
         let prepared = rpc.prepare(&config).map_err(|error| error.to_string())?;

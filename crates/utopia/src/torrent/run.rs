@@ -3,6 +3,7 @@
 
 use super::finding::PeerArguments;
 use super::remote::{Remote, RemoteArguments};
+use super::sharing::SharingArguments;
 use super::source;
 use super::told::until_told;
 use super::view::{Lines, picture};
@@ -10,9 +11,7 @@ use crate::out;
 use crate::screen::Screen;
 use bittorrent::ip_filter::IpFilter;
 use bittorrent_node::publish::Encryption;
-use bittorrent_node::{
-    Engine, Handle, Limits, Options, PortMapping, Progress, Settings, Stage, read_ip_filter,
-};
+use bittorrent_node::{Engine, Handle, Options, PortMapping, Progress, Settings, Stage, read_ip_filter};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use std::net::SocketAddr;
@@ -23,9 +22,6 @@ use std::time::Instant;
 
 /// What is logged. Why a torrent is paused is shown, and is what the command ends with.
 pub(super) const LOG: &str = "warn,bittorrent_node::paused=off";
-
-/// Octets of blocks in memory.
-const MEMORY_OCTETS_MAX: usize = 24 * 1024 * 1024;
 
 /// Ports that are tried, those of BitTorrent; then any.
 const PORTS: RangeInclusive<u16> = 6881..=6889;
@@ -42,18 +38,11 @@ pub(super) struct Shared {
     /// The folder for what is remembered between runs
     #[arg(long, value_name = "DIR", default_value = "utopia-data", env = "UTOPIA_DATA")]
     data: PathBuf,
-    /// Octets a second from peers at most
-    #[arg(long, value_name = "OCTETS")]
-    download_limit: Option<u64>,
-    /// Octets a second to peers at most
-    #[arg(long, value_name = "OCTETS")]
-    upload_limit: Option<u64>,
+    #[command(flatten)]
+    sharing: SharingArguments,
     /// A list of addresses not to speak with: ipfilter.dat, .p2p or CIDR lines
     #[arg(long, value_name = "FILE")]
     ip_filter: Option<PathBuf>,
-    /// Connections at once
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    connections_max: usize,
     /// What is encrypted: nothing, what peers ask for, all where peers can, or all
     #[arg(long, value_name = "disabled|allowed|preferred|required", default_value = "allowed", value_parser = encryption)]
     encryption: Encryption,
@@ -102,6 +91,7 @@ impl Shared {
                 Err(failed) => error = failed.to_string(),
             }
         };
+        self.sharing.follow(&engine);
         if let Some(filter) = self.read_filter().await? {
             engine.set_ip_filter(Arc::new(filter)).await.map_err(|error| error.to_string())?;
         }
@@ -111,14 +101,11 @@ impl Shared {
     fn settings(&self, listen: Vec<SocketAddr>) -> Settings {
         Settings {
             data: self.data.clone(),
-            memory_octets_max: MEMORY_OCTETS_MAX,
+            memory_octets_max: self.sharing.memory_octets_max(),
             encryption: self.encryption.into(),
             protocols: self.peers.protocols(),
             discovery: self.peers.discovery(&listen),
-            limits: Limits {
-                connections_max: self.connections_max.max(Limits::default().connections_max),
-                ..Limits::default()
-            },
+            limits: self.sharing.limits(),
             names: source::names(),
             listen,
         }
@@ -149,18 +136,17 @@ impl Shared {
     }
 
     pub(super) async fn remote(&self, engine: &Engine, folder: &Path) -> Result<Option<Remote>, String> {
-        self.remote.start(engine, self.network(), &self.data, folder).await
+        self.remote.start(engine, self.network(), &self.data, folder, &self.sharing).await
     }
 
-    pub(super) fn options(&self, folder: &Path) -> Options {
-        Options {
+    pub(super) fn options(&self, folder: &Path) -> Result<Options, String> {
+        Ok(Options {
+            rules: self.sharing.rules()?.settings(),
             recheck: self.recheck,
-            download_per_second: self.download_limit,
-            upload_per_second: self.upload_limit,
-            connections_max: self.connections_max,
+            connections_max: self.sharing.connections_max,
             peers: self.peer.clone(),
             ..Options::new(folder.to_owned())
-        }
+        })
     }
 }
 

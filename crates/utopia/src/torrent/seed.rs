@@ -74,7 +74,7 @@ async fn carry_out(arguments: &Arguments) -> Result<(), String> {
         ));
     }
     let folder = whole.parent().unwrap_or(Path::new("/")).to_owned();
-    let mut options = arguments.shared.options(&folder);
+    let mut options = arguments.shared.options(&folder)?;
     options.rules.super_seeding = arguments.super_seeding;
     options.seeds_only = true;
     let magnet = metainfo.magnet();
