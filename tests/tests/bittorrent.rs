@@ -257,10 +257,11 @@ fn a_magnet_link_is_enough() {
     }
 }
 
-/// aria2, which finds peers by trackers only and ends when it has all.
-fn aria(program: &Path, folder: &Path, torrent: &Path) -> Command {
+/// aria2, which finds peers by trackers only and seeds for so many minutes, however
+/// much it has sent: by itself it breaks off when that is as much as the torrent has.
+fn aria(program: &Path, minutes: &str, folder: &Path, torrent: &Path) -> Command {
     let mut aria = Command::new(program);
-    aria.arg("--seed-time=0");
+    aria.arg(format!("--seed-time={minutes}")).arg("--seed-ratio=0.0");
     aria.args(["--enable-dht=false", "--enable-peer-exchange=false", "--bt-enable-lpd=false"]);
     aria.args(["--console-log-level=warn", "--summary-interval=0", "--bt-tracker-interval=1"]);
     aria.arg(format!("--listen-port={}", address().port())).arg("--dir").arg(folder).arg(torrent);
@@ -285,10 +286,16 @@ fn peers_find_each_other_through_our_tracker() {
 
     // aria2, which asks over UDP and HTTP, gets it from us.
     let out = place.path("aria2");
-    told(ended(aria(&aria2, &out, &file)));
+    told(ended(aria(&aria2, "0", &out, &file)));
     place.compare(&out);
     ours.stop();
 
+    // And gives it to us.
+    let mut seeding = aria(&aria2, "60", &out, &file);
+    let seeding = seeding.arg("--check-integrity=true").stdout(Stdio::null()).spawn();
+    let seeding = Running::from(seeding.expect("aria2 runs"));
+    get(&place, file.to_str().expect("a name"), &place.path("of-aria2"), &[]);
+    drop(seeding);
     tracker.stop();
 }
 

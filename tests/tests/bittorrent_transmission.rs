@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tests::namespace::Hosts;
-use tests::torrent::{Place, Running, ended};
+use tests::nginx::Nginx;
+use tests::torrent::{Place, Running, address, ended};
 use tests::utopia::{command, told, wait_for};
 use tests::{Peer, peer, skip};
 
@@ -23,9 +24,10 @@ const PATIENCE: Duration = Duration::from_mins(3);
 const HOOK: &str = "#!/bin/sh\ntouch \"$(dirname \"$0\")/done\"\n";
 
 /// Transmission with a torrent file or a link: gets it into `folder`, or seeds what
-/// lies there, until the test ends. Tells by a file `done` beside its settings.
+/// lies there, until the test ends. Tells by a file `done` beside its settings. On
+/// loopback it has no peers, only web seeds.
 fn transmission(
-    hosts: &Hosts,
+    hosts: Option<&Hosts>,
     place: &Place,
     what: &str,
     folder: &Path,
@@ -41,9 +43,20 @@ fn transmission(
     let mut cli = Command::new("transmission-cli");
     cli.arg("--config-dir").arg(&settings).arg("--download-dir").arg(folder);
     cli.args(["--port", &PEER_PORT.to_string(), "--no-portmap", encryption, "--finish"]).arg(hook).arg(what);
-    let mut there = hosts.on(THEIRS, &cli);
-    let started = Peer::start(there.stdout(Stdio::null()).stderr(Stdio::null())).expect("ip runs");
-    (started, settings.join("done"))
+    let mut there = match hosts {
+        Some(hosts) => hosts.on(THEIRS, &cli),
+        None => cli,
+    };
+    there.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    (Peer::start(&mut there).expect("it runs"), settings.join("done"))
+}
+
+fn wait_until(done: &Path) {
+    let began = Instant::now();
+    while !done.exists() {
+        assert!(began.elapsed() < PATIENCE, "Transmission has it not within {PATIENCE:?}");
+        sleep(Duration::from_millis(100));
+    }
 }
 
 /// Our tracker, and torrents that name it.
@@ -53,9 +66,9 @@ fn tracker(hosts: &Hosts) -> (Running, String) {
     (Running::start(hosts.on(OURS, &track), 1), format!("http://{at}/announce"))
 }
 
-/// Gets in both directions, a torrent file or a link, with the settings of
-/// encryption of both.
-fn trade(place: &Place, format: &str, by_link: bool, theirs: &str, ours: &str) {
+/// Gets in both directions, a torrent file or a link, with Transmission's setting of
+/// encryption and arguments of ours.
+fn trade(place: &Place, format: &str, by_link: bool, theirs: &str, ours: &[&str]) {
     if peer("transmission-cli").is_none() || peer("ip").is_none() {
         return;
     }
@@ -71,24 +84,20 @@ fn trade(place: &Place, format: &str, by_link: bool, theirs: &str, ours: &str) {
     let ours_at = Hosts::address(OURS, PEER_PORT).to_string();
     let theirs_at = Hosts::address(THEIRS, PEER_PORT);
     let what = if by_link { magnet.as_str() } else { name };
-    let own = ["--listen", &ours_at, "--encryption", ours, "--no-lsd", "--dht", "off"];
+    let own = [&["--listen", &ours_at, "--no-lsd", "--dht", "off"], ours].concat();
 
     let mut seed = command(&["torrent", "seed"]);
-    seed.arg(place.source()).arg("--torrent").arg(&file).args(own);
+    seed.arg(place.source()).arg("--torrent").arg(&file).args(&own);
     seed.arg("--data").arg(place.path("seed-data"));
     let seeding = Running::start(hosts.on(OURS, &seed), 2);
     let out = place.path("theirs");
-    let (getting, done) = transmission(&hosts, place, what, &out, theirs);
-    let began = Instant::now();
-    while !done.exists() {
-        assert!(began.elapsed() < PATIENCE, "Transmission has it not within {PATIENCE:?}");
-        sleep(Duration::from_millis(100));
-    }
+    let (getting, done) = transmission(Some(&hosts), place, what, &out, theirs);
+    wait_until(&done);
     place.compare(&out);
     drop(getting);
     seeding.stop();
 
-    let (seeding, _) = transmission(&hosts, place, name, &place.path("source"), theirs);
+    let (seeding, _) = transmission(Some(&hosts), place, name, &place.path("source"), theirs);
     let mut knock = Command::new("bash");
     knock.args(["-c", &format!("true </dev/tcp/{}/{}", theirs_at.ip(), theirs_at.port())]);
     wait_for("Transmission listens", || {
@@ -97,7 +106,7 @@ fn trade(place: &Place, format: &str, by_link: bool, theirs: &str, ours: &str) {
     });
     let out = place.path("ours");
     let mut get = command(&["torrent", "get", what, "--peer", &theirs_at.to_string()]);
-    get.args(own).arg("--out").arg(&out).arg("--data").arg(place.path("get-data"));
+    get.args(&own).arg("--out").arg(&out).arg("--data").arg(place.path("get-data"));
     told(ended(hosts.on(OURS, &get)));
     place.compare(&out);
     drop(seeding);
@@ -106,20 +115,40 @@ fn trade(place: &Place, format: &str, by_link: bool, theirs: &str, ours: &str) {
 
 #[test]
 fn transmission_and_we_get_what_the_other_seeds() {
-    trade(&Place::with_file(3_000_000), "v1", false, "--encryption-tolerated", "allowed");
+    trade(&Place::with_file(3_000_000), "v1", false, "--encryption-tolerated", &[]);
 }
 
 #[test]
 fn a_link_is_enough_for_transmission_and_us() {
-    trade(&Place::with_file(3_000_000), "v1", true, "--encryption-preferred", "allowed");
+    trade(&Place::with_file(3_000_000), "v1", true, "--encryption-preferred", &[]);
 }
 
 #[test]
 fn transmission_and_we_trade_under_encryption_alone() {
-    trade(&Place::with_file(3_000_000), "v1", false, "--encryption-required", "required");
+    trade(&Place::with_file(3_000_000), "v1", false, "--encryption-required", &["--encryption", "required"]);
 }
 
 #[test]
 fn transmission_and_we_trade_hybrid_torrents() {
-    trade(&Place::with_file(3_000_000), "hybrid", false, "--encryption-tolerated", "allowed");
+    trade(&Place::with_file(3_000_000), "hybrid", false, "--encryption-tolerated", &[]);
+}
+
+#[test]
+fn transmission_and_we_trade_over_utp_alone() {
+    let place = Place::with_file(3_000_000);
+    trade(&place, "v1", false, "--encryption-tolerated", &["--transport", "utp"]);
+}
+
+#[test]
+fn transmission_gets_a_torrent_of_ours_from_its_web_seed() {
+    let (Some(nginx), Some(_)) = (peer("nginx"), peer("transmission-cli")) else { return };
+    let (place, at) = (Place::with_file(3_000_000), address());
+    let server = Nginx::start(&nginx, &place.path("nginx"), &place.path("source"), at, "");
+    let (file, _) = place.torrent_with("v1", &["--web-seed", &format!("http://{at}/film.bin")]);
+    let (what, out) = (file.to_str().expect("a name"), place.path("theirs"));
+    let (getting, done) = transmission(None, &place, what, &out, "--encryption-tolerated");
+    wait_until(&done);
+    place.compare(&out);
+    assert!(server.requests().iter().any(|request| request.status == 206));
+    drop(getting);
 }

@@ -41,6 +41,9 @@ pub enum AddError {
     /// There are as many as may be.
     #[error("the session has {TORRENTS_MAX} torrents, which is as many as it may: remove one first")]
     Full,
+    /// It was removed a moment ago, and what was noted of it still goes.
+    #[error("the torrent is being removed: add it again in a moment")]
+    BeingRemoved,
     /// A link without info-hash.
     #[error("the link names no info-hash")]
     NoHash,
@@ -69,6 +72,11 @@ impl Session {
         }
         if self.entries.len() >= self.torrents_max {
             return Err(AddError::Full);
+        }
+        let running = self.engine.torrents().await.map_err(SessionError::from)?;
+        let is_it = |other: &Handle| hashes.wire().any(|hash| other.hashes().wire().any(|its| its == hash));
+        if running.iter().any(is_it) {
+            return Err(AddError::BeingRemoved);
         }
         let folder = new.folder.unwrap_or_else(|| self.settings.download_dir.clone());
         let mut numbers = vec![0; new.priorities.iter().map(|(file, _)| file + 1).max().unwrap_or(0)];
@@ -103,7 +111,18 @@ impl Session {
             kept.write(&data)
         });
         written.await.unwrap_or(Err(StorageError::Closed)).map_err(SessionError::from)?;
-        let id = self.begin(record, new.what).await?;
+        let id = match self.begin(record, new.what).await {
+            Ok(id) => id,
+            Err(error) => {
+                let data = self.data.clone();
+                let forget = move || {
+                    let _ = files::remove(&metainfo_file(&data, &hash));
+                    Record::forget(&data, &hash.to_string())
+                };
+                let _ = tokio::task::spawn_blocking(forget).await;
+                return Err(error.into());
+            }
+        };
         self.tick().await;
         Ok(Added { id, duplicate: false })
     }

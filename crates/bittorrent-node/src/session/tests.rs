@@ -70,6 +70,21 @@ async fn so_many_torrents_and_no_more_are_held() {
 }
 
 #[tokio::test]
+async fn what_is_still_being_removed_cannot_be_added_and_leaves_no_half() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut session = session(folder.path()).await;
+    let id = session.add(link_of('a')).await.expect("added").id;
+    let removals = session.remove(&[id], Data::Keep).await.expect("removed");
+    assert!(matches!(session.add(link_of('a')).await, Err(AddError::BeingRemoved)));
+    assert!(Record::read_all(folder.path()).expect("read").is_empty());
+    for removal in removals {
+        removal.await.expect("removed");
+    }
+    session.add(link_of('a')).await.expect("added again");
+    assert_eq!(Record::read_all(folder.path()).expect("read").len(), 1);
+}
+
+#[tokio::test]
 async fn so_many_removed_ones_are_told_of() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut session = session(folder.path()).await;
