@@ -89,6 +89,8 @@ pub(crate) struct Entry {
     set: bool,
     /// What it is was not known yet: a link of which nothing has come.
     is_link: bool,
+    /// When that was.
+    written: Instant,
     /// When it last sent or received anything, or began.
     busy: Instant,
     ticked: Instant,
@@ -98,7 +100,8 @@ impl Entry {
     fn new(handle: Handle, record: Record, lasting: bool) -> Self {
         let now = Instant::now();
         let is_link = record.magnet.is_some() && handle.progress().borrow().pieces == 0;
-        Self { handle, record, lasting, changed: false, set: false, is_link, busy: now, ticked: now }
+        let (changed, set) = (false, false);
+        Self { handle, record, lasting, changed, written: now, set, is_link, busy: now, ticked: now }
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -231,6 +234,7 @@ impl Session {
         let mut records = Vec::new();
         for entry in self.entries.values_mut().filter(|entry| entry.lasting && (all || entry.changed)) {
             entry.changed = false;
+            entry.written = Instant::now();
             let mut record = entry.record.clone();
             let progress = entry.handle.progress().borrow().clone();
             record.received_before += progress.received_octets;

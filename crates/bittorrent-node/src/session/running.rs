@@ -18,6 +18,8 @@ const REMOVED_SPAN: Duration = Duration::from_mins(1);
 pub(super) const REMOVED_MAX: usize = 1_000;
 /// How often counters are kept that change all the time.
 const KEEP_INTERVAL: Duration = Duration::from_mins(1);
+/// The same for those that nothing happens to: only their times grow.
+const IDLE_KEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 impl Session {
     /// Has torrents run, or stop. `forced`: whatever the queue says.
@@ -146,11 +148,14 @@ impl Session {
                 _ => {}
             }
         }
-        let all = now.saturating_duration_since(self.kept) >= KEEP_INTERVAL;
-        if all {
+        if now.saturating_duration_since(self.kept) >= KEEP_INTERVAL {
+            // A thousand that do nothing are not written each minute.
+            for entry in self.entries.values_mut() {
+                entry.changed |= entry.busy >= self.kept || entry.written.elapsed() >= IDLE_KEEP_INTERVAL;
+            }
             self.kept = now;
         }
-        if let Err(error) = self.keep(all).await {
+        if let Err(error) = self.keep(false).await {
             tracing::error!(%error, "the torrents of the session cannot be kept");
         }
     }
