@@ -17,7 +17,7 @@ use storage::Allocation;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A torrent file, a magnet link or the address of a torrent file
+    /// A torrent file, a magnet link, an info-hash or the address of a torrent file
     source: String,
     /// The folder for its files
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -79,7 +79,7 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
         check_selection(selection, metainfo)?;
     }
     if let What::Magnet(magnet) = &what {
-        options.named_peers.clone_from(&magnet.peers);
+        options.named_peers.extend(magnet.peers.iter().cloned());
         if options.selection.is_none() {
             options.selection.clone_from(&magnet.selection);
         }

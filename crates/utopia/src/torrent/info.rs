@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A torrent file, a magnet link or the address of a torrent file
+    /// A torrent file, a magnet link, an info-hash or the address of a torrent file
     source: String,
     /// Print one JSON object
     #[arg(long)]

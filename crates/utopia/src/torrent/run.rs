@@ -14,7 +14,7 @@ use bittorrent_node::publish::Encryption;
 use bittorrent_node::{Engine, Handle, Options, PortMapping, Progress, Settings, Stage, read_ip_filter};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub(super) struct Shared {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
     /// A peer to begin with; may be given several times
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    peer: Vec<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    peer: Vec<(String, u16)>,
     /// The folder for what is remembered between runs
     #[arg(long, value_name = "DIR", default_value = "utopia-data", env = "UTOPIA_DATA")]
     data: PathBuf,
@@ -70,6 +70,25 @@ pub(super) struct Shared {
 /// What is encrypted, as the configuration has it.
 fn encryption(word: &str) -> Result<Encryption, serde::de::value::Error> {
     Encryption::deserialize(word.into_deserializer())
+}
+
+/// A host, by its name or address, and a port.
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parse = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        // An IPv6 address without brackets: where does it end?
+        let is_clear = !host.is_empty() && (!host.contains(':') || text.starts_with('['));
+        is_clear.then(|| (host.to_owned(), port))
+    };
+    parse().ok_or_else(|| {
+        format!("{text:?} is no peer; write HOST:PORT, e.g. 192.0.2.1:6881 or [2001:db8::1]:6881")
+    })
+}
+
+fn address_of((host, port): &(String, u16)) -> Option<SocketAddr> {
+    host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, *port))
 }
 
 /// Where peers may connect to if nobody says: what is first of these and free. IPv6 is
@@ -144,7 +163,8 @@ impl Shared {
             rules: self.sharing.rules()?.settings(),
             recheck: self.recheck,
             connections_max: self.sharing.connections_max,
-            peers: self.peer.clone(),
+            peers: self.peer.iter().filter_map(address_of).collect(),
+            named_peers: self.peer.iter().filter(|peer| address_of(peer).is_none()).cloned().collect(),
             ..Options::new(folder.to_owned())
         })
     }
@@ -206,5 +226,22 @@ async fn closed(remote: Option<&Remote>) {
     match remote {
         Some(remote) => remote.closed().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_named_by_name_or_address() {
+        let read = |text: &str| host_and_port(text).map(|peer| (address_of(&peer), peer.0));
+        let six = "[2001:db8::1]:6881";
+        assert_eq!(read(six), Ok((six.parse().ok(), "2001:db8::1".to_owned())));
+        assert_eq!(read("192.0.2.1:1").expect("a peer").0, "192.0.2.1:1".parse().ok());
+        assert_eq!(read("peer.example.org:6881"), Ok((None, "peer.example.org".to_owned())));
+        for wrong in ["peer", ":6881", "peer:0", "peer:x", "2001:db8::1:6881", ""] {
+            assert!(read(wrong).is_err_and(|error| error.contains("is no peer")), "{wrong}");
+        }
     }
 }
