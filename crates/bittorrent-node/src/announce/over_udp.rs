@@ -6,7 +6,7 @@ use crate::swarm::Swarm;
 use bittorrent::metainfo::InfoHashV1;
 use bittorrent::tracker::announcer::{Exchange, Progress, Schedule};
 use bittorrent::tracker::udp::{self, Options, Reply};
-use bittorrent::tracker::{Event, Family};
+use bittorrent::tracker::{Event, Family, in_words};
 use net::{Datagrams, Place};
 use std::cell::RefCell;
 use std::io;
@@ -117,7 +117,7 @@ pub(super) async fn over_udp(
             Progress::Continues => {}
             Progress::TimedOut => return Err("it does not answer".to_owned()),
             Progress::Answered(Reply::Error { message }) => {
-                return Err(format!("it refuses: {}", String::from_utf8_lossy(message)));
+                return Err(format!("it refuses: {}", in_words(message)));
             }
             Progress::Answered(reply) => {
                 let schedule = Schedule::of_udp(&reply).ok_or("its answer is none to an announce")?;

@@ -26,6 +26,15 @@ pub enum Event {
     Paused,
 }
 
+/// Octets of what a tracker says that are kept.
+pub const TEXT_OCTETS_MAX: usize = 512;
+
+/// What a tracker says to people: not too long, and nothing that a terminal obeys.
+pub fn in_words(octets: &[u8]) -> String {
+    let text = String::from_utf8_lossy(octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets));
+    text.chars().filter(|letter| !letter.is_control()).collect()
+}
+
 /// The address family of peers; a tracker keeps them apart (BEP 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
@@ -73,4 +82,15 @@ pub fn write_peer(peer: std::net::SocketAddr, out: &mut Vec<u8>) {
         std::net::IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
     }
     out.extend_from_slice(&peer.port().to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tracker_says_commands_no_terminal() {
+        assert_eq!(in_words(b"\x1b[2Jno \xffsuch torrent\r\n\x9b"), "[2Jno \u{fffd}such torrent\u{fffd}");
+        assert_eq!(in_words(&[b'a'; 10_000]).len(), TEXT_OCTETS_MAX);
+    }
 }

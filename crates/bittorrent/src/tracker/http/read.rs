@@ -3,7 +3,7 @@
 
 use crate::bencode::{DecodeError, Dictionary, Limits, Value, decode};
 use crate::tracker::swarm::Counts;
-use crate::tracker::{Family, read_peer};
+use crate::tracker::{Family, TEXT_OCTETS_MAX, in_words, read_peer};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use thiserror::Error;
@@ -12,8 +12,6 @@ use thiserror::Error;
 pub const REPLY_OCTETS_MAX: usize = 256 * 1024;
 /// Peers read of one reply; further ones are left out.
 pub const PEERS_READ_MAX: usize = 1_000;
-/// Octets of a text that is kept.
-const TEXT_OCTETS_MAX: usize = 512;
 
 /// A peer a tracker told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +100,7 @@ impl AnnounceReply {
                 seeds: number(b"complete"),
                 leechers: number(b"incomplete"),
                 tracker_id: token.map(<[u8]>::to_vec),
-                warning: reply.bytes(b"warning message").map(text),
+                warning: reply.bytes(b"warning message").map(in_words),
                 external_ip: reply.bytes(b"external ip").and_then(external_ip),
                 peers,
             })
@@ -146,7 +144,7 @@ fn with_dictionary<T>(
     let value = decode(octets, &Limits::MESSAGE)?;
     let reply = value.dictionary().ok_or(ReplyError::Missing("dictionary"))?;
     match reply.bytes(b"failure reason") {
-        Some(reason) => Err(ReplyError::Failure { reason: text(reason), retry_in: retry_in(reply) }),
+        Some(reason) => Err(ReplyError::Failure { reason: in_words(reason), retry_in: retry_in(reply) }),
         None => read(reply),
     }
 }
@@ -184,11 +182,6 @@ fn external_ip(octets: &[u8]) -> Option<IpAddr> {
         16 => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
         _ => None,
     }
-}
-
-fn text(octets: &[u8]) -> String {
-    let text = String::from_utf8_lossy(octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets));
-    text.chars().filter(|letter| !letter.is_control()).collect()
 }
 
 #[cfg(test)]
