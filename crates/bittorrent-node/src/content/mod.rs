@@ -2,6 +2,7 @@
 //! hashes. Calls block; the [`Worker`] makes them on the threads of a [`Pool`].
 
 mod checking;
+mod job;
 mod moved;
 mod order;
 mod pool;
@@ -11,12 +12,13 @@ mod strange;
 mod worker;
 
 pub(crate) use checking::Looked;
+pub(crate) use job::{Checked, Done, Job, Notes, metainfo_file};
 pub(crate) use moved::{Moved, moved_file};
 pub(crate) use pool::{Pool, Turn};
 pub(crate) use renamed::{Renames, names_file};
 pub(crate) use resume::{Resume, resume_file};
 pub(crate) use strange::Strange;
-pub(crate) use worker::{Checked, Done, Job, Notes, Worker, metainfo_file};
+pub(crate) use worker::Worker;
 
 use bittorrent::metainfo::merkle::{Below, Hash, TreeShape};
 use bittorrent::metainfo::{

@@ -2,7 +2,7 @@
 //! as one another, so that hashing has several processors; everything else by itself,
 //! after what came before it and before what comes after.
 
-use super::worker::Job;
+use super::job::Job;
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::thread;

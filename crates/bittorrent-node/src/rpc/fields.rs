@@ -1,6 +1,6 @@
 //! The fields of a torrent that clients ask for (`torrent-get`).
 
-use super::lines::{peer_object, peers_from, tracker, tracker_list, tracker_stats};
+use super::lines::{peer_object, peers_from, share, tracker, tracker_list, tracker_stats};
 use crate::details::Details;
 use crate::progress::{Progress, Stage};
 use crate::session::{Entry, SessionSettings, number, plain};
@@ -33,10 +33,6 @@ struct Shown<'a> {
 pub(super) fn shown_files(metainfo: &Metainfo) -> Vec<usize> {
     let files = metainfo.info.layout().files().iter().enumerate();
     files.filter(|(_, file)| !file.is_padding()).map(|(number, _)| number).collect()
-}
-
-pub(super) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part.min(whole) as f64 / whole as f64 }
 }
 
 impl Torrent<'_> {

@@ -1,11 +1,14 @@
 //! Peers and trackers as clients see them.
 
-use super::fields::share;
 use crate::details::TrackerLine;
 use crate::progress::{PeerLine, Source};
 use crate::transport::Protocol;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part.min(whole) as f64 / whole as f64 }
+}
 
 pub(super) fn peers_from(peers: &[PeerLine]) -> Value {
     let count = |source: Source| peers.iter().filter(|peer| peer.source == source).count();
