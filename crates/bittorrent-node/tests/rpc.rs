@@ -1,13 +1,16 @@
 //! Transmission's RPC as a client sees it, and the session behind it.
 
 mod rig;
+#[path = "rig/router.rs"]
+mod router;
 
 use bittorrent::metainfo::Version;
-use bittorrent_node::rpc::{Config, REQUEST_OCTETS_MAX, Rpc};
+use bittorrent_node::rpc::{Config, REQUEST_OCTETS_MAX, Rpc, Standing};
 use bittorrent_node::session::Session;
 use bittorrent_node::{Names, Rules, Stage};
 use net::{Network, Shutdown};
 use rig::{PATIENCE, Side, torrent, until, write_files};
+use router::router;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -390,4 +393,33 @@ async fn the_ip_filter_is_read_by_command() {
         json!({"blocklist-size": 0})
     );
     remote.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_router_hands_on_to_the_torrents_that_are_added() {
+    let (search, table) = router();
+    let (shutdown, folder) = (Shutdown::new(), tempfile::tempdir().expect("a folder"));
+    let config = Config {
+        peers_listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+        folder: folder.path().join("downloads"),
+        gateway: Some(search),
+        ..Config::default()
+    };
+    let started =
+        Standing::start(&config, folder.path(), &Network::new(), &Names::default(), &shutdown).await;
+    let standing = started.expect("it starts");
+    let own = standing.peer_addresses()[0];
+    let until_handed_on = async |wanted: &[SocketAddr]| {
+        let handed_on = || table.lock().expect("not poisoned").values().copied().collect::<Vec<_>>();
+        let told = async {
+            while handed_on() != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the router is told");
+    };
+    until_handed_on(&[own, own]).await;
+    drop(standing);
+    until_handed_on(&[]).await;
+    assert!(shutdown.finish(Duration::from_secs(9)).await, "all have ended");
 }

@@ -1,5 +1,6 @@
 //! The `[rpc]` section of the configuration.
 
+use crate::publish::Encryption;
 use crate::rules::Rules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,17 @@ pub struct Config {
     /// A folder with a web interface for Transmission, served at
     /// `/transmission/web/`.
     pub web_folder: Option<PathBuf>,
+    /// What is encrypted between peers of the torrents that are added. A change takes the
+    /// next start.
+    pub encryption: Encryption,
+    /// Groups in which peers in the local network find each other (BEP 14), usually
+    /// `["239.192.152.143:6771", "[ff15::efc0:988f]:6771"]`. Empty: they are not told. A
+    /// change takes the next start.
+    pub lsd_groups: Vec<SocketAddr>,
+    /// Where the router is looked for that is asked to hand connections on to us
+    /// (UPnP), usually `"239.255.255.250:1900"`. Unset: none is asked. A change takes the
+    /// next start.
+    pub gateway: Option<SocketAddr>,
     /// Whom the torrents that are added serve. A change takes the next start.
     pub rules: Rules,
 }
@@ -51,6 +63,9 @@ impl Default for Config {
             username: String::new(),
             password_file: None,
             web_folder: None,
+            encryption: Encryption::default(),
+            lsd_groups: Vec::new(),
+            gateway: None,
             rules: Rules::default(),
         }
     }
@@ -82,6 +97,9 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// An address to which nobody listens together.
+    #[error("rpc.lsd_groups: {0} is no group; write 239.192.152.143:6771")]
+    Group(SocketAddr),
     /// Too many names.
     #[error("rpc.hosts: {count} names are more than {HOSTS_MAX}")]
     Hosts {
@@ -103,6 +121,7 @@ impl ConfigError {
             Self::NotLoopback { .. } => "listen",
             Self::Hosts { .. } => "hosts",
             Self::Rules { .. } => "rules",
+            Self::Group(_) => "lsd_groups",
             Self::Open | Self::Password(_) | Self::NoPassword(_) => "password_file",
         }
     }
@@ -128,6 +147,9 @@ impl Config {
         }
         if self.hosts.len() > HOSTS_MAX {
             return Err(ConfigError::Hosts { count: self.hosts.len() });
+        }
+        if let Some(address) = self.lsd_groups.iter().find(|group| !group.ip().is_multicast()) {
+            return Err(ConfigError::Group(*address));
         }
         self.rules.check().map_err(|(key, reason)| ConfigError::Rules { key, reason })?;
         Ok(())
@@ -182,6 +204,11 @@ mod tests {
         Config::default().check_for_host().expect("it does not listen");
         let many = Config { hosts: vec![String::new(); HOSTS_MAX + 1], ..Config::default() };
         assert_eq!(many.check().expect_err("too many").key(), "hosts");
+        let alone = Config { lsd_groups: vec![([192, 0, 2, 1], 6_771).into()], ..Config::default() };
+        assert_eq!(alone.check().expect_err("nobody hears it").key(), "lsd_groups");
+        let rules = Rules { snub_seconds: 0, ..Rules::default() };
+        let hasty = Config { rules, ..Config::default() }.check().expect_err("nobody can keep it");
+        assert_eq!(hasty.to_string(), "rpc.rules.snub_seconds: 0 is not between 1 and 3600");
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("password");
         let config =

@@ -3,11 +3,12 @@
 use super::{Config, Prepared, Rpc, RpcError};
 use crate::dht::PUBLIC_ROUTERS;
 use crate::engine::{Engine, EngineError, Limits, Settings};
+use crate::lsd::LsdSettings;
 use crate::names::Names;
+use crate::port_mapping::PortMapping;
 use crate::session::{Session, SessionError};
 use crate::transport::Protocols;
 use crate::{DhtSettings, Discovery};
-use bittorrent::encryption::Policy;
 use net::{Network, Shutdown};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -57,16 +58,23 @@ impl Standing {
             listen: config.peers_listen.clone(),
             data: data.to_owned(),
             memory_octets_max: MEMORY_OCTETS_MAX,
-            encryption: Policy::Allowed,
+            encryption: config.encryption.into(),
             protocols: Protocols::default(),
             discovery: Discovery {
                 dht: Some(DhtSettings { routers, ..DhtSettings::default() }),
-                ..Discovery::default()
+                lsd: (!config.lsd_groups.is_empty()).then(|| LsdSettings::at(&config.lsd_groups)),
             },
             limits: Limits::default(),
             names: names.clone(),
         };
         let engine = Engine::start(settings, network.clone(), shutdown.clone()).await?;
+        if let Some(mapping) = config.gateway.and_then(|search| PortMapping::start(&engine, search)) {
+            let ends = shutdown.clone();
+            shutdown.spawn(async move {
+                ends.requested().await;
+                mapping.end().await;
+            });
+        }
         let (of_engine, network_of, names_of) = (engine.clone(), network.clone(), names.clone());
         let (folder, rules) = (&config.folder, config.rules.clone());
         let session = Session::open(of_engine, network_of, names_of, data, folder, rules).await?;
