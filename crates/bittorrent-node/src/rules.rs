@@ -21,7 +21,7 @@ pub struct Rules {
     /// Peers that a seed serves at least.
     #[schemars(range(min = 0, max = 1_000))]
     pub seed_slots_min: u32,
-    /// Peers that a seed serves at most.
+    /// Peers that a seed serves at most, whatever the least is.
     #[schemars(range(min = 0, max = 1_000))]
     pub seed_slots_max: u32,
     /// Octets a second for which a seed serves one peer more.
@@ -79,16 +79,13 @@ impl Rules {
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         for (key, slots) in [
             ("slots", self.slots),
+            ("seed_slots_min", self.seed_slots_min),
             ("seed_slots_max", self.seed_slots_max),
             ("optimistic_slots", self.optimistic_slots),
         ] {
             if slots > SLOTS_MAX {
                 return Err((key, format!("{slots} peers at once are more than {SLOTS_MAX}")));
             }
-        }
-        if self.seed_slots_min > self.seed_slots_max {
-            let reason = format!("{} is more than seed_slots_max", self.seed_slots_min);
-            return Err(("seed_slots_min", reason));
         }
         if self.seed_slot_octets_per_second == 0 {
             return Err(("seed_slot_octets_per_second", "0 would have everybody served".to_owned()));
@@ -111,7 +108,7 @@ impl Rules {
             slots: Slots::Fixed(self.slots),
             seed_slots: Slots::ByRate {
                 octets_per_second: self.seed_slot_octets_per_second,
-                min: self.seed_slots_min,
+                min: self.seed_slots_min.min(self.seed_slots_max),
                 max: self.seed_slots_max,
             },
             optimistic_slots: self.optimistic_slots,
@@ -145,7 +142,7 @@ mod tests {
         let usual = Rules::default();
         for (rules, key) in [
             (Rules { slots: 1_001, ..usual.clone() }, "slots"),
-            (Rules { seed_slots_min: 33, ..usual.clone() }, "seed_slots_min"),
+            (Rules { seed_slots_min: 1_001, ..usual.clone() }, "seed_slots_min"),
             (Rules { seed_slot_octets_per_second: 0, ..usual.clone() }, "seed_slot_octets_per_second"),
             (Rules { choke_interval_seconds: 0, ..usual.clone() }, "choke_interval_seconds"),
             (Rules { optimistic_interval_seconds: 3_601, ..usual }, "optimistic_interval_seconds"),

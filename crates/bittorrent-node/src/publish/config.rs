@@ -85,9 +85,10 @@ pub struct LimitAt {
     /// When, where this machine is, e.g. `"mon-fri 08:00-18:00"`, `"sat,sun
     /// 22:00-06:00"`, or without days: each day.
     pub when: String,
-    /// Octets a second to peers, all torrents together; 0: no limit.
+    /// Octets a second to peers, all torrents together; unset or 0: no limit.
+    #[serde(default)]
     #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
-    pub upload_octets_per_second_max: u64,
+    pub upload_octets_per_second_max: Option<u64>,
 }
 
 /// A folder of files. Each file or folder in it becomes a torrent. What is hidden,
@@ -263,7 +264,7 @@ impl Config {
         let rates = |upload: u64| Rates { download: None, upload: (upload > 0).then_some(upload) };
         let timed = self.limits_at.iter().filter_map(|limit| {
             let when = limit.when.parse().ok()?;
-            Some(TimedRates { when, rates: rates(limit.upload_octets_per_second_max) })
+            Some(TimedRates { when, rates: rates(limit.upload_octets_per_second_max.unwrap_or(0)) })
         });
         let timed: Vec<TimedRates> = timed.collect();
         Limits {
@@ -316,9 +317,9 @@ mod tests {
 
     #[test]
     fn limits_hold_at_their_times() {
-        let at = |when: &str, upload_octets_per_second_max| LimitAt {
+        let at = |when: &str, upload_octets_per_second_max: u64| LimitAt {
             when: when.to_owned(),
-            upload_octets_per_second_max,
+            upload_octets_per_second_max: Some(upload_octets_per_second_max),
         };
         let config = Config { upload_octets_per_second_max: 5, half_open_max: 7, ..Config::default() };
         let limits = config.limits();

@@ -61,6 +61,12 @@ impl SharingArguments {
             seed_policy: self.seed_policy,
             ..Rules::default()
         };
+        if rules.seed_slots_min > rules.seed_slots_max {
+            return Err(format!(
+                "--seed-slots {}-{}: the least is more than the most",
+                rules.seed_slots_min, rules.seed_slots_max
+            ));
+        }
         let argument = |key: &str| match key {
             "seed_slots_min" | "seed_slots_max" => "seed-slots".to_owned(),
             key => key.trim_end_matches("_seconds").replace('_', "-"),
