@@ -3,6 +3,7 @@
 
 use super::{Content, Strange};
 use bittorrent::torrent::PieceSet;
+use std::ops::Range;
 use storage::StorageError;
 
 /// Octets checked in one go, and a piece at least.
@@ -20,7 +21,7 @@ pub(crate) struct Checking {
 }
 
 /// What is known of a torrent before its files are looked at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Before {
     /// Octets that were sent in earlier runs.
     pub(super) sent_octets: u64,
@@ -28,6 +29,8 @@ pub(super) struct Before {
     pub(super) noted: bool,
     /// Whatever lies in the place of its files is overwritten.
     pub(super) overwrite: bool,
+    /// The pieces that are wanted: in no other file anything is written.
+    pub(super) wanted: Vec<Range<u32>>,
 }
 
 /// What a look at the files finds.
@@ -92,12 +95,12 @@ impl Checking {
     /// # Errors
     /// When the disk fails.
     pub(super) fn end(self, content: &Content) -> Result<Looked, StorageError> {
-        let Before { sent_octets, noted, overwrite } = self.before;
+        let Before { sent_octets, noted, overwrite, wanted } = self.before;
         let strange = if overwrite {
             content.cut()?;
             None
         } else {
-            content.strange(&self.have, noted)?
+            content.strange(&self.have, noted, &wanted)?
         };
         Ok(Looked { have: self.have, sent_octets, fresh: !noted, strange })
     }

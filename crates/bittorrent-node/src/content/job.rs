@@ -22,8 +22,15 @@ pub(crate) enum Job {
     Leaves { of: PeerKey, range: HashRange, pieces: Range<u32>, first: u64 },
     /// Look which pieces are here: believe what a clean stop left, or check all.
     /// All are where the files look as they were `sealed`.
-    /// What is something else is told, or to be overwritten.
-    Look { notes: Notes, recheck: bool, overwrite: bool, sealed: Option<Vec<Option<Stamp>>> },
+    /// A file in which pieces are `wanted`, and that is something else, is told of, or
+    /// to be overwritten.
+    Look {
+        notes: Notes,
+        recheck: bool,
+        overwrite: bool,
+        wanted: Vec<Range<u32>>,
+        sealed: Option<Vec<Option<Stamp>>>,
+    },
     /// Look on.
     Check(Checking),
     /// Keep a metainfo that came from peers, for the next start.

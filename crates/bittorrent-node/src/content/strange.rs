@@ -4,6 +4,7 @@
 use super::Content;
 use bittorrent::torrent::PieceSet;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use storage::StorageError;
 
@@ -30,19 +31,28 @@ impl fmt::Display for Strange {
 }
 
 impl Content {
-    /// The first file that is none of the torrent's, given the pieces that are right.
+    /// The first file that is none of the torrent's, given the pieces that are right
+    /// and those that are wanted.
     /// Where an earlier run `noted` something its files are, however little is right.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn strange(&self, have: &PieceSet, noted: bool) -> Result<Option<Strange>, StorageError> {
+    pub(super) fn strange(
+        &self,
+        have: &PieceSet,
+        noted: bool,
+        wanted: &[Range<u32>],
+    ) -> Result<Option<Strange>, StorageError> {
         let layout = self.info.layout();
         for (index, file) in layout.files().iter().enumerate() {
+            let mut pieces = layout.file_pieces(index);
+            if !wanted.iter().any(|range| range.start < pieces.end && pieces.start < range.end) {
+                continue;
+            }
             let Some(octets) = self.octets_of(index)? else { continue };
             if let Some(more) = octets.checked_sub(file.length).filter(|more| *more > 0) {
                 return Ok(Some(Strange::Longer(self.files.path(index), more)));
             }
-            let mut pieces = layout.file_pieces(index);
             // Without its hashes nothing can be said.
             let is_known = !layout.version().has_v2()
                 || layout.version().has_v1()

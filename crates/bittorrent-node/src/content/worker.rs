@@ -7,6 +7,7 @@ use super::order::Order;
 use super::pool::{Pool, Turn};
 use super::{Content, Held, Moved, Renames, Resume};
 use bittorrent::torrent::PieceSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,11 +102,13 @@ fn run(content: &Content, job: Job, stopping: &AtomicBool, done: &UnboundedSende
             content.set_found();
             Done::Looked { result: unseal(content, &notes.resume, &stamps) }
         }
-        Job::Look { notes, recheck, overwrite, sealed: None } => {
+        Job::Look { notes, recheck, overwrite, wanted, sealed: None } => {
             let files = content.files();
             // Files are looked for where they ought to be, whichever were open.
             files.close();
-            match find(content, &notes).and_then(|()| look(content, &notes.resume, recheck, overwrite)) {
+            match find(content, &notes)
+                .and_then(|()| look(content, &notes.resume, recheck, overwrite, wanted))
+            {
                 Ok(Look::Believed(looked)) => Done::Looked { result: Ok(looked) },
                 Ok(Look::Check(checking)) => return Some(Job::Check(checking)),
                 Err(error) => Done::Looked { result: Err(error) },
@@ -192,10 +195,16 @@ enum Look {
     Check(Checking),
 }
 
-fn look(content: &Content, resume_file: &Path, recheck: bool, overwrite: bool) -> Result<Look, StorageError> {
+fn look(
+    content: &Content,
+    resume_file: &Path,
+    recheck: bool,
+    overwrite: bool,
+    wanted: Vec<Range<u32>>,
+) -> Result<Look, StorageError> {
     let resume = Resume::read(resume_file)?;
     let sent_octets = resume.as_ref().map_or(0, |resume| resume.sent_octets);
-    let before = Before { sent_octets, noted: resume.is_some(), overwrite };
+    let before = Before { sent_octets, noted: resume.is_some(), overwrite, wanted };
     if let Some(resume) = resume.filter(|_| !recheck)
         && let Some(have) = resume.believed(content.info(), &content.stamps()?)
     {

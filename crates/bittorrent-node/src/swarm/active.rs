@@ -181,8 +181,10 @@ impl Swarm {
         }
         state.looked = 0;
         let sealed = self.options.sealed.clone();
-        let overwrite = state.overwrite;
-        worker.send(Job::Look { notes: self.notes(), recheck, overwrite, sealed });
+        let (overwrite, is_wanted) = (state.overwrite, |file| state.files.get(file) != Some(&Priority::Skip));
+        let wanted = state.metainfo.as_ref().map(|metainfo| metainfo.info.layout().pieces_of(is_wanted));
+        let wanted = wanted.unwrap_or_default();
+        worker.send(Job::Look { notes: self.notes(), recheck, overwrite, wanted, sealed });
     }
 
     /// Where things about it are noted.
@@ -195,7 +197,7 @@ impl Swarm {
     pub(super) fn set_folder(&self, folder: &Path) {
         let mut state = self.state.borrow_mut();
         folder.clone_into(&mut state.folder);
-        state.overwrite = self.options.overwrite;
+        (state.overwrite, state.asks_to_overwrite) = (self.options.overwrite, false);
     }
 
     /// Begins to move its files; false where there is none yet.
@@ -266,7 +268,7 @@ impl Swarm {
                 }
                 Some(strange) => {
                     // Whoever has it go on all the same wants it so.
-                    state.overwrite = true;
+                    state.asks_to_overwrite = true;
                     return Err(format!(
                         "{strange}; choose another folder, or have it overwritten: get --overwrite, or resume"
                     ));

@@ -343,6 +343,7 @@ impl Swarm {
         if runs || state.stage == Stage::Checking {
             return;
         }
+        state.overwrite |= std::mem::take(&mut state.asks_to_overwrite);
         let failed = matches!(state.stage, Stage::Paused(_));
         state.contacts.rest_is_over();
         state.stage = state.standing();

@@ -131,6 +131,8 @@ struct State {
     halted: bool,
     /// Whatever lies in the place of its files is overwritten.
     overwrite: bool,
+    /// It has paused because of what lies there.
+    asks_to_overwrite: bool,
     /// As set now; begun with those of the options.
     rules: bittorrent::torrent::Settings,
     connections_max: usize,
@@ -195,6 +197,7 @@ impl Swarm {
             unchecked: false,
             halted: options.halted,
             overwrite: options.overwrite,
+            asks_to_overwrite: false,
             rules: options.rules.clone(),
             connections_max: options.connections_max,
             files: Vec::new(),
