@@ -94,6 +94,14 @@ fn a_torrent_under_a_key_is_got_and_followed_by_the_next_one() {
     until_seeding("album");
     album.compare(&out);
     film.compare(&out);
+    seed.stop();
+
+    // What was there before is replaced by what has its name.
+    let shorter = Place::with_file(200_000);
+    let (seed, lines) = publish(&shorter, "third-data");
+    assert_eq!(lines[3], "published under the key as version 3");
+    until_seeding("film.bin");
+    shorter.compare(&out);
     let killed = Command::new("kill").arg(following.id().to_string()).status().expect("kill runs");
     assert!(killed.success() && following.wait().expect("it ends").code().is_some());
     seed.stop();

@@ -88,6 +88,8 @@ async fn carry_out(arguments: &Arguments) -> Result<ExitCode, String> {
     let engine = arguments.shared.start().await?;
     let mapping = arguments.shared.map_ports(&engine);
     let mut follower = Follower::new(&arguments.follow, &what, &engine)?;
+    // The next one's files may have the names of those before.
+    options.overwrite |= follower.goes_on();
     let mut what = tokio::select! {
         first = follower.first(what) => first?,
         () = until_told() => {

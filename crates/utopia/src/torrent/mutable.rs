@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How `get` follows a key.
 #[derive(Debug, clap::Args)]
 pub(super) struct FollowArguments {
-    /// With a link to a key: go on, and get whatever torrent stands there later
+    /// With a link to a key: go on, and get whatever torrent stands there later; files of the same names are replaced
     #[arg(long)]
     follow: bool,
     /// Seconds between two looks
