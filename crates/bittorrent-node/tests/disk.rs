@@ -245,15 +245,6 @@ async fn what_lies_in_the_place_of_a_file_and_is_something_else_stays_until_it_m
     handle.recheck().await.expect("begun");
     until(&handle, |now| matches!(now.stage, Stage::Paused(_))).await;
     assert_eq!(std::fs::read(folder(&leecher).join("1")).expect("read"), mine.as_bytes());
-    // Nor does it hinder others that are wanted without it.
-    let others = Side::start().await;
-    std::fs::create_dir_all(folder(&others)).expect("a folder");
-    std::fs::write(folder(&others).join("1"), mine).expect("written");
-    let selection = Some("0".parse().expect("a selection"));
-    let peers = vec![seed.address()];
-    let first = others.add(&metainfo, Options { peers, selection, ..others.options() }).await;
-    until(&first, |now| now.stage == Stage::Seeding).await;
-    assert_eq!(std::fs::read(folder(&others).join("1")).expect("read"), mine.as_bytes());
     handle.resume().await.expect("resumed");
     handle.add_peers(vec![seed.address()]).await;
     until(&handle, |now| now.stage == Stage::Seeding).await;
@@ -299,4 +290,29 @@ async fn what_an_earlier_run_left_is_its_own_however_little_is_right() {
     let handle = leecher.add(&metainfo, Options { peers: vec![seed.address()], ..options }).await;
     until(&handle, |now| now.stage == Stage::Seeding).await;
     all_is_right(&leecher.files());
+}
+
+#[tokio::test]
+async fn what_lies_in_the_place_of_a_file_that_is_not_wanted_stays() {
+    let (seed, metainfo) = seed(Version::Hybrid).await;
+    let folder = |leecher: &Side| leecher.files().join("film");
+    let mine = "a letter to my mother";
+    let others = Side::start().await;
+    std::fs::create_dir_all(folder(&others)).expect("a folder");
+    std::fs::write(folder(&others).join("1"), mine).expect("written");
+    let selection = Some("0".parse().expect("a selection"));
+    let peers = vec![seed.address()];
+    let first = others.add(&metainfo, Options { peers, selection, ..others.options() }).await;
+    until(&first, |now| now.stage == Stage::Seeding).await;
+    assert_eq!(std::fs::read(folder(&others).join("1")).expect("read"), mine.as_bytes());
+    // Not even one that is too long, where all may be overwritten.
+    first.remove(bittorrent_node::Data::Delete).await.expect("removed");
+    let longer = vec![7; FILES[1] + 1];
+    std::fs::create_dir_all(folder(&others)).expect("a folder");
+    std::fs::write(folder(&others).join("1"), &longer).expect("written");
+    let (peers, selection) = (vec![seed.address()], Some("0".parse().expect("a selection")));
+    let options = Options { peers, selection, overwrite: true, ..others.options() };
+    let first = others.add(&metainfo, options).await;
+    until(&first, |now| now.stage == Stage::Seeding).await;
+    assert!(std::fs::read(folder(&others).join("1")).expect("read") == longer);
 }

@@ -97,7 +97,7 @@ impl Checking {
     pub(super) fn end(self, content: &Content) -> Result<Looked, StorageError> {
         let Before { sent_octets, noted, overwrite, wanted } = self.before;
         let strange = if overwrite {
-            content.cut()?;
+            content.cut(&wanted)?;
             None
         } else {
             content.strange(&self.have, noted, &wanted)?

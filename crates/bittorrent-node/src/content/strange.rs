@@ -46,7 +46,7 @@ impl Content {
         let layout = self.info.layout();
         for (index, file) in layout.files().iter().enumerate() {
             let mut pieces = layout.file_pieces(index);
-            if !wanted.iter().any(|range| range.start < pieces.end && pieces.start < range.end) {
+            if !touch(wanted, &pieces) {
                 continue;
             }
             let Some(octets) = self.octets_of(index)? else { continue };
@@ -64,13 +64,16 @@ impl Content {
         Ok(None)
     }
 
-    /// Ends files where they ought to end.
+    /// Ends files in which pieces are wanted where they ought to end.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn cut(&self) -> Result<(), StorageError> {
-        for (index, file) in self.info.layout().files().iter().enumerate() {
-            if self.octets_of(index)?.is_some_and(|octets| octets > file.length) {
+    pub(super) fn cut(&self, wanted: &[Range<u32>]) -> Result<(), StorageError> {
+        let layout = self.info.layout();
+        for (index, file) in layout.files().iter().enumerate() {
+            let longer = touch(wanted, &layout.file_pieces(index))
+                && self.octets_of(index)?.is_some_and(|octets| octets > file.length);
+            if longer {
                 self.files.cut(index)?;
             }
         }
@@ -86,4 +89,9 @@ impl Content {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether a file has one of these pieces.
+fn touch(wanted: &[Range<u32>], pieces: &Range<u32>) -> bool {
+    wanted.iter().any(|range| range.start < pieces.end && pieces.start < range.end)
 }

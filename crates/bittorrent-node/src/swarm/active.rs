@@ -297,6 +297,8 @@ impl Swarm {
         torrent.set_sent_before(sent_before);
         torrent.set_paused(now, state.halted);
         state.sent_before = sent_before;
+        // Leave to overwrite was for what lay there then.
+        state.overwrite = self.options.overwrite;
         let mut active = Active {
             torrent,
             content,
